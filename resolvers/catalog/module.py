@@ -1,0 +1,13 @@
+"""Introduces the catalog to the registry."""
+
+from resolvers.catalog.tables import product, product_category, product_company
+from resolvers.core.module import DataModule
+
+MODULE = DataModule(
+    name="catalog",
+    tables=(product_category, product, product_company),
+    permissions={
+        "catalog.read": "See products and categories.",
+        "cost.read": "See what products cost the company.",
+    },
+)

@@ -1,0 +1,1 @@
+"""What every ERP module builds on; imports no ERP module."""

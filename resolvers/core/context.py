@@ -1,0 +1,109 @@
+"""What a read or a command is given: who asks, connections, loaders, clock, counters."""
+
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from resolvers.core.broker import Broker
+from resolvers.core.clock import Clock
+from resolvers.core.principal import Principal, RowScope
+from resolvers.core.statement import Statement
+
+
+@dataclass(slots=True)
+class OperationStats:
+    """Counters of one operation, read by metrics, logs and the statement-count tests."""
+
+    statements: int = 0
+    rows: int = 0
+    batches: int = 0
+    batched_keys: int = 0
+    cache_hits: int = 0
+    """Loads answered by a key already loaded or on its way."""
+    database_seconds: float = 0.0
+    loaders: dict[str, int] = field(default_factory=dict)
+    """Batches per loader name."""
+
+
+class Reads(Protocol):
+    """Read access of one operation: one connection, set to the caller's rows, used in sequence."""
+
+    async def fetch(
+        self, statement: Statement, parameters: Mapping[str, Any]
+    ) -> Sequence[Sequence[Any]]:
+        """Run ``statement`` and return its rows; counted in the operation's stats.
+
+        Raises:
+            Overloaded: no connection became free in time.
+            TimedOut: the statement ran into PostgreSQL's statement_timeout.
+
+        """
+        ...
+
+
+class Writes(Protocol):
+    """Write access: opens the one short transaction of a command."""
+
+    def begin(self, rows: RowScope) -> AbstractAsyncContextManager[Any]:
+        """Open a transaction set to ``rows``; commits on a clean exit, rolls back otherwise."""
+        ...
+
+
+class Context:
+    """One per query or mutation, and one per event of a subscription; never shared between them.
+
+    Loaders therefore never outlive the operation or event they serve, so a live socket cannot
+    answer with stock it read earlier.
+    """
+
+    __slots__ = (
+        "alone",
+        "broker",
+        "clock",
+        "denied",
+        "loaders",
+        "principal",
+        "reads",
+        "request_id",
+        "selections",
+        "stats",
+        "wake_relay",
+        "writes",
+    )
+
+    def __init__(
+        self,
+        *,
+        principal: Principal,
+        request_id: str,
+        clock: Clock,
+        reads: Reads,
+        writes: Writes,
+        broker: Broker,
+        wake_relay: Callable[[], None],
+        stats: OperationStats,
+    ) -> None:
+        self.principal = principal
+        self.request_id = request_id
+        self.clock = clock
+        self.reads = reads
+        self.writes = writes
+        self.broker = broker
+        self.wake_relay = wake_relay
+        """Tells the relay, after a commit, that events wait; it would find them itself, later."""
+        self.stats = stats
+        self.alone = False
+        """Whether nothing else is loaded at the same time: there is nothing to batch with."""
+        self.loaders: dict[Any, Any] = {}
+        self.selections: dict[Any, frozenset[str]] = {}
+        """Columns already found for a place in the operation."""
+        self.denied: dict[Any, Any] = {}
+        """What the caller may not see, by its place in the operation."""
+
+    def loader(self, key: Any, make: Callable[["Context"], Any]) -> Any:
+        """Return the loader filed under ``key``, made on first use."""
+        found = self.loaders.get(key)
+        if found is None:
+            found = self.loaders[key] = make(self)
+        return found

@@ -1,0 +1,57 @@
+"""Database failures that a caller can act on, told as failures the ERP expects."""
+
+import asyncpg
+from sqlalchemy.exc import DBAPIError
+
+from resolvers.core.errors import ErpError, Invalid, Overloaded, TimedOut
+
+_TIMED_OUT = (
+    asyncpg.QueryCanceledError,  # statement_timeout
+    asyncpg.LockNotAvailableError,  # lock_timeout
+)
+_GONE = (
+    asyncpg.PostgresConnectionError,  # the connection broke while it was used
+    asyncpg.OperatorInterventionError,  # the server shuts down, crashed, or starts
+    ConnectionError,
+)
+_BAD_TEXT = (
+    asyncpg.CharacterNotInRepertoireError,  # a NUL byte
+    asyncpg.UntranslatableCharacterError,  # \u0000 in JSON
+    UnicodeEncodeError,  # a lone surrogate, refused by the driver
+)
+_OUT_OF_RANGE = (
+    asyncpg.NumericValueOutOfRangeError,
+    OverflowError,  # an integer too long for its column, refused by the driver
+)
+
+
+def expected(exception: BaseException) -> ErpError | None:
+    """Return the expected failure that ``exception`` stands for, None if it is unexpected.
+
+    Takes what asyncpg raises, also when SQLAlchemy has wrapped it.
+    """
+    failure = exception
+    if isinstance(failure, DBAPIError) and failure.orig is not None:
+        failure = failure.orig.__cause__ or failure.orig
+    if _is_gone(failure):
+        return Overloaded("The database cannot be reached; try again shortly.")
+    if not isinstance(failure, asyncpg.PostgresError):
+        return None
+    # The driver raises DataError for an argument it cannot encode, and names the reason as cause.
+    reasons = (failure, failure.__cause__)
+    for kinds, told in (
+        (_TIMED_OUT, TimedOut("The database did not finish in time.")),
+        (_BAD_TEXT, Invalid("Invalid characters in a string value.")),
+        (_OUT_OF_RANGE, Invalid("A number is out of range.")),
+    ):
+        if any(isinstance(reason, kinds) for reason in reasons):
+            return told
+    return None
+
+
+def _is_gone(failure: BaseException) -> bool:
+    """Tell whether the connection is lost, by the server's word or the driver's."""
+    if isinstance(failure, _TIMED_OUT):
+        return False
+    closed = isinstance(failure, asyncpg.InterfaceError) and "closed" in str(failure)
+    return closed or isinstance(failure, _GONE)

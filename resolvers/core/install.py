@@ -1,0 +1,59 @@
+"""The whole database as one SQL script: what migrations are measured against."""
+
+from collections.abc import Iterable
+
+from sqlalchemy import ClauseElement, Table
+from sqlalchemy.dialects import postgresql
+from sqlalchemy.schema import CreateIndex, CreateTable, SetTableComment
+
+from resolvers.core.module import DataModule
+from resolvers.core.outbox import COUNTER_ROW, UUID7, outbox_counter, outbox_event
+from resolvers.core.records import audit_log, idempotency_key
+from resolvers.core.security import CREATE_ROLES, security
+from resolvers.core.table import metadata
+
+CORE = DataModule(
+    name="core",
+    tables=(outbox_event, outbox_counter, audit_log, idempotency_key),
+)
+"""Tables every command writes to, whatever its module."""
+
+_DIALECT = postgresql.dialect()  # type: ignore[no-untyped-call]
+
+
+def installation_sql(modules: Iterable[DataModule]) -> str:
+    """Return the script that builds an empty database: roles, tables, functions, row security."""
+    modules = (*modules, CORE)
+    statements = [CREATE_ROLES, UUID7]
+    for table in metadata.sorted_tables:
+        statements += _table(table)
+    for module in modules:
+        statements += module.functions
+    statements += security(metadata.sorted_tables)
+    statements.append(COUNTER_ROW)
+    return _script(statements)
+
+
+def module_sql(module: DataModule) -> str:
+    """Return the script that adds a new module to a database: what its first migration is made of.
+
+    The modules it refers to have to be imported, as `resolvers.modules.data_modules` does.
+    """
+    tables = [table for table in metadata.sorted_tables if table in module.tables]
+    created = [statement for table in tables for statement in _table(table)]
+    return _script([*created, *module.functions, *security(tables)])
+
+
+def _table(table: Table) -> list[str]:
+    """Return the statements that create a table with its indexes and its comment."""
+    indexes = sorted(table.indexes, key=lambda index: str(index.name))
+    elements: tuple[ClauseElement, ...] = (
+        CreateTable(table),
+        *map(CreateIndex, indexes),
+        SetTableComment(table),
+    )
+    return [str(element.compile(dialect=_DIALECT)) for element in elements]
+
+
+def _script(statements: Iterable[str]) -> str:
+    return ";\n".join(s.strip().rstrip(";") for s in statements) + ";\n"

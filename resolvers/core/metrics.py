@@ -1,0 +1,441 @@
+"""Counters, gauges and histograms of one process; every metric name stands here and nowhere else.
+
+Recording happens on the event loop for every operation, so what an operation costs is kept in plain
+numbers of that one thread, and the children of other labeled metrics are looked up once and kept:
+one finished operation costs a microsecond or two. A scrape renders them from another thread.
+Several processes each count for themselves; a scraper that wants them all scrapes each.
+"""
+
+from bisect import bisect_left
+from collections.abc import Callable, Collection, Sequence
+from enum import Enum
+from itertools import accumulate
+from typing import Final, NamedTuple, Protocol
+
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    GCCollector,
+    Histogram,
+    PlatformCollector,
+    ProcessCollector,
+    disable_created_metrics,
+)
+from prometheus_client.core import HistogramMetricFamily
+from prometheus_client.utils import floatToGoString
+
+from resolvers.core.context import OperationStats
+
+ANONYMOUS: Final = "anonymous"
+"""Label of operations without a name."""
+OTHER: Final = "other"
+"""Label of whatever lies beyond a bound on distinct values."""
+
+_LONGEST_LABEL: Final = 100
+
+_DURATIONS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 15)
+_WAITS: Final = (0.0001, 0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1, 2, 5)
+_LAGS: Final = (0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 5)
+_FEW: Final = (0, 1, 2, 3, 5, 8, 13, 21, 50, 100)
+_MANY: Final = (0, 1, 10, 50, 100, 500, 1_000, 5_000, 10_000, 20_000)
+
+_STANDARD_CLOSES: Final = frozenset(
+    {1000, 1001, 1002, 1003, 1005, 1006, 1007, 1008, 1009, 1011, 1012, 1013}
+)
+_GRAPHQL_CLOSES: Final = frozenset({4400, 4401, 4403, 4406, 4408, 4409, 4429, 4500})
+
+
+class OperationFacts(Protocol):
+    """What is recorded about one execution: an operation, or one event of a subscription."""
+
+    @property
+    def name(self) -> str | None:
+        """Name the client gave the operation."""
+        ...
+
+    @property
+    def type(self) -> Enum:
+        """Its value is ``query``, ``mutation`` or ``subscription``."""
+        ...
+
+    @property
+    def cost(self) -> int:
+        """Cost the document was admitted with."""
+        ...
+
+    @property
+    def seconds(self) -> float:
+        """Wall time from the start of execution to the answer."""
+        ...
+
+    @property
+    def stats(self) -> OperationStats:
+        """Statements, batches and rows."""
+        ...
+
+    @property
+    def codes(self) -> Collection[str]:
+        """Code of every error in the answer; empty when there was none."""
+        ...
+
+    @property
+    def canceled(self) -> bool:
+        """Whether it was given up before there was an answer."""
+        ...
+
+
+class PoolState(NamedTuple):
+    """How a connection pool stands at this moment."""
+
+    limit: int
+    """Most connections it may open."""
+    size: int
+    """Connections open now."""
+    in_use: int
+    """Connections lent out now."""
+    waiting: int
+    """Callers waiting for one now."""
+
+
+class _Distribution:
+    """Observations of one series: how many fell into each bucket, and their sum.
+
+    One thread observes. Others may read at any moment, and at worst miss the latest observation.
+    """
+
+    __slots__ = ("_bounds", "_counts", "sum")
+
+    def __init__(self, bounds: Sequence[float]) -> None:
+        self._bounds = bounds
+        self._counts = [0] * (len(bounds) + 1)
+        self.sum = 0.0
+
+    def observe(self, amount: float) -> None:
+        """Count ``amount`` in the first bucket whose bound it does not exceed, or beyond them."""
+        self._counts[bisect_left(self._bounds, amount)] += 1
+        self.sum += amount
+
+    def cumulated(self) -> list[int]:
+        """Return how many lie within each bound; the last number counts them all."""
+        return list(accumulate(self._counts.copy()))
+
+
+class _Distributions:
+    """A histogram whose series one thread fills without locks and any thread may collect.
+
+    It takes the place of `prometheus_client.Histogram`, with the same text in a scrape, where every
+    operation observes: a lock and two calls for each number are too dear there.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        meaning: str,
+        labels: tuple[str, ...],
+        bounds: tuple[float, ...],
+        *,
+        registry: CollectorRegistry,
+    ) -> None:
+        self._name = name
+        self._meaning = meaning
+        self._labels = labels
+        self._bounds = bounds
+        self._bound_labels = [
+            floatToGoString(bound)  # type: ignore[no-untyped-call]
+            for bound in (*bounds, float("inf"))
+        ]
+        self._series: dict[tuple[str, ...], _Distribution] = {}
+        registry.register(self)
+
+    def series(self, *labels: str) -> _Distribution:
+        """Add the series of these label values, which has none yet, and return it."""
+        series = self._series[labels] = _Distribution(self._bounds)
+        return series
+
+    def describe(self) -> list[HistogramMetricFamily]:
+        """Return the family without samples: the names the registry keeps for it."""
+        return [HistogramMetricFamily(self._name, self._meaning, labels=self._labels)]
+
+    def collect(self) -> list[HistogramMetricFamily]:
+        """Return the family as it stands at this moment."""
+        [family] = self.describe()
+        # A copy, because the event loop may add a series meanwhile.
+        for labels, series in self._series.copy().items():
+            # One reading of the buckets gives the count as well, so the two always agree.
+            buckets = list(zip(self._bound_labels, series.cumulated(), strict=True))
+            family.add_metric(labels, buckets, series.sum)
+        return [family]
+
+
+class _OperationSeries:
+    """The distributions of one operation type and name."""
+
+    __slots__ = ("batches", "canceled", "cost", "failed", "rows", "statements", "succeeded")
+
+    def __init__(self, metrics: "Metrics", operation_type: str, operation: str) -> None:
+        labels = (operation_type, operation)
+        self.succeeded = metrics.operation_seconds.series(*labels, "ok")
+        self.failed = metrics.operation_seconds.series(*labels, "error")
+        self.canceled = metrics.operation_seconds.series(*labels, "canceled")
+        self.statements = metrics.operation_statements.series(*labels)
+        self.batches = metrics.operation_batches.series(*labels)
+        self.rows = metrics.operation_rows.series(*labels)
+        self.cost = metrics.operation_cost.series(*labels)
+
+
+class _Counters:
+    """The children of a counter with one label, looked up once and bounded in number."""
+
+    __slots__ = ("_children", "_counter", "_most")
+
+    def __init__(self, counter: Counter, *, most: int) -> None:
+        self._counter = counter
+        self._most = most
+        self._children: dict[str | int, Counter] = {}
+
+    def add(self, label: str | int, amount: float = 1) -> None:
+        """Count ``label``; labels beyond the bound count as `OTHER`."""
+        child = self._children.get(label)
+        if child is None:
+            child = self._admit(label)
+        child.inc(amount)
+
+    def _admit(self, label: str | int) -> Counter:
+        if len(self._children) >= self._most or len(str(label)) > _LONGEST_LABEL:
+            return self._counter.labels(OTHER)
+        child = self._children[label] = self._counter.labels(str(label))
+        return child
+
+
+class Metrics:
+    """Everything one process counts. Pass it around; there is no global registry.
+
+    ``max_operation_names`` bounds the series that clients can create by naming operations: names
+    beyond it are recorded as `OTHER`.
+    """
+
+    def __init__(self, *, max_operation_names: int = 200) -> None:
+        # Birth times double the lines of a scrape and tell nothing that a counter reset does not.
+        disable_created_metrics()  # type: ignore[no-untyped-call]
+        self.registry = registry = CollectorRegistry()
+        ProcessCollector(registry=registry)
+        PlatformCollector(registry=registry)
+        GCCollector(registry=registry)
+        self._max_operation_names = max_operation_names
+        self._operation_names: set[str] = set()
+        self._operations: dict[tuple[Enum, str], _OperationSeries] = {}
+
+        def histogram(
+            name: str, meaning: str, labels: tuple[str, ...], buckets: tuple[float, ...]
+        ) -> Histogram:
+            return Histogram(name, meaning, labels, registry=registry, buckets=buckets)
+
+        def distributions(
+            name: str, meaning: str, labels: tuple[str, ...], bounds: tuple[float, ...]
+        ) -> _Distributions:
+            return _Distributions(name, meaning, labels, bounds, registry=registry)
+
+        def counters(name: str, meaning: str, label: str, *, most: int = 100) -> _Counters:
+            return _Counters(Counter(name, meaning, (label,), registry=registry), most=most)
+
+        operation = ("type", "operation")
+        self.operation_seconds = distributions(
+            "gateway_operation_duration_seconds",
+            "Time from the start of execution to the answer.",
+            (*operation, "outcome"),
+            _DURATIONS,
+        )
+        self.operation_statements = distributions(
+            "gateway_operation_statements", "SQL statements per operation.", operation, _FEW
+        )
+        self.operation_batches = distributions(
+            "gateway_operation_batches", "Batch function calls per operation.", operation, _FEW
+        )
+        self.operation_rows = distributions(
+            "gateway_operation_rows", "Database rows read per operation.", operation, _MANY
+        )
+        self.operation_cost = distributions(
+            "gateway_operation_cost", "Cost each operation was admitted with.", operation, _MANY
+        )
+        self._errors = counters("gateway_errors_total", "Errors in answers, by code.", "code")
+        self._refusals = counters(
+            "gateway_requests_refused_total", "Requests that never ran, by reason.", "reason"
+        )
+        self._documents = counters(
+            "gateway_document_cache_lookups_total",
+            "Lookups of parsed and validated documents, hit or miss.",
+            "result",
+        )
+        self._plans = counters(
+            "gateway_query_plans_total",
+            "Queries by how they ran: compiled, or ordinarily for a reason.",
+            "outcome",
+        )
+        self._responses = counters(
+            "gateway_http_responses_total", "HTTP responses, by status.", "status"
+        )
+
+        self._sockets = Gauge(
+            "gateway_websockets_open", "WebSocket connections open now.", registry=registry
+        )
+        self._closes = counters(
+            "gateway_websocket_closes_total", "WebSocket connections closed, by code.", "code"
+        )
+        self._subscriptions = Gauge(
+            "gateway_subscriptions_live",
+            "Subscriptions running now, by transport.",
+            ("transport",),
+            registry=registry,
+        )
+        self._events = counters(
+            "gateway_subscription_events_total", "Events sent to subscribers.", "transport"
+        )
+
+        pool = ("pool",)
+        self._pool_gauges = {
+            field: Gauge(name, meaning, pool, registry=registry)
+            for field, name, meaning in (
+                ("limit", "gateway_pool_connections_limit", "Most connections the pool may open."),
+                ("size", "gateway_pool_connections_open", "Connections open now."),
+                ("in_use", "gateway_pool_connections_in_use", "Connections lent out now."),
+                ("waiting", "gateway_pool_waiting", "Callers waiting for a connection now."),
+            )
+        }
+        self._pool_waits = histogram(
+            "gateway_pool_acquire_seconds", "Wait for a connection.", pool, _WAITS
+        )
+        self._pool_timeouts = counters(
+            "gateway_pool_timeouts_total", "Callers that got no connection in time.", "pool"
+        )
+
+        self._loop_lag = histogram(
+            "gateway_loop_lag_seconds", "Delay of the event loop's heartbeat.", (), _LAGS
+        )
+        self._loop_stalls = Counter(
+            "gateway_loop_stalls_total", "Heartbeats later than the limit.", registry=registry
+        )
+
+        self._outbox_backlog = Gauge(
+            "gateway_outbox_backlog_events", "Events not yet published.", registry=registry
+        )
+        self._outbox_lag = Gauge(
+            "gateway_outbox_lag_seconds", "Age of the oldest unpublished event.", registry=registry
+        )
+        self._outbox_published = Counter(
+            "gateway_outbox_published_events_total",
+            "Events the relay published.",
+            registry=registry,
+        )
+
+    def operation_finished(self, facts: OperationFacts) -> None:
+        """Record one execution: an operation, or one event of a subscription.
+
+        Call it on the event loop's thread alone: no lock guards the numbers.
+        """
+        name = facts.name or ANONYMOUS
+        series = self._operations.get((facts.type, name))
+        if series is None:
+            series = self._series(facts.type, name)
+        if facts.canceled:
+            series.canceled.observe(facts.seconds)
+        else:
+            (series.failed if facts.codes else series.succeeded).observe(facts.seconds)
+        stats = facts.stats
+        series.statements.observe(stats.statements)
+        series.batches.observe(stats.batches)
+        series.rows.observe(stats.rows)
+        series.cost.observe(facts.cost)
+        for code in facts.codes:
+            self._errors.add(code)
+
+    def _series(self, operation_type: Enum, name: str) -> _OperationSeries:
+        """Return the series of an operation seen for the first time, or the shared `OTHER`."""
+        names = self._operation_names
+        fits = len(names) < self._max_operation_names and len(name) <= _LONGEST_LABEL
+        if name not in names and not fits:
+            return self._kept((operation_type, OTHER))
+        names.add(name)
+        return self._kept((operation_type, name))
+
+    def _kept(self, key: tuple[Enum, str]) -> _OperationSeries:
+        series = self._operations.get(key)
+        if series is None:
+            operation_type, name = key
+            series = _OperationSeries(self, str(operation_type.value), name)
+            self._operations[key] = series
+        return series
+
+    def request_refused(self, reason: str) -> None:
+        """Count a request that never ran: its syntax, a limit, its credential."""
+        self._refusals.add(reason)
+
+    def document_looked_up(self, *, hit: bool) -> None:
+        """Count a lookup in the cache of parsed and validated documents."""
+        self._documents.add("hit" if hit else "miss")
+
+    def query_ran(self, outcome: str) -> None:
+        """Count a query by how it ran: ``compiled``, ``not compiled``, or why its plan failed."""
+        self._plans.add(outcome)
+
+    def http_responded(self, status: int) -> None:
+        """Count an HTTP response."""
+        self._responses.add(status)
+
+    def socket_opened(self) -> None:
+        """Count an accepted WebSocket connection."""
+        self._sockets.inc()
+
+    def socket_closed(self, code: int) -> None:
+        """Count a WebSocket connection that ended; codes a client made up count as `OTHER`."""
+        self._sockets.dec()
+        known = code in _STANDARD_CLOSES or code in _GRAPHQL_CLOSES
+        self._closes.add(code if known else OTHER)
+
+    def subscription_started(self, transport: str) -> None:
+        """Count a subscription that began on ``transport`` (``ws`` or ``sse``)."""
+        self._subscriptions.labels(transport).inc()
+
+    def subscription_ended(self, transport: str) -> None:
+        """Count a subscription that ended on ``transport``."""
+        self._subscriptions.labels(transport).dec()
+
+    def event_sent(self, transport: str) -> None:
+        """Count one event sent to one subscriber."""
+        self._events.add(transport)
+
+    def watch_pool(self, pool: str, state: Callable[[], PoolState]) -> None:
+        """Show the state of ``pool`` in every scrape; costs nothing in between.
+
+        ``state`` is called from the thread that renders the metrics and must not block.
+        """
+        for field, gauge in self._pool_gauges.items():
+            gauge.labels(pool).set_function(_reader(state, field))
+
+    def pool_acquired(self, pool: str, seconds: float) -> None:
+        """Record how long a caller waited for a connection it got."""
+        self._pool_waits.labels(pool).observe(seconds)
+
+    def pool_timed_out(self, pool: str) -> None:
+        """Count a caller that got no connection in time."""
+        self._pool_timeouts.add(pool)
+
+    def loop_lagged(self, seconds: float, *, stalled: bool) -> None:
+        """Record how late a heartbeat of the event loop was, and whether that counts as a stall."""
+        self._loop_lag.observe(seconds)
+        if stalled:
+            self._loop_stalls.inc()
+
+    def outbox_measured(self, *, backlog: int, lag_seconds: float) -> None:
+        """Set how many events wait for the relay and how old the oldest is."""
+        self._outbox_backlog.set(backlog)
+        self._outbox_lag.set(lag_seconds)
+
+    def outbox_published(self, events: int) -> None:
+        """Count events the relay published."""
+        self._outbox_published.inc(events)
+
+
+def _reader(state: Callable[[], PoolState], field: str) -> Callable[[], float]:
+    """Return a function that reads one field of the pool's state."""
+    return lambda: float(getattr(state(), field))

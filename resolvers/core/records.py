@@ -1,0 +1,49 @@
+"""What every command leaves behind besides its rows: an audit trail, and the answer to its key."""
+
+from sqlalchemy import (
+    BigInteger,
+    CheckConstraint,
+    Column,
+    ForeignKey,
+    Index,
+    Integer,
+    LargeBinary,
+    PrimaryKeyConstraint,
+    Text,
+)
+from sqlalchemy.dialects.postgresql import JSONB
+
+from resolvers.core.table import big_id, instant, owned, required, table
+
+audit_log = table(
+    "audit_log",
+    big_id(),
+    instant("at", now=True),
+    required("company_id", Integer, ForeignKey("company.id")),
+    required("actor"),
+    Column("request_id", Text),
+    required("operation"),
+    required("entity"),
+    required("entity_id", BigInteger),
+    required("action"),
+    Column("diff", JSONB),
+    Index("ix_audit_log_entity", "company_id", "entity", "entity_id", "id"),
+    rows=owned("insert"),
+    comment="One change of one object: who, in which request, what before and after.",
+)
+
+idempotency_key = table(
+    "idempotency_key",
+    required("company_id", Integer, ForeignKey("company.id")),
+    required("actor"),
+    required("key"),
+    required("operation"),
+    required("request_hash", LargeBinary),
+    Column("response", JSONB),
+    instant("created_at", now=True),
+    PrimaryKeyConstraint("company_id", "actor", "key"),
+    CheckConstraint("length(key) between 1 and 200", name="key_length"),
+    Index("ix_idempotency_key_created_at", "created_at"),
+    rows=owned("insert", "update"),
+    comment="The first request made with a key and the answer it got.",
+)

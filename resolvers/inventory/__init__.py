@@ -1,0 +1,1 @@
+"""Stock: warehouses, levels, balances, the ledger of moves, reservations."""

@@ -1,0 +1,283 @@
+"""The verbs of stock: one function per command."""
+
+from collections.abc import Mapping, Sequence
+from decimal import Decimal
+from typing import Any
+
+from sqlalchemy import (
+    BigInteger,
+    ColumnElement,
+    Table,
+    any_,
+    bindparam,
+    func,
+    insert,
+    select,
+    update,
+)
+from sqlalchemy.dialects.postgresql import ARRAY
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from resolvers.catalog.loaders import product as product_entity
+from resolvers.core.command import CommandRefused, Outcome, run_command, write_audit
+from resolvers.core.context import Context
+from resolvers.core.errors import ErpError, Invalid, NotFound
+from resolvers.core.table import as_given, quantity
+from resolvers.inventory.locks import lock_balances, lock_levels
+from resolvers.inventory.rules import (
+    Adjustment,
+    AdjustmentLine,
+    LocationKind,
+    MoveKind,
+    StockPlace,
+    check_adjustment_lines,
+    plan_adjustments,
+)
+from resolvers.inventory.tables import stock_balance, stock_level, stock_location, stock_move
+
+MAX_LINES = 200
+
+_product = product_entity.table.c
+
+
+async def adjust_stock(context: Context, key: str, lines: Sequence[AdjustmentLine]) -> Outcome:
+    """Correct stock at locations: all lines or none, as ledger moves from or to the loss location.
+
+    Returns ``move_ids`` in the order of the lines and ``level_ids`` of the levels concerned.
+
+    Raises:
+        CommandRefused: a line breaks a rule, a version is stale, or the key was used otherwise.
+
+    """
+    if not 1 <= len(lines) <= MAX_LINES:
+        raise CommandRefused([Invalid(f"Give 1 to {MAX_LINES} lines.", path=("lines",))])
+    errors = check_adjustment_lines(lines)
+    if errors:
+        raise CommandRefused(errors)
+
+    async def body(connection: AsyncConnection) -> Outcome:
+        places, loss_id = await _lock_places(context, connection, lines)
+        adjustments, refusals = plan_adjustments(lines, places)
+        if refusals:
+            raise CommandRefused(refusals)
+        move_ids = await _post(context, connection, key, adjustments, loss_id)
+        level_ids = sorted({place.level_id for place in places.values()})
+        return {"move_ids": move_ids, "level_ids": level_ids}
+
+    return await run_command(
+        context,
+        operation="adjustStock",
+        key=key,
+        request={"lines": [_as_json(line) for line in lines]},
+        cause=MoveKind.ADJUSTMENT,
+        body=body,
+    )
+
+
+def _as_json(line: AdjustmentLine) -> list[Any]:
+    return [
+        line.sku,
+        line.location_id,
+        line.reason,
+        None if line.delta is None else f"{line.delta.normalize():f}",
+        None if line.counted is None else f"{line.counted.normalize():f}",
+        line.expected_version,
+    ]
+
+
+async def _lock_places(
+    context: Context, connection: AsyncConnection, lines: Sequence[AdjustmentLine]
+) -> tuple[dict[int, StockPlace], int]:
+    """Find and lock the level and balance of every line; also return the loss location's id."""
+    company_id = context.principal.company_id
+    products = await _products(connection, lines)
+    locations = await _locations(connection, lines)
+    errors = _unknown(lines, products, locations)
+    if errors:
+        raise CommandRefused(errors)
+    loss_id = min(
+        (id_ for id_, row in locations.items() if row.kind == LocationKind.LOSS), default=0
+    )
+    if not loss_id:
+        raise CommandRefused([NotFound("The company has no location for losses; make one first.")])
+    at = [(products[line.sku].id, locations[line.location_id]) for line in lines]
+    levels = await lock_levels(
+        connection, company_id, [(product_id, place.warehouse_id) for product_id, place in at]
+    )
+    balances = await lock_balances(
+        connection,
+        company_id,
+        [
+            pair
+            for product_id, place in at
+            for pair in ((product_id, place.id), (product_id, loss_id))
+        ],
+    )
+    return {
+        position: _place(
+            place,
+            levels[product_id, place.warehouse_id],
+            balances[product_id, place.id],
+        )
+        for position, (product_id, place) in enumerate(at)
+    }, loss_id
+
+
+def _place(location: Any, level: Any, balance: Any) -> StockPlace:
+    return StockPlace(
+        product_id=level.product_id,
+        warehouse_id=level.warehouse_id,
+        sellable=location.sellable,
+        level_id=level.id,
+        level_on_hand=level.on_hand,
+        level_reserved=level.reserved,
+        level_version=level.version,
+        allow_negative=level.allow_negative,
+        balance_id=balance.id,
+        balance_on_hand=balance.on_hand,
+    )
+
+
+async def _products(
+    connection: AsyncConnection, lines: Sequence[AdjustmentLine]
+) -> Mapping[str, Any]:
+    skus = sorted({line.sku for line in lines})
+    rows = await connection.execute(
+        select(_product.id, _product.sku, _product.kind).where(
+            _product.sku.in_(skus), _product.archived_at.is_(None)
+        )
+    )
+    return {row.sku: row for row in rows}
+
+
+async def _locations(
+    connection: AsyncConnection, lines: Sequence[AdjustmentLine]
+) -> Mapping[int, Any]:
+    location = stock_location.c
+    ids = bindparam("ids", type_=ARRAY(as_given(location.id.type)))
+    rows = await connection.execute(
+        select(location.id, location.kind, location.warehouse_id, location.sellable).where(
+            (location.id == any_(ids)) | (location.kind == LocationKind.LOSS),
+            location.archived_at.is_(None),
+        ),
+        {"ids": sorted({line.location_id for line in lines})},
+    )
+    return {row.id: row for row in rows}
+
+
+def _unknown(
+    lines: Sequence[AdjustmentLine], products: Mapping[str, Any], locations: Mapping[int, Any]
+) -> list[ErpError]:
+    errors: list[ErpError] = []
+    for position, line in enumerate(lines):
+        at = ("lines", str(position))
+        product = products.get(line.sku)
+        place = locations.get(line.location_id)
+        if product is None:
+            errors.append(NotFound(f"There is no product {line.sku}.", path=(*at, "sku")))
+        elif product.kind != "GOODS":
+            errors.append(Invalid(f"{line.sku} is a service and has no stock.", path=(*at, "sku")))
+        if place is None:
+            errors.append(NotFound("There is no such location.", path=(*at, "locationId")))
+        elif place.warehouse_id is None:
+            errors.append(
+                Invalid("Stock is corrected inside a warehouse only.", path=(*at, "locationId"))
+            )
+    return errors
+
+
+async def _post(
+    context: Context,
+    connection: AsyncConnection,
+    key: str,
+    adjustments: Sequence[Adjustment],
+    loss_id: int,
+) -> list[int]:
+    """Write the moves, then what they add up to, then the audit trail; return the moves' ids."""
+    if not adjustments:
+        return []
+    now = context.clock()
+    principal = context.principal
+    moves = [
+        {
+            "company_id": principal.company_id,
+            "product_id": adjustment.place.product_id,
+            "from_location_id": loss_id if adjustment.delta > 0 else adjustment.line.location_id,
+            "to_location_id": adjustment.line.location_id if adjustment.delta > 0 else loss_id,
+            "quantity": abs(adjustment.delta),
+            "kind": MoveKind.ADJUSTMENT,
+            "reason": adjustment.line.reason.strip(),
+            "idempotency": f"{principal.actor}:{key}:{position}",
+            "effective_on": now.date(),
+            "posted_by": principal.actor,
+        }
+        for position, adjustment in enumerate(adjustments)
+    ]
+    posted = await connection.execute(
+        insert(stock_move).returning(stock_move.c.id, sort_by_parameter_order=True), moves
+    )
+    move_ids = [row.id for row in posted]
+    await _add_to_balances(connection, adjustments, loss_id)
+    level_deltas: dict[int, Decimal] = {}
+    for adjustment in adjustments:
+        if adjustment.place.sellable:
+            id_ = adjustment.place.level_id
+            level_deltas[id_] = level_deltas.get(id_, Decimal(0)) + adjustment.delta
+    await _add(connection, stock_level, stock_level.c.id, level_deltas)
+    await write_audit(
+        context,
+        connection,
+        operation="adjustStock",
+        action="post",
+        entity="StockMove",
+        changes={
+            move_id: {"delta": f"{adjustment.delta:f}", "reason": adjustment.line.reason.strip()}
+            for move_id, adjustment in zip(move_ids, adjustments, strict=True)
+        },
+    )
+    return move_ids
+
+
+async def _add_to_balances(
+    connection: AsyncConnection, adjustments: Sequence[Adjustment], loss_id: int
+) -> None:
+    """Add the differences to the locations' balances, and take them from the loss location's."""
+    here = {adjustment.place.balance_id: adjustment.delta for adjustment in adjustments}
+    await _add(connection, stock_balance, stock_balance.c.id, here)
+    lost: dict[int, Decimal] = {}
+    for adjustment in adjustments:
+        id_ = adjustment.place.product_id
+        lost[id_] = lost.get(id_, Decimal(0)) - adjustment.delta
+    await _add(
+        connection,
+        stock_balance,
+        stock_balance.c.product_id,
+        lost,
+        stock_balance.c.location_id == loss_id,
+    )
+
+
+async def _add(
+    connection: AsyncConnection,
+    table: Table,
+    column: ColumnElement[Any],
+    deltas: Mapping[int, Decimal],
+    *where: ColumnElement[bool],
+) -> None:
+    """Add to ``on_hand`` of many rows, found by ``column``, in one statement."""
+    changed = {id_: delta for id_, delta in deltas.items() if delta != 0}
+    if not changed:
+        return
+    delta = (
+        func.unnest(
+            bindparam("ids", type_=ARRAY(BigInteger)), bindparam("deltas", type_=ARRAY(quantity()))
+        )
+        .table_valued("id", "amount", name="delta")
+        .render_derived()
+    )
+    await connection.execute(
+        update(table)
+        .where(column == delta.c.id, *where)
+        .values(on_hand=table.c.on_hand + delta.c.amount),
+        {"ids": list(changed), "deltas": list(changed.values())},
+    )

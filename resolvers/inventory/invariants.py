@@ -1,0 +1,78 @@
+"""What must always hold for stock: each statement returns the rows that break it."""
+
+from resolvers.core.module import Invariant
+
+INVARIANTS = (
+    Invariant(
+        "balance_is_sum_of_moves",
+        """
+        with moved as (
+            select product_id, location_id, sum(quantity) as on_hand
+            from (
+                select product_id, to_location_id as location_id, quantity from stock_move
+                union all
+                select product_id, from_location_id, -quantity from stock_move
+            ) both_ends
+            group by 1, 2
+        )
+        select product_id, location_id, coalesce(b.on_hand, 0) as balance,
+               coalesce(m.on_hand, 0) as moved
+        from stock_balance b full join moved m using (product_id, location_id)
+        where coalesce(b.on_hand, 0) <> coalesce(m.on_hand, 0)
+        """,
+        "A balance differs from what its moves add up to: the ledger is right, rebuild the balance.",
+    ),
+    Invariant(
+        "level_is_sum_of_balances",
+        """
+        with held as (
+            select b.product_id, l.warehouse_id, sum(b.on_hand) as on_hand
+            from stock_balance b join stock_location l on l.id = b.location_id
+            where l.kind = 'INTERNAL' and l.sellable group by 1, 2
+        )
+        select product_id, warehouse_id, coalesce(s.on_hand, 0) as level,
+               coalesce(h.on_hand, 0) as balances
+        from stock_level s full join held h using (product_id, warehouse_id)
+        where coalesce(s.on_hand, 0) <> coalesce(h.on_hand, 0)
+        """,
+        "A level's on hand differs from its sellable balances: set it to their sum.",
+    ),
+    Invariant(
+        "level_reserved_is_sum_of_reservations",
+        """
+        select s.id as level_id, s.reserved, coalesce(r.reserved, 0) as reservations
+        from stock_level s
+        left join (
+            select level_id, sum(quantity - consumed) as reserved from stock_reservation
+            where state = 'ACTIVE' group by level_id
+        ) r on r.level_id = s.id
+        where s.reserved <> coalesce(r.reserved, 0)
+        """,
+        "A level says it has more or less reserved than its active reservations hold.",
+    ),
+    Invariant(
+        "never_oversold",
+        """
+        select id as level_id, on_hand, reserved from stock_level
+        where not allow_negative and (on_hand < 0 or reserved > on_hand)
+        """,
+        "More is promised than is there.",
+    ),
+    Invariant(
+        "goods_neither_appear_nor_vanish",
+        """
+        select product_id, company_id, sum(on_hand) as on_hand from stock_balance
+        group by 1, 2 having sum(on_hand) <> 0
+        """,
+        "Over all locations, virtual ones included, a product must sum to zero.",
+    ),
+    Invariant(
+        "level_negative_flag",
+        """
+        select s.id as level_id, s.allow_negative, w.negative_stock
+        from stock_level s join warehouse w on w.id = s.warehouse_id
+        where s.allow_negative <> w.negative_stock
+        """,
+        "A level's flag for negative stock differs from its warehouse's.",
+    ),
+)

@@ -1,0 +1,37 @@
+"""Introduces stock to the registry."""
+
+from resolvers.core.module import DataModule
+from resolvers.inventory.invariants import INVARIANTS
+from resolvers.inventory.tables import (
+    LEVEL_EVENTS,
+    LEVEL_VERSION,
+    reorder_rule,
+    stock_balance,
+    stock_level,
+    stock_location,
+    stock_move,
+    stock_projection,
+    stock_reservation,
+    warehouse,
+)
+
+MODULE = DataModule(
+    name="inventory",
+    tables=(
+        warehouse,
+        stock_location,
+        stock_level,
+        stock_projection,
+        stock_balance,
+        stock_move,
+        stock_reservation,
+        reorder_rule,
+    ),
+    functions=(LEVEL_VERSION, LEVEL_EVENTS),
+    invariants=INVARIANTS,
+    permissions={
+        "availability.read": "See how much of a product is available.",
+        "stock.read": "See stock levels, balances, moves and reservations.",
+        "stock.adjust": "Correct stock.",
+    },
+)

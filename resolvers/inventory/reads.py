@@ -1,0 +1,48 @@
+"""Lists of warehouses, levels, moves and reservations."""
+
+from resolvers.core.listing import AmountBetween, Between, Flag, Listing, OneOf
+from resolvers.inventory.loaders import reservation, stock_level, stock_move, warehouse
+
+_level = stock_level.columns
+_move = stock_move.columns
+
+warehouses = Listing(
+    name="warehouses",
+    entity=warehouse,
+    orders={"CODE": ("code",)},
+    default_order="CODE",
+    where=(warehouse.columns["archived_at"].is_(None),),
+)
+stock_levels = Listing(
+    name="stockLevels",
+    entity=stock_level,
+    orders={"AVAILABLE": ("available_steps",), "ID": ()},
+    default_order="AVAILABLE",
+    filters={
+        "warehouse_ids": OneOf(_level["warehouse_id"], "Warehouse"),
+        "product_ids": OneOf(_level["product_id"], "Product"),
+        "available": AmountBetween(_level["available_steps"]),
+        "below_reorder_point": Flag(_level["below_reorder_point"], ~_level["below_reorder_point"]),
+        "has_stock": Flag(_level["on_hand"] != 0, _level["on_hand"] == 0),
+    },
+    guarded={"below_reorder_point": "stock.read", "has_stock": "stock.read"},
+)
+stock_moves = Listing(
+    name="stockMoves",
+    entity=stock_move,
+    orders={"POSTED_AT": ("posted_at",)},
+    default_order="POSTED_AT",
+    default_descending=True,
+    filters={
+        "kinds": OneOf(_move["kind"]),
+        "product_ids": OneOf(_move["product_id"], "Product"),
+        "posted_at": Between(_move["posted_at"]),
+    },
+)
+reservations = Listing(
+    name="reservations",
+    entity=reservation,
+    orders={"ID": ()},
+    default_order="ID",
+    filters={"states": OneOf(reservation.columns["state"])},
+)

@@ -1,0 +1,227 @@
+"""Words and rules of stock; pure, no I/O."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+from enum import StrEnum
+
+from resolvers.core.errors import Conflict, ErpError, InsufficientStock, Invalid
+
+
+class LocationKind(StrEnum):
+    """What a stock location is; goods leave and enter the company through the virtual ones."""
+
+    INTERNAL = "INTERNAL"
+    TRANSIT = "TRANSIT"
+    SUPPLIER = "SUPPLIER"
+    CUSTOMER = "CUSTOMER"
+    LOSS = "LOSS"
+    SCRAP = "SCRAP"
+
+
+class MoveKind(StrEnum):
+    """Why goods moved."""
+
+    OPENING = "OPENING"
+    RECEIPT = "RECEIPT"
+    SHIPMENT = "SHIPMENT"
+    RETURN = "RETURN"
+    TRANSFER = "TRANSFER"
+    ADJUSTMENT = "ADJUSTMENT"
+    SCRAP = "SCRAP"
+
+
+class ReservationState(StrEnum):
+    """What became of a reservation."""
+
+    ACTIVE = "ACTIVE"
+    CONSUMED = "CONSUMED"
+    RELEASED = "RELEASED"
+    EXPIRED = "EXPIRED"
+
+
+class ReservationSource(StrEnum):
+    """What a reservation is for."""
+
+    SALES_ORDER_LINE = "SALES_ORDER_LINE"
+    CART = "CART"
+
+
+class Crossing(StrEnum):
+    """Which threshold a change of availability crossed."""
+
+    NONE = "NONE"
+    FELL_BELOW = "FELL_BELOW"
+    ROSE_ABOVE = "ROSE_ABOVE"
+    OUT_OF_STOCK = "OUT_OF_STOCK"
+    BACK_IN_STOCK = "BACK_IN_STOCK"
+
+
+def crossing(previous: Decimal, current: Decimal, threshold: Decimal | None) -> Crossing:
+    """Tell what a change of availability crossed; nothing left counts before any threshold."""
+    if previous > 0 >= current:
+        return Crossing.OUT_OF_STOCK
+    if previous <= 0 < current:
+        return Crossing.BACK_IN_STOCK
+    if threshold is not None:
+        if previous >= threshold > current:
+            return Crossing.FELL_BELOW
+        if previous < threshold <= current:
+            return Crossing.ROSE_ABOVE
+    return Crossing.NONE
+
+
+QUANTITY_STEP = Decimal("0.0001")
+"""Quantities have four decimals (`resolvers.core.table.quantity`)."""
+LARGEST_QUANTITY = Decimal(10) ** 14
+MAX_REASON = 200
+
+
+@dataclass(frozen=True, slots=True)
+class AdjustmentLine:
+    """One correction as asked for, at a location: by ``delta`` or to ``counted``, never both."""
+
+    sku: str
+    location_id: int
+    reason: str
+    delta: Decimal | None = None
+    counted: Decimal | None = None
+    expected_version: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class StockPlace:
+    """What is known and locked of the place a line corrects: its level and its balance."""
+
+    product_id: int
+    warehouse_id: int
+    sellable: bool
+    level_id: int
+    level_on_hand: Decimal
+    level_reserved: Decimal
+    level_version: int
+    allow_negative: bool
+    balance_id: int
+    balance_on_hand: Decimal
+
+
+@dataclass(frozen=True, slots=True)
+class Adjustment:
+    """A correction that may be booked: ``delta`` is not 0 and goes to the balance of ``place``."""
+
+    line: AdjustmentLine
+    place: StockPlace
+    delta: Decimal
+
+
+def check_adjustment_lines(lines: Sequence[AdjustmentLine]) -> list[ErpError]:
+    """Find what is wrong with the lines by themselves, before anything is read."""
+    errors: list[ErpError] = []
+    seen: set[tuple[str, int]] = set()
+    for position, line in enumerate(lines):
+        at = ("lines", str(position))
+        errors += _check_quantities(line, at)
+        if not 1 <= len(line.reason.strip()) <= MAX_REASON:
+            errors.append(
+                Invalid(f"reason must have 1 to {MAX_REASON} characters.", path=(*at, "reason"))
+            )
+        if (line.sku, line.location_id) in seen:
+            errors.append(
+                Invalid("One line per product and location; add the differences up.", path=at)
+            )
+        seen.add((line.sku, line.location_id))
+    return errors
+
+
+def _check_quantities(line: AdjustmentLine, at: tuple[str, ...]) -> list[ErpError]:
+    if (line.delta is None) == (line.counted is None):
+        return [Invalid("Give either delta or countedQty.", path=at)]
+    name, value = ("delta", line.delta) if line.delta is not None else ("countedQty", line.counted)
+    assert value is not None
+    if abs(value) >= LARGEST_QUANTITY or value != value.quantize(QUANTITY_STEP):
+        return [
+            Invalid(
+                f"{name} must be below {LARGEST_QUANTITY:f} with at most 4 decimals.",
+                path=(*at, name),
+            )
+        ]
+    if name == "delta" and value == 0:
+        return [Invalid("delta must not be 0.", path=(*at, name))]
+    if name == "countedQty" and value < 0:
+        return [Invalid("countedQty cannot be negative.", path=(*at, name))]
+    return []
+
+
+def plan_adjustments(
+    lines: Sequence[AdjustmentLine], places: Mapping[int, StockPlace]
+) -> tuple[list[Adjustment], list[ErpError]]:
+    """Decide what to book, all or nothing; ``places`` maps a line's position to its locked place.
+
+    Counted lines that found what is booked already lead to no adjustment.
+    """
+    adjustments: list[Adjustment] = []
+    errors: list[ErpError] = []
+    level_deltas: dict[int, Decimal] = {}
+    for position, line in enumerate(lines):
+        place = places[position]
+        at = ("lines", str(position))
+        if line.expected_version not in (None, place.level_version):
+            errors.append(_stale(line, place, at))
+            continue
+        if line.counted is not None:
+            delta = line.counted - place.balance_on_hand
+        else:
+            assert line.delta is not None
+            delta = line.delta
+        if delta == 0:
+            continue
+        change = level_deltas.get(place.level_id, Decimal(0)) + (delta if place.sellable else 0)
+        refusal = _refusal(line, place, delta, change, at)
+        if refusal is not None:
+            errors.append(refusal)
+            continue
+        level_deltas[place.level_id] = change
+        adjustments.append(Adjustment(line, place, delta))
+    return adjustments, errors
+
+
+def _stale(line: AdjustmentLine, place: StockPlace, at: tuple[str, ...]) -> ErpError:
+    return Conflict(
+        f"Stock of {line.sku} changed since version {line.expected_version}; look again.",
+        path=(*at, "expectedVersion"),
+        details={
+            "sku": line.sku,
+            "version": str(place.level_version),
+            "onHand": f"{place.level_on_hand:f}",
+            "reserved": f"{place.level_reserved:f}",
+        },
+    )
+
+
+def _refusal(
+    line: AdjustmentLine,
+    place: StockPlace,
+    delta: Decimal,
+    level_change: Decimal,
+    at: tuple[str, ...],
+) -> ErpError | None:
+    """Tell why a difference cannot be booked: more taken than is there, or than is not promised."""
+    if place.allow_negative:
+        return None
+    if place.balance_on_hand + delta < 0:
+        return InsufficientStock(
+            f"There are only {place.balance_on_hand:f} of {line.sku} at this location.",
+            path=at,
+            details={"sku": line.sku, "onHand": f"{place.balance_on_hand:f}"},
+        )
+    if level_change < 0 and place.level_on_hand + level_change < place.level_reserved:
+        return InsufficientStock(
+            f"{place.level_reserved:f} of {line.sku} are promised to orders; release them first.",
+            path=at,
+            details={
+                "sku": line.sku,
+                "onHand": f"{place.level_on_hand:f}",
+                "reserved": f"{place.level_reserved:f}",
+            },
+        )
+    return None

@@ -1,0 +1,291 @@
+"""Tables of stock, and the triggers that let every change of a level tell about itself."""
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    CheckConstraint,
+    Column,
+    Date,
+    ForeignKey,
+    ForeignKeyConstraint,
+    Index,
+    Integer,
+    PrimaryKeyConstraint,
+    SmallInteger,
+    Text,
+    UniqueConstraint,
+    text,
+)
+
+from resolvers.core.table import (
+    archived_at,
+    big_id,
+    instant,
+    one_of,
+    owned,
+    quantity,
+    required,
+    small_id,
+    sortable,
+    table,
+)
+from resolvers.inventory.rules import LocationKind, MoveKind, ReservationSource, ReservationState
+
+warehouse = table(
+    "warehouse",
+    small_id(),
+    required("company_id", Integer, ForeignKey("company.id")),
+    required("code"),
+    required("name"),
+    required("priority", SmallInteger, server_default="1"),
+    Column("region", Text),
+    required("negative_stock", Boolean, server_default="false"),
+    archived_at(),
+    UniqueConstraint("company_id", "code"),
+    UniqueConstraint("id", "company_id", name="uq_warehouse_owner"),
+    rows=owned(partner="true"),
+    comment="A site that holds stock.",
+)
+
+stock_location = table(
+    "stock_location",
+    small_id(),
+    required("company_id", Integer, ForeignKey("company.id")),
+    Column("warehouse_id", Integer),
+    required("code"),
+    required("path"),
+    required("kind"),
+    required("sellable", Boolean, server_default="true"),
+    archived_at(),
+    UniqueConstraint("company_id", "code"),
+    UniqueConstraint("id", "company_id", name="uq_stock_location_owner"),
+    ForeignKeyConstraint(
+        ["warehouse_id", "company_id"],
+        ["warehouse.id", "warehouse.company_id"],
+        name="fk_stock_location_warehouse",
+    ),
+    CheckConstraint(one_of("kind", LocationKind), name="kind"),
+    CheckConstraint("(kind = 'INTERNAL') = (warehouse_id is not null)", name="warehouse"),
+    Index("ix_stock_location_warehouse_id", "warehouse_id", "code"),
+    rows=owned(),
+    comment="A place inside a warehouse, or a virtual place goods come from and go to.",
+)
+
+stock_level = table(
+    "stock_level",
+    big_id(),
+    required("company_id", Integer, ForeignKey("company.id")),
+    required("product_id", BigInteger, ForeignKey("product.id")),
+    required("warehouse_id", Integer),
+    required("on_hand", quantity(), server_default="0"),
+    required("reserved", quantity(), server_default="0"),
+    required("allow_negative", Boolean, server_default="false"),
+    required("version", BigInteger, server_default="1"),
+    instant("updated_at", now=True),
+    sortable("available_steps", "on_hand - reserved"),
+    UniqueConstraint("product_id", "warehouse_id"),
+    ForeignKeyConstraint(
+        ["warehouse_id", "company_id"],
+        ["warehouse.id", "warehouse.company_id"],
+        name="fk_stock_level_warehouse",
+    ),
+    CheckConstraint("reserved >= 0", name="reserved"),
+    CheckConstraint(
+        "allow_negative or (on_hand >= 0 and reserved <= on_hand)", name="never_oversold"
+    ),
+    Index("ix_stock_level_warehouse", "warehouse_id", "product_id"),
+    Index("ix_stock_level_available", "company_id", "available_steps", "id"),
+    Index("ix_stock_level_warehouse_available", "warehouse_id", "available_steps", "id"),
+    rows=owned("insert", "update", partner="true"),
+    comment="Stock of one product in one warehouse: the number that orders are promised from.",
+    fillfactor=70,
+)
+
+stock_projection = table(
+    "stock_projection",
+    required("company_id", Integer, ForeignKey("company.id")),
+    required("product_id", BigInteger, ForeignKey("product.id")),
+    required("warehouse_id", Integer),
+    required("incoming", quantity(), server_default="0"),
+    required("outgoing", quantity(), server_default="0"),
+    PrimaryKeyConstraint("product_id", "warehouse_id"),
+    ForeignKeyConstraint(
+        ["warehouse_id", "company_id"],
+        ["warehouse.id", "warehouse.company_id"],
+        name="fk_stock_projection_warehouse",
+    ),
+    rows=owned("insert", "update", partner="true"),
+    comment="What is to come and to go; no column of the level, so that purchases never wait for sales.",
+    fillfactor=70,
+)
+
+stock_balance = table(
+    "stock_balance",
+    big_id(),
+    required("company_id", Integer, ForeignKey("company.id")),
+    required("product_id", BigInteger, ForeignKey("product.id")),
+    required("location_id", Integer),
+    required("on_hand", quantity(), server_default="0"),
+    UniqueConstraint("product_id", "location_id"),
+    ForeignKeyConstraint(
+        ["location_id", "company_id"],
+        ["stock_location.id", "stock_location.company_id"],
+        name="fk_stock_balance_location",
+    ),
+    Index("ix_stock_balance_location", "location_id", "product_id"),
+    rows=owned("insert", "update"),
+    comment="Stock of one product at one location, for picking. Virtual locations run negative.",
+    fillfactor=70,
+)
+
+stock_move = table(
+    "stock_move",
+    big_id(),
+    required("company_id", Integer, ForeignKey("company.id")),
+    required("product_id", BigInteger, ForeignKey("product.id")),
+    required("from_location_id", Integer),
+    required("to_location_id", Integer),
+    required("quantity", quantity()),
+    required("kind"),
+    Column("reason", Text),
+    Column("source", Text),
+    Column("source_id", BigInteger),
+    Column("reversal_of_id", BigInteger, ForeignKey("stock_move.id")),
+    required("idempotency"),
+    required("effective_on", Date),
+    instant("posted_at", now=True),
+    required("posted_by"),
+    UniqueConstraint("company_id", "idempotency"),
+    ForeignKeyConstraint(
+        ["from_location_id", "company_id"],
+        ["stock_location.id", "stock_location.company_id"],
+        name="fk_stock_move_from",
+    ),
+    ForeignKeyConstraint(
+        ["to_location_id", "company_id"],
+        ["stock_location.id", "stock_location.company_id"],
+        name="fk_stock_move_to",
+    ),
+    CheckConstraint("quantity > 0", name="quantity"),
+    CheckConstraint("from_location_id <> to_location_id", name="moves"),
+    CheckConstraint(one_of("kind", MoveKind), name="kind"),
+    Index("ix_stock_move_product", "product_id", "company_id", "posted_at", "id"),
+    Index("ix_stock_move_posted_at", "company_id", "posted_at", "id"),
+    Index("ix_stock_move_kind", "company_id", "kind", "posted_at", "id"),
+    Index(
+        "ix_stock_move_source", "source", "source_id", postgresql_where=text("source is not null")
+    ),
+    rows=owned("insert"),
+    comment="The ledger: one immutable move of goods from one location to another.",
+)
+
+stock_reservation = table(
+    "stock_reservation",
+    big_id(),
+    required("company_id", Integer, ForeignKey("company.id")),
+    required("level_id", BigInteger, ForeignKey("stock_level.id")),
+    required("source"),
+    required("source_id", BigInteger),
+    required("quantity", quantity()),
+    required("consumed", quantity(), server_default="0"),
+    required("state", server_default="ACTIVE"),
+    instant("expires_at"),
+    instant("created_at", now=True),
+    CheckConstraint("quantity > 0", name="quantity"),
+    CheckConstraint("consumed between 0 and quantity", name="consumed"),
+    CheckConstraint(one_of("source", ReservationSource), name="source"),
+    CheckConstraint(one_of("state", ReservationState), name="state"),
+    Index(
+        "uq_stock_reservation_active",
+        "source",
+        "source_id",
+        "level_id",
+        unique=True,
+        postgresql_where=text("state = 'ACTIVE'"),
+    ),
+    Index("ix_stock_reservation_level", "level_id", "id"),
+    Index(
+        "ix_stock_reservation_expiry",
+        "expires_at",
+        postgresql_where=text("state = 'ACTIVE' and expires_at is not null"),
+    ),
+    rows=owned("insert", "update"),
+    comment="The row behind what a level has reserved.",
+)
+
+reorder_rule = table(
+    "reorder_rule",
+    big_id(),
+    required("company_id", Integer, ForeignKey("company.id")),
+    required("product_id", BigInteger, ForeignKey("product.id")),
+    required("warehouse_id", Integer),
+    required("min_quantity", quantity()),
+    required("target_quantity", quantity()),
+    required("multiple", quantity(), server_default="1"),
+    archived_at(),
+    ForeignKeyConstraint(
+        ["warehouse_id", "company_id"],
+        ["warehouse.id", "warehouse.company_id"],
+        name="fk_reorder_rule_warehouse",
+    ),
+    CheckConstraint("min_quantity >= 0", name="min_quantity"),
+    CheckConstraint("target_quantity >= min_quantity", name="target_quantity"),
+    CheckConstraint("multiple > 0", name="multiple"),
+    Index(
+        "uq_reorder_rule_active",
+        "product_id",
+        "warehouse_id",
+        unique=True,
+        postgresql_where=text("archived_at is null"),
+    ),
+    rows=owned("insert", "update"),
+    comment="From which stock a product is to be ordered again for a warehouse, and how much.",
+)
+
+# Triggers, so that a change made by plain SQL counts versions and tells about itself like any other.
+LEVEL_VERSION = """
+create function stock_level_version() returns trigger language plpgsql as $$
+begin
+  new.version := old.version + 1;
+  new.updated_at := now();
+  return new;
+end $$;
+create trigger stock_level_version before update on stock_level
+  for each row when (old.on_hand <> new.on_hand or old.reserved <> new.reserved)
+  execute function stock_level_version()
+"""
+
+# quantities as text: a JSON number would be read as a float
+_EVENT_OF_LEVEL = """
+    jsonb_build_object(
+        'level_id', n.id, 'product_id', n.product_id, 'warehouse_id', n.warehouse_id,
+        'version', n.version, 'on_hand', n.on_hand::text, 'reserved', n.reserved::text,
+        'previous_on_hand', {on_hand}::text, 'previous_reserved', {reserved}::text,
+        'cause', coalesce(nullif(current_setting('app.cause', true), ''), 'EXTERNAL'),
+        'document', nullif(current_setting('app.document', true), ''))
+"""
+
+LEVEL_EVENTS = f"""
+create function stock_level_changed() returns trigger
+language plpgsql security definer set search_path = public as $$
+begin
+  if tg_op = 'INSERT' then
+    insert into outbox_event (company_id, topic, entity, entity_id, payload)
+    select n.company_id, 'stock.changed', 'StockLevel', n.id,
+           {_EVENT_OF_LEVEL.format(on_hand="0.0000", reserved="0.0000")}
+    from changed n where n.on_hand <> 0 or n.reserved <> 0 order by n.id;
+  else
+    insert into outbox_event (company_id, topic, entity, entity_id, payload)
+    select n.company_id, 'stock.changed', 'StockLevel', n.id,
+           {_EVENT_OF_LEVEL.format(on_hand="o.on_hand", reserved="o.reserved")}
+    from changed n join before o on o.id = n.id
+    where o.on_hand <> n.on_hand or o.reserved <> n.reserved order by n.id;
+  end if;
+  return null;
+end $$;
+create trigger stock_level_inserted after insert on stock_level
+  referencing new table as changed for each statement execute function stock_level_changed();
+create trigger stock_level_updated after update on stock_level
+  referencing old table as before new table as changed
+  for each statement execute function stock_level_changed()
+"""

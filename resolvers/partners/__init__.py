@@ -1,0 +1,1 @@
+"""Partners: the persons and organisations the company buys from and sells to."""

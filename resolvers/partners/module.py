@@ -1,0 +1,13 @@
+"""Introduces partners to the registry."""
+
+from resolvers.core.module import DataModule
+from resolvers.partners.tables import partner, partner_address, partner_company, payment_term
+
+MODULE = DataModule(
+    name="partners",
+    tables=(partner, partner_address, payment_term, partner_company),
+    permissions={
+        "partners.read": "See partners, their addresses and terms.",
+        "partners.credit": "See credit limits.",
+    },
+)

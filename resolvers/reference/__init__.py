@@ -1,0 +1,1 @@
+"""Currencies and units of measure: data every module refers to."""

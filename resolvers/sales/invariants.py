@@ -1,0 +1,82 @@
+"""What must always hold for sales orders: each statement returns the rows that break it."""
+
+from resolvers.core.module import Invariant
+
+INVARIANTS = (
+    Invariant(
+        "order_totals",
+        """
+        select o.id as order_id, o.number, o.subtotal, o.tax_total, sum(l.net) as lines_net,
+               sum(l.tax) as lines_tax
+        from sales_order o join sales_order_line l on l.order_id = o.id
+        group by o.id
+        having o.subtotal <> sum(l.net) or o.tax_total <> sum(l.tax)
+        """,
+        "An order's totals differ from the sum of its lines: recompute them from the lines.",
+    ),
+    Invariant(
+        "order_shipment_status",
+        """
+        select o.id as order_id, o.number, o.shipment_status, sum(l.shipped) as shipped
+        from sales_order o join sales_order_line l on l.order_id = o.id
+        group by o.id
+        having o.shipment_status <> case
+            when sum(l.shipped) = 0 then 'NONE'
+            when sum(l.shipped) >= sum(l.quantity - l.canceled) then 'SHIPPED'
+            else 'PARTIAL' end
+        """,
+        "An order's shipment status is not what its lines say: derive it again.",
+    ),
+    Invariant(
+        "order_reservation_status",
+        """
+        select o.id as order_id, o.number, o.reservation_status, sum(l.reserved) as reserved
+        from sales_order o join sales_order_line l on l.order_id = o.id
+        group by o.id
+        having o.reservation_status <> case
+            when sum(l.reserved) = 0 then 'NONE'
+            when sum(l.reserved) >= sum(l.quantity - l.shipped - l.canceled) then 'FULL'
+            else 'PARTIAL' end
+        """,
+        "An order's reservation status is not what its lines say: derive it again.",
+    ),
+    Invariant(
+        "line_reserved",
+        """
+        select l.id as line_id, l.reserved, coalesce(r.reserved, 0) as reservations
+        from sales_order_line l
+        left join (
+            select source_id, sum(quantity - consumed) as reserved from stock_reservation
+            where source = 'SALES_ORDER_LINE' and state = 'ACTIVE' group by source_id
+        ) r on r.source_id = l.id
+        where l.reserved <> coalesce(r.reserved, 0)
+        """,
+        "A line says it has more or less reserved than its reservations hold.",
+    ),
+    Invariant(
+        "line_net",
+        """
+        select l.id as line_id, l.net
+        from sales_order_line l
+        join sales_order o on o.id = l.order_id
+        join currency c on c.code = o.currency
+        where l.net <> round(l.quantity * l.unit_price * (100 - l.discount_percent) / 100, c.digits)
+        """,
+        "A line's net is not quantity x price less discount, rounded half away from zero.",
+    ),
+    Invariant(
+        "projection_outgoing",
+        """
+        with demand as (
+            select l.product_id, o.warehouse_id, sum(l.quantity - l.shipped - l.canceled) as outgoing
+            from sales_order_line l join sales_order o on o.id = l.order_id
+            where o.state = 'CONFIRMED' group by 1, 2
+        )
+        select product_id, warehouse_id, coalesce(p.outgoing, 0) as projected,
+               coalesce(d.outgoing, 0) as demanded
+        from stock_projection p full join demand d using (product_id, warehouse_id)
+        where coalesce(p.outgoing, 0) <> coalesce(d.outgoing, 0)
+        """,
+        "Projected outgoing stock differs from what confirmed orders still need.",
+    ),
+)
