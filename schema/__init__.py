@@ -1,0 +1,1 @@
+"""The GraphQL schema: what clients see, one folder per ERP module. Knows no HTTP and no SQL."""

@@ -1,0 +1,102 @@
+"""The schema: every module's root fields in one place, and the laws they are built under."""
+
+from collections.abc import Callable
+from importlib import import_module
+from typing import Annotated, Any
+
+import strawberry
+from graphql import GraphQLNonNull, GraphQLObjectType, GraphQLSchema
+from strawberry.types.base import get_object_definition
+
+from resolvers.core.context import Context
+from resolvers.modules import NAMES
+from schema.core.fields import argument, chosen, find
+from schema.core.ids import split_id
+from schema.core.module import SchemaModule
+from schema.core.node import NODE_TYPES, Node
+from schema.core.permissions import denial
+from schema.core.plan import REQUIRES
+from schema.core.scalars import schema_config
+
+
+def schema_modules() -> tuple[SchemaModule, ...]:
+    """Return every module's half of this layer, in registry order."""
+    return tuple(import_module(f"schema.{name}.module").MODULE for name in NAMES)
+
+
+@strawberry.type
+class NodeQuery:
+    """The root field every module's types share."""
+
+    @chosen("Any object by its global id; null when there is none or it is not for the caller.")
+    async def node(
+        context: Context,
+        columns_of: Callable[[str], frozenset[str]],
+        id: Annotated[strawberry.ID, argument("Global id, from any `id` field.")],
+    ) -> Node | None:
+        """Load the object an id names."""
+        type_name, key = split_id(id)
+        known = NODE_TYPES.get(type_name)
+        if known is None or not key.isdecimal() or len(key) > len(str(2**63)):
+            return None
+        if known.requires is not None and not context.principal.can(known.requires):
+            raise denial("Query", "node", known.requires)
+        if not known.entity.has_key(int(key)):
+            return None
+        columns = columns_of(type_name) | {known.entity.key}
+        row = await find(context, known.by_id, int(key), columns)
+        found: Any = None if row is None else (type_name, row)
+        return found  # type: ignore[no-any-return]
+
+
+def build_schema(*, extra: tuple[SchemaModule, ...] = ()) -> strawberry.Schema:
+    """Build the schema from the registry; ``extra`` modules add fields, such as those for tools.
+
+    Raises:
+        TypeError: two modules have a root field of one name; or a field requires a permission and
+            is not nullable, so denying it would take its siblings with it.
+
+    """
+    modules = (*schema_modules(), *extra)
+    queries = tuple(m.query for m in modules if m.query is not None)
+    mutations = tuple(m.mutation for m in modules if m.mutation is not None)
+    subscriptions = tuple(m.subscription for m in modules if m.subscription is not None)
+    schema = strawberry.Schema(
+        query=_root("Query", "What can be read.", NodeQuery, *queries),
+        mutation=_root("Mutation", "What can be done.", *mutations) if mutations else None,
+        subscription=_root("Subscription", "What can be watched as it happens.", *subscriptions)
+        if subscriptions
+        else None,
+        types=[node.python_type for node in NODE_TYPES.values()],
+        config=schema_config(),
+    )
+    _check_permissions(schema)
+    return schema
+
+
+def _root(name: str, description: str, *parts: type) -> type:
+    """Make the root type whose fields are those of all ``parts``."""
+    taken: set[str] = set()
+    for part in parts:
+        for field_ in get_object_definition(part, strict=True).fields:
+            if field_.python_name in taken:
+                raise TypeError(f"{name} has a field {field_.python_name} already.")
+            taken.add(field_.python_name)
+    return strawberry.type(type(name, parts, {}), description=description)
+
+
+def core_schema(schema: strawberry.Schema) -> GraphQLSchema:
+    """Return graphql-core's schema behind Strawberry's."""
+    return schema._schema  # noqa: SLF001 - the only way to it
+
+
+def _check_permissions(schema: strawberry.Schema) -> None:
+    for type_ in core_schema(schema).type_map.values():
+        # a subscription that is denied never starts, so it has no sibling to take along
+        if not isinstance(type_, GraphQLObjectType) or type_.name == "Subscription":
+            continue
+        for name, definition in type_.fields.items():
+            backing: Any = definition.extensions.get("strawberry-definition")
+            requires = None if backing is None else backing.metadata.get(REQUIRES)
+            if requires is not None and isinstance(definition.type, GraphQLNonNull):
+                raise TypeError(f"{type_.name}.{name} requires {requires}, so it must be nullable.")

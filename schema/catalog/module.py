@@ -1,0 +1,6 @@
+"""Introduces catalog to the schema."""
+
+from schema.catalog.query import Query
+from schema.core.module import SchemaModule
+
+MODULE = SchemaModule(name="catalog", query=Query)

@@ -1,0 +1,1 @@
+"""What every module of the schema builds on; imports no ERP module."""

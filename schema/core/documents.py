@@ -1,0 +1,224 @@
+"""Documents: parsed, measured, validated once, then kept by their text."""
+
+from collections import OrderedDict
+from dataclasses import dataclass, field
+from typing import Any
+
+from graphql import (
+    DocumentNode,
+    FragmentDefinitionNode,
+    GraphQLError,
+    GraphQLInputType,
+    GraphQLSchema,
+    GraphQLSyntaxError,
+    OverlappingFieldsCanBeMergedRule,
+    StringValueNode,
+    ValidationContext,
+    ValidationRule,
+    ValueNode,
+    ValuesOfCorrectTypeRule,
+    VisitorAction,
+    parse,
+    specified_rules,
+    validate,
+)
+from graphql.execution.collect_fields import FragmentDetails
+from graphql.validation.validate import ValidationAbortedError
+from strawberry.schema.validation_rules.maybe_null import MaybeNullValidationRule
+
+from resolvers.core.errors import LimitExceeded
+from schema.core.limits import DocumentMeasure, Limits, OperationMeasure, excess, excesses, measure
+
+MAX_ERRORS = 20
+"""Errors reported of one document or of one set of variables."""
+FIELD_COMPARISONS = 100_000
+"""Budget of the rule that compares fields of the same name pairwise; about 0.1 s at worst."""
+BYTES_PER_TOKEN = 360
+"""Memory of one token with its share of the syntax tree, measured on CPython 3.11."""
+CACHE_BYTES = 64 * 1_048_576
+"""Memory that kept documents may take, by estimate."""
+
+_ABORTED = "Parsing aborted."
+"""How the parser ends the message when it stops at a limit instead of at a mistake."""
+
+
+class TooLarge(Exception):
+    """The document passes limits; ``excesses`` names each of them."""
+
+    def __init__(self, found: list[LimitExceeded]) -> None:
+        super().__init__("; ".join(one.message for one in found))
+        self.excesses = found
+
+
+@dataclass(slots=True, eq=False)
+class Document:
+    """A document that parsed and fits the limits.
+
+    Shared by all requests that send the same text, once it is valid.
+    """
+
+    text: str
+    node: DocumentNode
+    measure: DocumentMeasure
+    fragments: dict[str, FragmentDefinitionNode]
+    fragment_details: dict[str, FragmentDetails]
+    plans: dict[Any, Any] = field(default_factory=dict)
+    """What a compiler of operations keeps for this document; ordinary execution needs none."""
+
+    def operation(self, name: str | None) -> OperationMeasure:
+        """Pick the operation to run, as the GraphQL specification says (section 6.1).
+
+        Raises:
+            LookupError: no such operation, or none is named and there are several.
+
+        """
+        operations = self.measure.operations
+        if name is not None:
+            operations = tuple(o for o in operations if o.name == name)
+            if not operations:
+                raise LookupError(f"Unknown operation named '{name}'.")
+        elif not operations:
+            raise LookupError("Must provide an operation.")
+        elif len(operations) > 1:
+            raise LookupError("Must provide operation name if query contains multiple operations.")
+        return operations[0]
+
+    @property
+    def size(self) -> int:
+        """Memory it takes, in bytes, by estimate."""
+        return BYTES_PER_TOKEN * self.node.token_count + len(self.text)
+
+
+class DocumentCache:
+    """The valid documents used last, bounded by their number and by the memory they take."""
+
+    def __init__(self, capacity: int, max_bytes: int = CACHE_BYTES) -> None:
+        self._capacity = capacity
+        self._max_bytes = max_bytes
+        self._documents: OrderedDict[str, Document] = OrderedDict()
+        self._bytes = 0
+
+    def __len__(self) -> int:
+        return len(self._documents)
+
+    def get(self, text: str) -> Document | None:
+        """Return the document with this text, if it is kept."""
+        found = self._documents.get(text)
+        if found is not None:
+            self._documents.move_to_end(text)
+        return found
+
+    def keep(self, document: Document) -> None:
+        """Keep ``document``, in place of those not used for longest."""
+        if document.text in self._documents:
+            return
+        self._documents[document.text] = document
+        self._bytes += document.size
+        while len(self._documents) > self._capacity or self._bytes > self._max_bytes:
+            _, dropped = self._documents.popitem(last=False)
+            self._bytes -= dropped.size
+
+
+def read_document(schema: GraphQLSchema, text: str, limits: Limits) -> Document:
+    """Parse and measure ``text``; the result is yet to be validated.
+
+    Raises:
+        GraphQLSyntaxError: the text is not GraphQL.
+        TooLarge: it passes the limits.
+
+    """
+    if len(text) > limits.characters:
+        raise TooLarge([excess("characters", len(text), limits.characters)])
+    node = _parse(text, limits)
+    measured = measure(schema, node)
+    found = excesses(limits, measured)
+    if found:
+        raise TooLarge(found[:MAX_ERRORS])
+    fragments = {
+        definition.name.value: definition
+        for definition in node.definitions
+        if isinstance(definition, FragmentDefinitionNode)
+    }
+    details = {name: FragmentDetails(fragment) for name, fragment in fragments.items()}
+    return Document(text, node, measured, fragments, details)
+
+
+def validation_errors(
+    schema: GraphQLSchema, document: Document, *, suggest: bool
+) -> list[GraphQLError]:
+    """Validate ``document``; with ``suggest``, messages may name what the client could have meant.
+
+    Raises:
+        TooLarge: the document needs more comparisons than a document is worth.
+
+    """
+    errors = validate(
+        schema, document.node, _RULES, max_errors=MAX_ERRORS, hide_suggestions=not suggest
+    )
+    if len(errors) == 1 and isinstance(errors[0], ValidationAbortedError):
+        raise TooLarge([_INTRICATE])
+    return errors
+
+
+def _parse(text: str, limits: Limits) -> DocumentNode:
+    try:
+        return parse(text, max_lexical_tokens=limits.tokens, max_comments=limits.tokens)
+    except GraphQLSyntaxError as error:
+        if not error.message.endswith(_ABORTED):
+            raise
+        too_deep = "nested" in error.message
+    raise TooLarge([_NESTED if too_deep else excess("tokens", None, limits.tokens)])
+
+
+class _BoundedComparison(OverlappingFieldsCanBeMergedRule):
+    """The rule that compares fields of the same name pairwise, with a budget of ours."""
+
+    def __init__(self, context: ValidationContext) -> None:
+        super().__init__(context)
+        self.rule_context.remaining_complexity_budget = FIELD_COMPARISONS
+
+
+_REPLACED = (OverlappingFieldsCanBeMergedRule, ValuesOfCorrectTypeRule)
+
+
+class _StorableStrings(ValidationRule):
+    """A string cannot hold U+0000, which PostgreSQL has no place for."""
+
+    def enter_string_value(self, node: StringValueNode, *_: object) -> None:
+        """Report the string if it does."""
+        if "\0" in node.value:
+            self.report_error(GraphQLError("A string cannot hold the character U+0000.", node))
+
+
+class _LocatedValues(ValuesOfCorrectTypeRule):
+    """The rule of graphql-core, which forgets where the lists and objects stand that it refuses."""
+
+    _node: ValueNode
+
+    def is_valid_value_node(
+        self, node: ValueNode, input_type: GraphQLInputType | None
+    ) -> VisitorAction:
+        """Check a value, and remember it."""
+        self._node = node
+        return super().is_valid_value_node(node, input_type)
+
+    def report_error(self, error: GraphQLError) -> None:
+        """Report an error with a place."""
+        super().report_error(error if error.locations else GraphQLError(error.message, self._node))
+
+
+_RULES = (
+    *(rule for rule in specified_rules if rule not in _REPLACED),
+    _BoundedComparison,
+    _LocatedValues,
+    _StorableStrings,
+    MaybeNullValidationRule,
+)
+_NESTED = LimitExceeded(
+    "Nesting limit exceeded: braces or brackets are nested too deeply.",
+    details={"limit": "nesting"},
+)
+_INTRICATE = LimitExceeded(
+    "Validation limit exceeded: fragments are nested too deeply, or fields selected too often.",
+    details={"limit": "validation"},
+)

@@ -1,0 +1,456 @@
+"""From a GraphQL request to an answer: what every transport calls.
+
+A transport hands over a `GraphQLRequest`, gets a `Prepared` operation or a `Refused`, and then
+either executes it once or subscribes. Formatting, masking and limits happen here, so that HTTP,
+WebSocket and SSE cannot drift apart.
+"""
+
+import asyncio
+from collections.abc import (
+    AsyncGenerator,
+    AsyncIterable,
+    AsyncIterator,
+    Awaitable,
+    Callable,
+    Mapping,
+)
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from dataclasses import dataclass, field
+from enum import Enum
+from time import perf_counter
+from typing import Any, Protocol, TypeGuard, cast
+
+import strawberry
+import structlog
+from graphql import (
+    DocumentNode,
+    ExecutionResult,
+    GraphQLError,
+    GraphQLSyntaxError,
+    OperationDefinitionNode,
+    OperationType,
+    default_field_resolver,
+    default_type_resolver,
+    located_error,
+)
+from graphql import Executor as CoreExecutor
+from graphql.execution import (
+    create_source_event_stream,
+    execute_root_selection_set,
+    get_variable_values,
+)
+from graphql.execution.values import VariableValues
+from strawberry.execution import optimized_is_awaitable
+
+from resolvers.core.context import Context, OperationStats
+from resolvers.core.errors import ErrorCode, TimedOut, Unauthenticated
+from schema.core.documents import (
+    MAX_ERRORS,
+    Document,
+    DocumentCache,
+    TooLarge,
+    read_document,
+    validation_errors,
+)
+from schema.core.error_format import Log, tell_expected, tell_failures, tell_refusal
+from schema.core.limits import Limits, OperationMeasure, excess
+from schema.core.permissions import denials
+
+_is_awaitable = cast("Callable[[Any], TypeGuard[Awaitable[Any]]]", optimized_is_awaitable)
+
+ContextFactory = Callable[[], AbstractAsyncContextManager[Context]]
+"""Opens one `Context`: once per query or mutation, once per event of a subscription."""
+
+
+@dataclass(frozen=True, slots=True)
+class GraphQLRequest:
+    """One request as a transport decoded it; types are already checked, contents are not."""
+
+    query: str
+    operation_name: str | None = None
+    variables: Mapping[str, Any] | None = None
+    extensions: Mapping[str, Any] | None = None
+
+
+class Refusal(Enum):
+    """Why a request was refused before it ran; transports map it to a status."""
+
+    SYNTAX = "syntax"
+    VALIDATION = "validation"
+    LIMIT = "limit"
+    OPERATION = "operation"
+    VARIABLES = "variables"
+    FORBIDDEN = "forbidden"
+
+
+class Refused(Exception):
+    """The request never ran. ``errors`` are formatted, bounded and free of suggestions."""
+
+    def __init__(self, kind: Refusal, errors: list[dict[str, Any]]) -> None:
+        super().__init__(kind.value)
+        self.kind = kind
+        self.errors = errors
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """An operation that parsed, validated and fits the limits; ready to run.
+
+    ``variables`` are coerced, with defaults filled in. ``source`` is shared by all requests with
+    the same document.
+    """
+
+    document: DocumentNode
+    operation: OperationDefinitionNode
+    operation_type: OperationType
+    operation_name: str | None
+    variables: Mapping[str, Any]
+    cost: int
+    source: Document
+    variable_values: VariableValues
+
+
+@dataclass(slots=True)
+class Answer:
+    """The result of an operation or of one event, ready to encode as JSON.
+
+    ``data`` None with errors means the operation ran and its root was nulled.
+    """
+
+    data: dict[str, Any] | None
+    errors: list[dict[str, Any]] = field(default_factory=list)
+    extensions: dict[str, Any] = field(default_factory=dict)
+
+    def body(self) -> dict[str, Any]:
+        """Return the response map; ``errors`` first, as the specification recommends."""
+        body: dict[str, Any] = {}
+        if self.errors:
+            body["errors"] = self.errors
+        body["data"] = self.data
+        if self.extensions:
+            body["extensions"] = self.extensions
+        return body
+
+
+@dataclass(frozen=True, slots=True)
+class OperationReport:
+    """What one execution took, for metrics and logs: an operation, or one event of a subscription.
+
+    ``codes`` are those of its errors, in order. ``canceled`` tells that nobody got the answer.
+    """
+
+    name: str | None
+    type: OperationType
+    cost: int
+    seconds: float
+    stats: OperationStats
+    codes: tuple[str, ...]
+    canceled: bool
+
+
+class Engine(Protocol):
+    """Another way to run queries, faster than ordinary execution and with the same answers."""
+
+    async def result(self, prepared: Prepared, context: Context) -> ExecutionResult | None:
+        """Return the result of a query; None where ordinary execution has to answer.
+
+        Raises nothing but cancellation.
+        """
+        ...
+
+
+class Executor:
+    """Runs operations over one schema. One per process; holds the document cache.
+
+    ``on_finish`` gets a report of every execution, ``on_lookup`` whether a document had been kept;
+    neither must raise.
+    """
+
+    def __init__(
+        self,
+        schema: strawberry.Schema,
+        limits: Limits,
+        *,
+        cache_size: int = 1_000,
+        logger: Log | None = None,
+        on_finish: Callable[[OperationReport], None] | None = None,
+        on_lookup: Callable[[bool], None] = lambda _hit: None,
+        engine: Engine | None = None,
+    ) -> None:
+        self._schema = schema._schema  # noqa: SLF001 - the only way to graphql-core's schema
+        self._limits = limits
+        self._documents = DocumentCache(cache_size)
+        self._log: Log = logger or structlog.get_logger(__name__)
+        self._on_finish = on_finish
+        self._on_lookup = on_lookup
+        self._engine = engine
+
+    def prepare(self, request: GraphQLRequest, *, known_caller: bool) -> Prepared:
+        """Parse, bound, validate and pick the operation; cached by document text.
+
+        An unknown caller may ask about the schema, where the limits allow that, and nothing else.
+
+        Raises:
+            Refused: with the reason and the errors to send.
+
+        """
+        kept = self._documents.get(request.query)
+        self._on_lookup(kept is not None)
+        document = kept or self._read(request.query, known_caller)
+        operation = _pick(document, request.operation_name)
+        if not known_caller:
+            self._admit_stranger(operation)
+        if kept is None:
+            self._validate(document, known_caller)
+        values = self._coerce(operation, request.variables, known_caller)
+        return Prepared(
+            document=document.node,
+            operation=operation.node,
+            operation_type=operation.node.operation,
+            operation_name=operation.name,
+            variables=values.coerced,
+            cost=self._cost(document, operation, values),
+            source=document,
+            variable_values=values,
+        )
+
+    async def execute(self, prepared: Prepared, contexts: ContextFactory) -> Answer:
+        """Run a query or mutation once; never raises but for cancellation."""
+        return await self._answer(prepared, contexts, None)
+
+    async def subscribe(
+        self, prepared: Prepared, contexts: ContextFactory
+    ) -> AsyncGenerator[Answer, None]:
+        """Run a subscription: one `Answer` per event, each with a fresh context.
+
+        The next event is taken from the source stream when the next answer is asked for, so nothing
+        piles up here. A failing source stream yields one last `Answer` with ``data`` None and its
+        error. Closing the iterator ends the source stream.
+        """
+        started = perf_counter()
+        context: Context | None = None
+        last: Answer | None = None
+        try:
+            async with contexts() as context:
+                source = await self._source(prepared, context)
+                if isinstance(source, ExecutionResult):
+                    last = self._told(source, context.request_id)
+                else:
+                    async with _closing(source) as events:
+                        async for event in events:
+                            yield await self._answer(prepared, contexts, event)
+                            started = perf_counter()
+        except Exception as error:  # noqa: BLE001 - told in the last answer
+            last = self._failed(error, context)
+        if last is not None:
+            self._report(prepared, started, context, last)
+            yield last
+
+    def _read(self, text: str, known_caller: bool) -> Document:
+        """Parse and measure a document that is not kept."""
+        try:
+            return read_document(self._schema, text, self._limits)
+        except GraphQLSyntaxError as error:
+            raise _refused(
+                Refusal.SYNTAX, [error], ErrorCode.GRAPHQL_PARSE_FAILED, known_caller
+            ) from None
+        except TooLarge as error:
+            raise _too_large(error) from None
+
+    def _validate(self, document: Document, known_caller: bool) -> None:
+        """Validate a document, and keep it unless a stranger sent it: strangers push out nobody."""
+        try:
+            errors = validation_errors(self._schema, document, suggest=known_caller)
+        except TooLarge as error:
+            raise _too_large(error) from None
+        if errors:
+            raise _refused(
+                Refusal.VALIDATION, errors, ErrorCode.GRAPHQL_VALIDATION_FAILED, known_caller
+            )
+        if known_caller:
+            self._documents.keep(document)
+
+    def _admit_stranger(self, operation: OperationMeasure) -> None:
+        if not (self._limits.anonymous_introspection and operation.introspection):
+            missing = Unauthenticated("This operation needs a token or an API key.")
+            raise Refused(Refusal.FORBIDDEN, [tell_expected(missing)])
+
+    def _coerce(
+        self,
+        operation: OperationMeasure,
+        variables: Mapping[str, Any] | None,
+        known_caller: bool,
+    ) -> VariableValues:
+        """Coerce the variables to the types the operation declares."""
+        declared = operation.node.variable_definitions
+        if not declared:
+            return VariableValues({}, {})
+        values = get_variable_values(
+            self._schema,
+            declared,
+            dict(variables or {}),
+            max_errors=MAX_ERRORS,
+            hide_suggestions=not known_caller,
+        )
+        if isinstance(values, list):
+            raise _refused(Refusal.VARIABLES, values, ErrorCode.VALIDATION, known_caller)
+        return values
+
+    def _cost(self, document: Document, operation: OperationMeasure, values: VariableValues) -> int:
+        """Work out the cost of an operation, page sizes in variables included."""
+        cost = document.measure.formula.evaluate(operation.cost, values.coerced)
+        if cost > self._limits.cost:
+            raise _too_large(TooLarge([excess("cost", cost, self._limits.cost)]))
+        return cost
+
+    async def _answer(
+        self, prepared: Prepared, contexts: ContextFactory, root_value: object
+    ) -> Answer:
+        """Execute once, in a context of its own, within the time allowed."""
+        started = perf_counter()
+        context: Context | None = None
+        answer: Answer | None = None
+        deadline = asyncio.timeout(self._limits.seconds)
+        try:
+            async with deadline, contexts() as context:
+                answer = await self._run(prepared, context, root_value)
+        except Exception as error:  # noqa: BLE001 - whatever fails, the client gets an answer
+            failure = self._out_of_time() if deadline.expired() else error
+            answer = self._failed(failure, context)
+        finally:
+            self._report(prepared, started, context, answer)
+        return answer
+
+    async def _run(self, prepared: Prepared, context: Context, root_value: object) -> Answer:
+        if self._engine is not None and prepared.operation_type is OperationType.QUERY:
+            compiled = await self._engine.result(prepared, context)
+            if compiled is not None:
+                return self._told(compiled, context.request_id)
+        core = self._core(prepared, context, root_value)
+        try:
+            result = execute_root_selection_set(core)
+            if not isinstance(result, ExecutionResult):
+                result = await result
+        finally:
+            await _end_leftovers(core)
+        errors = [*(result.errors or ()), *denials(context.denied.values(), result.data)]
+        return self._told(ExecutionResult(result.data, errors), context.request_id)
+
+    async def _source(
+        self, prepared: Prepared, context: Context
+    ) -> AsyncIterable[Any] | ExecutionResult:
+        """Start the source stream of a subscription."""
+        deadline = asyncio.timeout(self._limits.seconds)
+        try:
+            async with deadline:
+                stream = create_source_event_stream(self._core(prepared, context, None))
+                if isinstance(stream, ExecutionResult | AsyncIterable):
+                    return stream
+                return await stream
+        except TimeoutError:
+            if not deadline.expired():
+                raise
+            raise self._out_of_time() from None
+
+    def _core(
+        self, prepared: Prepared, context: Context, root_value: object
+    ) -> CoreExecutor[Context]:
+        """Return graphql-core's state of one execution.
+
+        Made anew for each event too: the copies graphql-core makes for events share a cache that
+        grows with every event.
+        """
+        return CoreExecutor(
+            self._schema,
+            prepared.source.fragments,
+            prepared.source.fragment_details,
+            root_value,
+            context,
+            prepared.operation,
+            prepared.variable_values,
+            default_field_resolver,
+            default_type_resolver,
+            default_field_resolver,
+            is_awaitable=_is_awaitable,
+            hide_suggestions=True,
+        )
+
+    def _told(self, result: ExecutionResult, request_id: str | None) -> Answer:
+        """Return the answer with its errors told."""
+        data, errors = result.data, result.errors
+        if not errors:
+            return Answer(data)
+        return Answer(data, tell_failures(errors, data, request_id=request_id, log=self._log))
+
+    def _failed(self, failure: Exception, context: Context | None) -> Answer:
+        """Return the answer to what failed as a whole."""
+        result = ExecutionResult(None, [located_error(failure)])
+        return self._told(result, context.request_id if context else None)
+
+    def _out_of_time(self) -> TimedOut:
+        return TimedOut(f"The operation took longer than {self._limits.seconds:g} s.")
+
+    def _report(
+        self,
+        prepared: Prepared,
+        started: float,
+        context: Context | None,
+        answer: Answer | None,
+    ) -> None:
+        if self._on_finish is None:
+            return
+        report = OperationReport(
+            name=prepared.operation_name,
+            type=prepared.operation_type,
+            cost=prepared.cost,
+            seconds=perf_counter() - started,
+            stats=context.stats if context else OperationStats(),
+            codes=tuple(e["extensions"]["code"] for e in answer.errors) if answer else (),
+            canceled=answer is None,
+        )
+        self._on_finish(report)
+
+
+def _pick(document: Document, name: str | None) -> OperationMeasure:
+    try:
+        return document.operation(name)
+    except LookupError as error:
+        raise _refused(
+            Refusal.OPERATION,
+            [GraphQLError(str(error))],
+            ErrorCode.OPERATION_RESOLUTION_FAILURE,
+            known_caller=False,
+        ) from None
+
+
+def _refused(
+    kind: Refusal, errors: list[GraphQLError], code: ErrorCode, known_caller: bool
+) -> Refused:
+    return Refused(kind, tell_refusal(errors, code, suggest=known_caller))
+
+
+def _too_large(error: TooLarge) -> Refused:
+    return Refused(Refusal.LIMIT, [tell_expected(one) for one in error.excesses])
+
+
+@asynccontextmanager
+async def _closing(source: AsyncIterable[Any]) -> AsyncIterator[AsyncIterator[Any]]:
+    """Iterate over a source stream, and close it when done, if it is one that can be closed."""
+    events = aiter(source)
+    try:
+        yield events
+    finally:
+        close = getattr(events, "aclose", None)
+        if close is not None:
+            await close()
+
+
+async def _end_leftovers(core: CoreExecutor[Context]) -> None:
+    """End what the siblings of a failed field still do, before the context they use closes."""
+    leftovers = list(core.background_futures)
+    if not leftovers:
+        return
+    await asyncio.sleep(0)  # a resolver canceled before its first step is reported as never awaited
+    for leftover in leftovers:
+        leftover.cancel()
+    await asyncio.gather(*leftovers, return_exceptions=True)

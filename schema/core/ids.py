@@ -1,0 +1,60 @@
+"""Global ids: opaque to clients, `base64url("Type:key")` to us."""
+
+from base64 import b64decode, urlsafe_b64encode
+from collections.abc import Sequence
+
+from resolvers.core.errors import Invalid
+from resolvers.core.listing import MAX_PAGE
+
+_LARGEST_KEY = 2**63 - 1
+_MOST_DIGITS = len(str(_LARGEST_KEY))
+
+
+def encode_id(type_name: str, key: int | str) -> str:
+    """Return the global id of a row."""
+    return urlsafe_b64encode(f"{type_name}:{key}".encode()).decode().rstrip("=")
+
+
+def split_id(value: str, *, path: tuple[str, ...] = ("id",)) -> tuple[str, str]:
+    """Return the type name and the key inside a global id.
+
+    Raises:
+        Invalid: the text is not a global id.
+
+    """
+    try:
+        padded = value + "=" * (-len(value) % 4)
+        text = b64decode(padded, b"-_", validate=True).decode("ascii")
+    except ValueError:
+        text = ""
+    type_name, colon, key = text.partition(":")
+    if not colon or not type_name.isidentifier() or not key:
+        raise Invalid(f"{'.'.join(path)} is not an id; ids come from the id field.", path=path)
+    return type_name, key
+
+
+def decode_id(value: str, type_name: str, *, path: tuple[str, ...] = ("id",)) -> int:
+    """Return the key inside the global id of a ``type_name``.
+
+    Raises:
+        Invalid: the text is not a global id, or one of another type.
+
+    """
+    found, key = split_id(value, path=path)
+    if found != type_name:
+        raise Invalid(f"{'.'.join(path)} is the id of a {found}, not of a {type_name}.", path=path)
+    if not key.isdecimal() or len(key) > _MOST_DIGITS or int(key) > _LARGEST_KEY:
+        raise Invalid(f"{'.'.join(path)} is not an id; ids come from the id field.", path=path)
+    return int(key)
+
+
+def decode_ids(values: Sequence[str], type_name: str, path: tuple[str, ...]) -> list[int]:
+    """Return the keys inside a list of global ids.
+
+    Raises:
+        Invalid: one is not a global id of a ``type_name``, or there are too many.
+
+    """
+    if len(values) > MAX_PAGE:
+        raise Invalid(f"{'.'.join(path)} takes at most {MAX_PAGE} values.", path=path)
+    return [decode_id(value, type_name, path=(*path, str(i))) for i, value in enumerate(values)]

@@ -1,0 +1,162 @@
+"""What a field needs from its parent's row, and how it is answered: the one declaration of a field.
+
+Ordinary execution reads through these plans and the selection of columns is derived from them;
+compiled execution generates its code from the same plans.
+"""
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from resolvers.core.listing import Listing
+from resolvers.core.relation import Relation
+from schema.core.ids import encode_id
+
+PLAN = "erp.plan"
+"""Key of a field's plan in its metadata."""
+REQUIRES = "erp.requires"
+"""Key of the permission a field requires in its metadata."""
+
+
+class Plan(Protocol):
+    """How one field is answered; ``needs`` are the columns it reads of its parent's row."""
+
+    @property
+    def needs(self) -> frozenset[str]:
+        """Return the columns of the parent's row the field reads."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class ColumnPlan:
+    """The value of one column."""
+
+    column: str
+
+    @property
+    def needs(self) -> frozenset[str]:
+        """Return the column."""
+        return frozenset({self.column})
+
+    def read(self, row: Any) -> Any:
+        """Return the value in ``row``."""
+        return row[self.column]
+
+
+@dataclass(frozen=True, slots=True)
+class IdPlan:
+    """The global id: the type's name and the row's key."""
+
+    type_name: str
+    column: str = "id"
+
+    @property
+    def needs(self) -> frozenset[str]:
+        """Return the key column."""
+        return frozenset({self.column})
+
+    def read(self, row: Any) -> str:
+        """Return the id of ``row``."""
+        return encode_id(self.type_name, row[self.column])
+
+
+@dataclass(frozen=True, slots=True)
+class MoneyPlan:
+    """An amount column with its currency column, as the type that ``make`` makes of them."""
+
+    amount: str
+    currency: str
+    make: Callable[[Any, Any], Any]
+
+    @property
+    def needs(self) -> frozenset[str]:
+        """Return both columns."""
+        return frozenset({self.amount, self.currency})
+
+    def read(self, row: Any) -> Any:
+        """Return the money in ``row``, None where there is no amount."""
+        amount = row[self.amount]
+        return None if amount is None else self.make(amount, row[self.currency])
+
+
+@dataclass(frozen=True, slots=True)
+class ComputedPlan:
+    """A value computed from columns by a pure function of the row."""
+
+    needs: frozenset[str]
+    compute: Callable[[Any], Any]
+
+    def read(self, row: Any) -> Any:
+        """Return the computed value of ``row``."""
+        return self.compute(row)
+
+
+@dataclass(frozen=True, slots=True)
+class RelationPlan:
+    """The rows a relation finds for the parent's ``key`` column.
+
+    ``bind`` turns the field's GraphQL arguments into the relation's arguments.
+    """
+
+    relation: Relation
+    key: str
+    bind: Callable[[Any, Mapping[str, Any]], Mapping[str, Any]] | None = None
+
+    @property
+    def needs(self) -> frozenset[str]:
+        """Return the key column."""
+        return frozenset({self.key})
+
+
+@dataclass(frozen=True, slots=True)
+class ListedPlan:
+    """The rows a to-one relation finds for the ids in the parent's ``ids`` column, in order."""
+
+    relation: Relation
+    ids: str
+
+    @property
+    def needs(self) -> frozenset[str]:
+        """Return the column of ids."""
+        return frozenset({self.ids})
+
+
+@dataclass(frozen=True, slots=True)
+class FetchPlan:
+    """What a root field's own function fetches: a row, or rows with None where one is missing.
+
+    ``fetch(context, columns, **arguments)`` returns rows that yield ``columns`` by name.
+    """
+
+    name: str
+    fetch: Callable[..., Awaitable[Any]]
+    needs: frozenset[str] = field(default_factory=frozenset)
+
+
+@dataclass(frozen=True, slots=True)
+class ChoicePlan:
+    """What a root field fetches whose type is known only with the row: (type name, row) or None.
+
+    ``fetch(context, columns_of, **arguments)``; ``columns_of(type_name)`` are the columns wanted of
+    a row of that type.
+    """
+
+    name: str
+    fetch: Callable[..., Awaitable[tuple[str, Any] | None]]
+    needs: frozenset[str] = field(default_factory=frozenset)
+
+
+@dataclass(frozen=True, slots=True)
+class ConnectionPlan:
+    """A page of a listing; of the parent's rows when ``parent`` names the column for it."""
+
+    listing: Listing
+    parent: str | None = None
+    key: str = "id"
+    needs: frozenset[str] = field(default_factory=frozenset)
+
+
+def plan_of(definition: Any) -> Plan | None:
+    """Return the plan of a Strawberry field, if it has one."""
+    plan: Plan | None = definition.metadata.get(PLAN)
+    return plan

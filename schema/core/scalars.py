@@ -1,0 +1,162 @@
+"""Scalars: exact decimals, dates, instants and currency codes, all as strings on the wire.
+
+Numbers of the database arrive as text already (see `gateway.database`), so a decimal goes from
+PostgreSQL to the client without ever being rounded or rewritten.
+"""
+
+import re
+from datetime import UTC, date, datetime
+from decimal import Decimal
+from typing import Any, NewType
+
+from graphql import GraphQLError
+from graphql.language import ValueNode
+from strawberry.schema.config import StrawberryConfig
+from strawberry.types.scalar import ScalarDefinition, scalar
+
+_MAX_DIGITS = 28
+_MAX_SCALE = 12
+
+# ASCII digits, where \d and the parsers of the standard library take those of any script
+_PLAIN_NUMBER = re.compile(r"-?[0-9]+(?:\.(?P<behind>[0-9]+))?")
+_DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
+_INSTANT = re.compile(
+    _DATE.pattern + r"[Tt][0-9]{2}:[0-9]{2}:[0-9]{2}(?:\.[0-9]+)?(?:[Zz]|[+-][0-9]{2}:[0-9]{2})"
+)
+_CURRENCY = re.compile("[A-Z]{3}")
+
+
+def serialize_decimal(value: Any) -> str:
+    """Return the fixed-point text of an exact number; never an exponent."""
+    return value if isinstance(value, str) else format(value, "f")
+
+
+def parse_decimal(value: Any) -> Decimal:
+    """Read a decimal given as a string or an integer.
+
+    Raises:
+        GraphQLError: not a finite decimal of at most 28 digits, 12 of them behind the point.
+
+    """
+    if isinstance(value, bool) or not isinstance(value, str | int):
+        raise GraphQLError('A Decimal is written as a string, such as "12.50".')
+    text = str(value) if len(str(value)) <= _MAX_DIGITS + len("-.") else ""
+    plain = _PLAIN_NUMBER.fullmatch(text)
+    if plain is None or len(text.strip("-").replace(".", "")) > _MAX_DIGITS:
+        raise GraphQLError(
+            f'A Decimal is a plain number of at most {_MAX_DIGITS} digits, such as "12.50".'
+        )
+    if len(plain["behind"] or "") > _MAX_SCALE:
+        raise GraphQLError(f"A Decimal has at most {_MAX_SCALE} digits behind the point.")
+    return Decimal(text)
+
+
+def serialize_date(value: Any) -> str:
+    """Return a date as YYYY-MM-DD."""
+    return value if isinstance(value, str) else str(value.isoformat())
+
+
+def parse_date(value: Any) -> date:
+    """Read a date written YYYY-MM-DD.
+
+    Raises:
+        GraphQLError: anything else.
+
+    """
+    try:
+        if isinstance(value, str) and _DATE.fullmatch(value):
+            return date.fromisoformat(value)
+    except ValueError:
+        pass
+    raise GraphQLError('A Date is written YYYY-MM-DD, such as "2026-01-31".')
+
+
+def serialize_instant(value: Any) -> str:
+    """Return an instant in UTC, RFC 3339, with a Z."""
+    moment: datetime = value if value.tzinfo is UTC else value.astimezone(UTC)
+    return moment.isoformat().replace("+00:00", "Z")
+
+
+def parse_instant(value: Any) -> datetime:
+    """Read an RFC 3339 instant with its offset.
+
+    Raises:
+        GraphQLError: anything else, also an instant without an offset.
+
+    """
+    try:
+        if isinstance(value, str) and _INSTANT.fullmatch(value):
+            return datetime.fromisoformat(value.upper()).astimezone(UTC)
+    except (ValueError, OverflowError):
+        pass
+    raise GraphQLError('A DateTime is written with its offset, such as "2026-01-31T12:00:00Z".')
+
+
+def parse_currency(value: Any) -> str:
+    """Read an ISO 4217 code.
+
+    Raises:
+        GraphQLError: not three capital letters.
+
+    """
+    if isinstance(value, str) and _CURRENCY.fullmatch(value):
+        return value
+    raise GraphQLError('A CurrencyCode is three capital letters, such as "EUR".')
+
+
+CurrencyCode = NewType("CurrencyCode", str)
+
+
+def _literal(parse: Any) -> Any:
+    def parse_literal(node: ValueNode, _variables: Any = None) -> Any:
+        try:
+            return parse(getattr(node, "value", None))
+        except GraphQLError as error:
+            raise GraphQLError(error.message, node) from None
+
+    return parse_literal
+
+
+def _definition(
+    name: str, description: str, serialize: Any, parse: Any, specified_by: str | None = None
+) -> ScalarDefinition:
+    return scalar(
+        name=name,
+        description=description,
+        serialize=serialize,
+        parse_value=parse,
+        parse_literal=_literal(parse),
+        specified_by_url=specified_by,
+    )
+
+
+SCALARS: dict[object, ScalarDefinition] = {
+    Decimal: _definition(
+        "Decimal",
+        'An exact decimal number, as a string such as "12.5000". Money has 4 decimals, '
+        "unit prices 6, "
+        "quantities 4. Never parse it into a floating-point number before calculating.",
+        serialize_decimal,
+        parse_decimal,
+    ),
+    date: _definition("Date", "A calendar date, YYYY-MM-DD.", serialize_date, parse_date),
+    datetime: _definition(
+        "DateTime",
+        "An instant in UTC, RFC 3339, such as 2026-01-31T12:00:00Z.",
+        serialize_instant,
+        parse_instant,
+        "https://www.rfc-editor.org/rfc/rfc3339",
+    ),
+    CurrencyCode: _definition(
+        "CurrencyCode",
+        "A currency by its ISO 4217 code, such as EUR.",
+        str,
+        parse_currency,
+        "https://www.iso.org/iso-4217-currency-codes.html",
+    ),
+}
+
+
+def schema_config(**options: Any) -> StrawberryConfig:
+    """Return the configuration every schema of the product is built with."""
+    return StrawberryConfig(scalar_map=SCALARS, **options)

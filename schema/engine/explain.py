@@ -1,0 +1,52 @@
+"""A plan for people: its levels as a tree, what each reads, and the SQL where it is fixed."""
+
+from collections.abc import Iterator
+
+from schema.engine.plan import Chosen, Fetched, Followed, Level, OperationPlan, Paged
+
+
+def explain(plan: OperationPlan, *, sql: bool = False) -> list[str]:
+    """Return the lines that describe a plan; with ``sql`` also the statements of its relations."""
+    statements = sum(1 + level.counted for level in plan.levels if level.parent is not None)
+    lines = [f"{statements} statements"]
+    for level in plan.root.children:
+        lines += _tree(level, "", sql=sql)
+    lines += [
+        f"masked: {'.'.join((*denied.path, denied.name))} ({denied.error.message})"
+        for denied in plan.denied
+    ]
+    return lines
+
+
+def _tree(level: Level, indent: str, *, sql: bool) -> Iterator[str]:
+    columns = ", ".join(sorted(level.columns)) or "nothing"
+    counted = ", and their number" if level.counted else ""
+    yield f"{indent}{level.path[-1]}: {_source(level)} reads {columns}{counted}"
+    if sql and isinstance(level.source, Followed) and level.source.bind is None:
+        text = level.source.relation.statement(frozenset(level.columns), frozenset()).sql
+        yield from (f"{indent}    | {line.strip()}" for line in text.splitlines() if line.strip())
+    for child in level.children:
+        yield from _tree(child, indent + "  ", sql=sql)
+
+
+def _source(level: Level) -> str:
+    match level.source:
+        case Followed(relation=relation):
+            return f"{relation.name} by {level.key}{_twins(level)}"
+        case Paged(listing=listing, parent=None):
+            return f"page of {listing.name}"
+        case Paged(listing=listing, parent=parent):
+            return f"pages of {listing.name} by {parent}{_twins(level)}"
+        case Fetched(plan=plan) | Chosen(plan=plan):
+            return f"function {plan.name}"
+        case _:
+            return "given"
+
+
+def _twins(level: Level) -> str:
+    """Return with which levels it shares a statement, and which may spare it one."""
+    others = [twin for twin in level.twins if twin is not level]
+    beside = [".".join(twin.path) for twin in others if twin.depth == level.depth]
+    above = [".".join(twin.path) for twin in others if twin.depth < level.depth]
+    text = f" (together with {', '.join(beside)})" if beside else ""
+    return f"{text} (unless known from {', '.join(above)})" if above else text

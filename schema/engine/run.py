@@ -1,0 +1,281 @@
+"""Runs plans: compiled once per document and permissions, then level by level to the answer.
+
+The compiled code is optimistic. Anything unusual, be it a missing value, a refused argument or a
+statement that fails, makes it give way to ordinary execution, which tells what is wrong. Reads have
+no effect, so running them again is safe; how often and why is counted, because it also hides our
+own mistakes.
+"""
+
+from collections import Counter
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import strawberry
+import structlog
+from graphql import (
+    DirectiveNode,
+    ExecutionResult,
+    FragmentDefinitionNode,
+    GraphQLObjectType,
+    OperationDefinitionNode,
+    OperationType,
+    SelectionSetNode,
+    VariableNode,
+    Visitor,
+    visit,
+)
+from graphql.execution.values import VariableValues
+
+from resolvers.core.context import Context
+from schema.core.connection import page_request
+from schema.core.execution import Prepared
+from schema.core.permissions import denials
+from schema.engine.generate import Unusual, compile_plan
+from schema.engine.internals import CannotPlan, Selections
+from schema.engine.plan import (
+    Chosen,
+    Fetched,
+    Followed,
+    Level,
+    OperationPlan,
+    Paged,
+    Planner,
+)
+
+_log = structlog.get_logger("engine")
+_MOST_VARIANTS = 64
+"""Plans kept per document: one per set of permissions and of included fields."""
+
+
+@dataclass(frozen=True, slots=True)
+class NotCompiled:
+    """Why an operation is left to ordinary execution."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Compiled:
+    """A plan with its generated function."""
+
+    plan: OperationPlan
+    source: str
+    function: Callable[..., Any]
+    bound: tuple[Level, ...]
+    """Levels whose arguments are worked out for each execution."""
+    choices: Mapping[int, "Choice"]
+    """What answers the levels whose type is known only with their row."""
+
+    async def run(self, context: Context, variables: VariableValues, rows: list[Any]) -> list[Any]:
+        """Return the answers of ``rows``, the rows of the root level.
+
+        Raises:
+            Exception: anything; ordinary execution then answers.
+
+        """
+        context.stats.batches += len(self.plan.levels) - 1
+        arguments = {level.number: _bind(level, context, variables) for level in self.bound}
+        for number, choice in self.choices.items():
+            arguments[number] = partial(choice.answer, context, variables, arguments[number])
+        answers: list[Any] = await self.function(context, context.reads, arguments, rows)
+        return answers
+
+
+class Choice:
+    """Answers a level whose type is known only with its row, by a plan for each type met."""
+
+    def __init__(
+        self, source: Chosen, plan_for: Callable[[str, list[SelectionSetNode]], Compiled]
+    ) -> None:
+        self._source = source
+        self._plan_for = plan_for
+        self._compiled: dict[str, Compiled] = {}
+
+    async def answer(
+        self, context: Context, variables: VariableValues, given: Mapping[str, Any]
+    ) -> Any:
+        """Return the object as JSON, None where there is none.
+
+        Raises:
+            Unusual: a field of it is masked, which ordinary execution tells.
+
+        """
+        found = await self._source.plan.fetch(context, self._columns, **given)
+        if found is None:
+            return None
+        type_name, row = found
+        compiled = self._of(type_name)
+        if compiled.plan.denied:
+            raise Unusual
+        [answer] = await compiled.run(context, variables, [row])
+        return answer
+
+    def _columns(self, type_name: str) -> frozenset[str]:
+        return frozenset(self._of(type_name).plan.root.columns)
+
+    def _of(self, type_name: str) -> Compiled:
+        found = self._compiled.get(type_name)
+        if found is None:
+            found = self._compiled[type_name] = self._plan_for(type_name, self._source.sets)
+        return found
+
+
+def _bind(level: Level, context: Context, variables: VariableValues) -> Any:
+    """Return what a level's statement is asked with, from the arguments of its field."""
+    if level.request is not None:
+        return level.request
+    given = {} if level.arguments is None else level.arguments.values(variables)
+    source = level.source
+    if isinstance(source, Paged):
+        request = page_request(source.listing, given, context.principal)
+        if level.arguments is None or level.arguments.constant:
+            level.request = request
+        return request
+    if isinstance(source, Followed):
+        assert source.bind is not None
+        return source.bind(context, given)
+    return given
+
+
+ROOT: list[Any] = [{}]
+"""The one row of the root level of a query."""
+
+
+class Engine:
+    """Compiles and runs the reads of one schema. One per process.
+
+    ``on_run`` is told how each query ran: ``compiled``, or why it was left to ordinary execution.
+    """
+
+    def __init__(
+        self, schema: strawberry.Schema, on_run: Callable[[str], None] = lambda _outcome: None
+    ) -> None:
+        self._on_run = on_run
+        self.fallbacks: Counter[str] = Counter()
+        """How often ordinary execution had to answer, by reason."""
+        self.schema = schema._schema  # noqa: SLF001 - the only way to graphql-core's schema
+        self._converter = schema.schema_converter
+
+    def compiled(
+        self,
+        operation: OperationDefinitionNode,
+        fragments: Mapping[str, FragmentDefinitionNode],
+        kept: dict[Any, Any],
+        variables: Mapping[str, Any],
+        permissions: frozenset[str],
+    ) -> Compiled | NotCompiled:
+        """Return the compiled operation, or why there is none; ``kept`` holds what was compiled."""
+        name = operation.name.value if operation.name else None
+        included = kept.get(name)
+        if included is None:
+            included = kept[name] = _including_variables(operation, fragments)
+        choices = tuple((v, variables.get(v)) for v in included)
+        key = (name, permissions, choices)
+        found: Compiled | NotCompiled | None = kept.get(key)
+        if found is None:
+            if len(kept) > _MOST_VARIANTS:
+                kept.clear()
+            found = kept[key] = self._compile(operation, fragments, dict(choices), permissions)
+        return found
+
+    async def result(self, prepared: Prepared, context: Context) -> ExecutionResult | None:
+        """Return the result by the compiled plan; None where ordinary execution has to answer."""
+        document = prepared.source
+        compiled = self.compiled(
+            prepared.operation,
+            document.fragments,
+            document.plans,
+            prepared.variables,
+            context.principal.permissions,
+        )
+        if isinstance(compiled, NotCompiled):
+            self.fell_back("not compiled")
+            return None
+        try:
+            [data] = await compiled.run(context, prepared.variable_values, ROOT)
+        except Exception as error:  # noqa: BLE001 - ordinary execution tells what is wrong
+            context.alone = False
+            self.fell_back(_reason(error))
+            return None
+        self._on_run("compiled")
+        return ExecutionResult(data, denials(compiled.plan.denied, data))
+
+    def fell_back(self, reason: str) -> None:
+        """Count an operation that was left to ordinary execution."""
+        self.fallbacks[reason] += 1
+        self._on_run(reason)
+        _log.debug("left to ordinary execution", reason=reason)
+
+    def _compile(
+        self,
+        operation: OperationDefinitionNode,
+        fragments: Mapping[str, FragmentDefinitionNode],
+        included: Mapping[str, bool | None],
+        permissions: frozenset[str],
+    ) -> Compiled | NotCompiled:
+        if operation.operation is not OperationType.QUERY:
+            return NotCompiled(f"{operation.operation.value}s are executed ordinarily")
+        assert self.schema.query_type is not None
+        selections = Selections(self.schema, fragments, included)
+        types = self.schema.type_map
+
+        def plan_for(type_name: str, sets: list[SelectionSetNode]) -> Compiled:
+            type_ = types[type_name]
+            assert isinstance(type_, GraphQLObjectType)
+            plan = Planner(selections, self._converter, permissions).plan(type_, sets)
+            source, function = compile_plan(plan)
+            bound = tuple(level for level in plan.levels if _needs_binding(level))
+            choices = {
+                level.number: Choice(level.source, plan_for)
+                for level in bound
+                if isinstance(level.source, Chosen)
+            }
+            return Compiled(plan, source, function, bound, choices)
+
+        try:
+            return plan_for(self.schema.query_type.name, [operation.selection_set])
+        except CannotPlan as refusal:
+            return NotCompiled(str(refusal))
+        except Exception as error:  # noqa: BLE001 - a mistake of ours costs speed, not the answer
+            _log.exception("no plan could be made")
+            return NotCompiled(f"a defect: {type(error).__name__}")
+
+
+def _reason(error: BaseException) -> str:
+    """Return what is counted of a failure: of several side by side the first."""
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    return type(error).__name__
+
+
+def _needs_binding(level: Level) -> bool:
+    source = level.source
+    if isinstance(source, Followed):
+        return source.bind is not None
+    return isinstance(source, Paged | Fetched | Chosen)
+
+
+class _Including(Visitor):
+    """Finds the variables that decide which fields are selected."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.names: set[str] = set()
+
+    def enter_directive(self, node: DirectiveNode, *_: Any) -> None:
+        if node.name.value in ("skip", "include"):
+            for argument in node.arguments or ():
+                if isinstance(argument.value, VariableNode):
+                    self.names.add(argument.value.name.value)
+
+
+def _including_variables(
+    operation: OperationDefinitionNode, fragments: Mapping[str, FragmentDefinitionNode]
+) -> tuple[str, ...]:
+    visitor = _Including()
+    visit(operation, visitor)
+    for fragment in fragments.values():
+        visit(fragment, visitor)
+    return tuple(sorted(visitor.names))

@@ -1,0 +1,1 @@
+"""The caller, companies, users and API clients in the schema."""

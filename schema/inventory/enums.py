@@ -1,0 +1,65 @@
+"""Words of stock as GraphQL enums."""
+
+from resolvers.inventory.rules import (
+    Crossing,
+    LocationKind,
+    MoveKind,
+    ReservationSource,
+    ReservationState,
+)
+from schema.core.enums import describe_enum
+
+__all__ = ["Crossing", "LocationKind", "MoveKind", "ReservationSource", "ReservationState"]
+
+describe_enum(
+    LocationKind,
+    "What a stock location is. Goods enter and leave through the virtual ones.",
+    {
+        "INTERNAL": "A place inside a warehouse.",
+        "TRANSIT": "Goods on the way between warehouses.",
+        "SUPPLIER": "Where goods come from.",
+        "CUSTOMER": "Where goods go to.",
+        "LOSS": "Counterpart of corrections.",
+        "SCRAP": "Goods given up.",
+    },
+)
+describe_enum(
+    MoveKind,
+    "Why goods moved.",
+    {
+        "OPENING": "Stock at the start.",
+        "RECEIPT": "They came from a supplier.",
+        "SHIPMENT": "They went to a customer.",
+        "RETURN": "They came back.",
+        "TRANSFER": "From one place to another.",
+        "ADJUSTMENT": "A correction.",
+        "SCRAP": "They were given up.",
+    },
+)
+describe_enum(
+    ReservationState,
+    "What became of a reservation.",
+    {
+        "ACTIVE": "It holds stock.",
+        "CONSUMED": "The goods were shipped.",
+        "RELEASED": "It was given up.",
+        "EXPIRED": "Its time ran out.",
+    },
+)
+describe_enum(
+    ReservationSource,
+    "What a reservation is for.",
+    {"SALES_ORDER_LINE": "A line of a sales order.", "CART": "A cart that is not yet an order."},
+)
+
+describe_enum(
+    Crossing,
+    "Which threshold a change of availability crossed.",
+    {
+        "NONE": "It crossed none.",
+        "FELL_BELOW": "It fell below availableBelow.",
+        "ROSE_ABOVE": "It rose to availableBelow or above.",
+        "OUT_OF_STOCK": "Nothing is left.",
+        "BACK_IN_STOCK": "There is some again.",
+    },
+)

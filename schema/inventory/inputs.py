@@ -1,0 +1,97 @@
+"""Inputs of stock: filters, orders, adjustments."""
+
+from decimal import Decimal
+
+import strawberry
+
+from resolvers.inventory.reads import stock_levels, stock_moves
+from schema.core.connection import DateTimeRange, DecimalRange, order_input
+from schema.inventory.enums import MoveKind
+
+
+@strawberry.input(description="Which stock levels to list; all conditions must hold.")
+class StockLevelFilter:
+    """Filter of `stockLevels`."""
+
+    warehouse_ids: list[strawberry.ID] | None = strawberry.field(
+        default=None, description="In these warehouses."
+    )
+    product_ids: list[strawberry.ID] | None = strawberry.field(
+        default=None, description="Of these products."
+    )
+    available: DecimalRange | None = strawberry.field(
+        default=None, description="With so much available."
+    )
+    below_reorder_point: bool | None = strawberry.field(
+        default=None, description="At or below the point from which to order again, or above it."
+    )
+    has_stock: bool | None = strawberry.field(
+        default=None, description="With stock on hand, or with none."
+    )
+
+
+@strawberry.input(
+    description="Which entries of the stock ledger to list; all conditions must hold."
+)
+class StockMoveFilter:
+    """Filter of `stockMoves`."""
+
+    kinds: list[MoveKind] | None = strawberry.field(default=None, description="Of these kinds.")
+    product_ids: list[strawberry.ID] | None = strawberry.field(
+        default=None, description="Of these products."
+    )
+    posted_at: DateTimeRange | None = strawberry.field(
+        default=None, description="Posted in this range."
+    )
+
+
+StockLevelOrderBy = order_input(
+    "StockLevel", stock_levels, {"AVAILABLE": "By what is available.", "ID": "In order of entry."}
+)
+StockMoveOrderBy = order_input("StockMove", stock_moves, {"POSTED_AT": "By when they were posted."})
+
+
+@strawberry.input(
+    description="One correction of stock at a location: a difference or a counted quantity."
+)
+class StockAdjustmentInput:
+    """One line of `adjustStock`."""
+
+    sku: str = strawberry.field(description="SKU of the product.")
+    location_id: strawberry.ID = strawberry.field(
+        description="Location inside a warehouse where stock is corrected."
+    )
+    delta: Decimal | None = strawberry.field(
+        default=None, description='Difference to book, such as "-2"; not 0.'
+    )
+    counted_qty: Decimal | None = strawberry.field(
+        default=None, description="Quantity found there; the difference is booked."
+    )
+    expected_version: str | None = strawberry.field(
+        default=None,
+        description="Version of the stock level you saw; CONFLICT_VERSION if it changed since.",
+    )
+    reason: str = strawberry.field(description="Why, for the ledger; 1 to 200 characters.")
+
+
+@strawberry.input(description="Which changes of stock to be told; all conditions must hold.")
+class StockChangeFilter:
+    """Filter of `stockChanged`."""
+
+    warehouse_ids: list[strawberry.ID] | None = strawberry.field(
+        default=None, description="In these warehouses."
+    )
+    product_ids: list[strawberry.ID] | None = strawberry.field(
+        default=None, description="Of these products."
+    )
+    available_below: Decimal | None = strawberry.field(
+        default=None,
+        description="While less than this is available, and when availability crosses it.",
+    )
+    crossing_only: bool | None = strawberry.field(
+        default=None, description="Only when a threshold is crossed; zero always is one."
+    )
+    min_delta: Decimal | None = strawberry.field(
+        default=None,
+        description="When availability changed by at least this much, or crossed a threshold.",
+    )

@@ -1,0 +1,82 @@
+"""Mutations of stock."""
+
+import re
+from typing import Annotated
+
+import strawberry
+
+from resolvers.core.command import CommandRefused
+from resolvers.core.errors import Invalid
+from resolvers.inventory.commands import adjust_stock
+from resolvers.inventory.loaders import level_by_id, move_by_id
+from resolvers.inventory.rules import AdjustmentLine
+from schema.core.fields import argument, column, field, listed
+from schema.core.ids import decode_id
+from schema.core.info import Info
+from schema.core.payload import Payload, UserError
+from schema.inventory.inputs import StockAdjustmentInput
+from schema.inventory.types import StockLevel, StockMove
+
+_VERSION = re.compile("[0-9]{1,19}")
+
+
+@strawberry.type(description="What adjustStock did, or why it was refused.")
+class AdjustStockPayload(Payload):
+    """Outcome of `resolvers.inventory.commands.adjust_stock`."""
+
+    moves: list[StockMove] = listed(
+        "Entries made in the stock ledger, in the order of the lines; none for a right count.",
+        move_by_id,
+        "move_ids",
+    )
+    levels: list[StockLevel] = listed(
+        "The stock levels concerned, as they are now.", level_by_id, "level_ids"
+    )
+    user_errors: list[UserError] = column("Why it was refused; empty when it was done.")
+
+
+@strawberry.type
+class Mutation:
+    """Root fields of this module."""
+
+    @field(
+        "Correct stock at locations, all lines or none. Sent again with the same idempotencyKey it "
+        "changes nothing and returns the same moves.",
+        requires="stock.adjust",
+    )
+    async def adjust_stock(
+        self,
+        info: Info,
+        idempotency_key: Annotated[
+            str, argument("Yours, 1 to 200 characters: one per correction, the same to try again.")
+        ],
+        lines: Annotated[list[StockAdjustmentInput], argument("The corrections, 1 to 200.")],
+    ) -> AdjustStockPayload | None:
+        """Run the command; refusals are data."""
+        payload = AdjustStockPayload
+        try:
+            asked = [_line(position, line) for position, line in enumerate(lines)]
+            outcome = await adjust_stock(info.context, idempotency_key, asked)
+        except Invalid as error:
+            return payload.refused([error], move_ids=[], level_ids=[])  # type: ignore[return-value]
+        except CommandRefused as refusal:
+            return payload.refused(refusal.errors, move_ids=[], level_ids=[])  # type: ignore[return-value]
+        return payload.done(**outcome)  # type: ignore[return-value]
+
+
+def _line(position: int, line: StockAdjustmentInput) -> AdjustmentLine:
+    at = ("lines", str(position))
+    version = line.expected_version
+    if version is not None and not _VERSION.fullmatch(version):
+        raise Invalid(
+            "expectedVersion is not a version; take it from the stock level.",
+            path=(*at, "expectedVersion"),
+        )
+    return AdjustmentLine(
+        sku=line.sku,
+        location_id=decode_id(line.location_id, "StockLocation", path=(*at, "locationId")),
+        reason=line.reason,
+        delta=line.delta,
+        counted=line.counted_qty,
+        expected_version=None if version is None else int(version),
+    )

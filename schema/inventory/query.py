@@ -1,0 +1,34 @@
+"""Root fields of stock."""
+
+import strawberry
+
+from resolvers.inventory.reads import stock_levels, stock_moves, warehouses
+from schema.core.connection import Connection, connection
+from schema.inventory.inputs import (
+    StockLevelFilter,
+    StockLevelOrderBy,
+    StockMoveFilter,
+    StockMoveOrderBy,
+)
+from schema.inventory.types import StockLevel, StockMove, Warehouse
+
+
+@strawberry.type
+class Query:
+    """Root fields of this module."""
+
+    warehouses: Connection[Warehouse] = connection("The company's warehouses, by code.", warehouses)
+    stock_levels: Connection[StockLevel] | None = connection(
+        "Stock per product and warehouse, lowest availability first.",
+        stock_levels,
+        filter_input=StockLevelFilter,
+        order=StockLevelOrderBy,
+        requires="availability.read",
+    )
+    stock_moves: Connection[StockMove] | None = connection(
+        "The stock ledger, latest first.",
+        stock_moves,
+        filter_input=StockMoveFilter,
+        order=StockMoveOrderBy,
+        requires="stock.read",
+    )

@@ -1,0 +1,6 @@
+"""Introduces partners to the schema."""
+
+from schema.core.module import SchemaModule
+from schema.partners.query import Query
+
+MODULE = SchemaModule(name="partners", query=Query)

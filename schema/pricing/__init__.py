@@ -1,0 +1,1 @@
+"""Prices and price lists in the schema."""

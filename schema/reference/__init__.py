@@ -1,0 +1,1 @@
+"""Currencies and units in the schema."""

@@ -1,0 +1,43 @@
+"""Words of sales as GraphQL enums."""
+
+from resolvers.sales.rules import OrderHold, OrderState, ReservationStatus, ShipmentStatus
+from schema.core.enums import describe_enum
+
+__all__ = ["OrderHold", "OrderState", "ReservationStatus", "ShipmentStatus"]
+
+describe_enum(
+    OrderState,
+    "Where a sales order is in its life.",
+    {
+        "DRAFT": "Being written; nothing is promised.",
+        "QUOTED": "Offered to the customer.",
+        "PLACED": "Ordered by the customer and not yet accepted.",
+        "CONFIRMED": "Accepted; goods are reserved and shipped.",
+        "FULFILLED": "Everything was shipped.",
+        "CANCELED": "Given up.",
+    },
+)
+describe_enum(
+    OrderHold,
+    "Why work on a sales order is stopped.",
+    {
+        "CREDIT": "The customer's credit limit is used up.",
+        "PAYMENT": "A payment failed.",
+        "MANUAL": "Somebody stopped it.",
+        "ADDRESS": "The address has to be cleared up.",
+    },
+)
+describe_enum(
+    ReservationStatus,
+    "How much of a sales order is reserved.",
+    {
+        "NONE": "Nothing.",
+        "PARTIAL": "A part of what is still to be shipped.",
+        "FULL": "All that is still to be shipped.",
+    },
+)
+describe_enum(
+    ShipmentStatus,
+    "How much of a sales order has left the warehouse.",
+    {"NONE": "Nothing.", "PARTIAL": "A part.", "SHIPPED": "All of it."},
+)

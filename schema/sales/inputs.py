@@ -1,0 +1,40 @@
+"""Filters and orders of sales orders."""
+
+import strawberry
+
+from resolvers.sales.reads import sales_orders
+from schema.core.connection import DateRange, order_input
+from schema.sales.enums import OrderHold, OrderState, ShipmentStatus
+
+
+@strawberry.input(description="Which sales orders to list; all conditions must hold.")
+class SalesOrderFilter:
+    """Filter of `salesOrders`."""
+
+    numbers: list[str] | None = strawberry.field(default=None, description="With these numbers.")
+    external_refs: list[str] | None = strawberry.field(
+        default=None, description="With these ids in the system they came from."
+    )
+    states: list[OrderState] | None = strawberry.field(
+        default=None, description="In one of these states."
+    )
+    shipment_status: list[ShipmentStatus] | None = strawberry.field(
+        default=None, description="Shipped this far."
+    )
+    hold: OrderHold | None = strawberry.field(default=None, description="Stopped for this reason.")
+    placed_on: DateRange | None = strawberry.field(
+        default=None, description="Ordered in this range of dates."
+    )
+    partner_ids: list[strawberry.ID] | None = strawberry.field(
+        default=None, description="Of these customers."
+    )
+    warehouse_ids: list[strawberry.ID] | None = strawberry.field(
+        default=None, description="Shipping from these warehouses."
+    )
+
+
+SalesOrderOrderBy = order_input(
+    "SalesOrder",
+    sales_orders,
+    {"PLACED_ON": "By date of the order.", "TOTAL": "By amount to pay, whatever the currency."},
+)

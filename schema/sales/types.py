@@ -1,0 +1,69 @@
+"""SalesOrder and SalesOrderLine."""
+
+from datetime import date, datetime
+from decimal import Decimal
+
+from resolvers.catalog.loaders import product_by_id
+from resolvers.inventory.loaders import warehouse_by_id
+from resolvers.partners.loaders import address_by_id, partner_by_id
+from resolvers.reference.loaders import unit_by_id
+from resolvers.sales.loaders import lines_by_order, order_by_id, sales_order, sales_order_line
+from schema.catalog.types import Product
+from schema.core.fields import ID, Money, RowType, column, money, node_id, related
+from schema.core.node import Node, node_type
+from schema.core.scalars import CurrencyCode
+from schema.inventory.types import Warehouse
+from schema.partners.types import Address, Partner
+from schema.reference.types import UnitOfMeasure
+from schema.sales.enums import OrderHold, OrderState, ReservationStatus, ShipmentStatus
+
+
+@node_type(sales_order_line, "One product on a sales order.", requires="sales.read")
+class SalesOrderLine(RowType, Node):
+    """A row of `sales_order_line`."""
+
+    id: ID = node_id("SalesOrderLine")
+    seq: int = column("Position on the order, from 1.", of="position")
+    product: Product = related("Product ordered.", product_by_id, "product_id")
+    description: str = column("Text on the order.")
+    uom: UnitOfMeasure = related("Unit of the quantities.", unit_by_id, "uom_id")
+    qty: Decimal = column("Quantity ordered.", of="quantity")
+    unit_price: Money = money("Price of one unit.", "unit_price")
+    discount_pct: Decimal = column("Discount in percent.", of="discount_percent")
+    net: Money = money("Amount without tax.", "net")
+    tax: Money = money("Tax on it.", "tax")
+    promised_on: date | None = column("Date promised to the customer.")
+    qty_reserved: Decimal = column("Reserved and not yet shipped.", of="reserved")
+    qty_shipped: Decimal = column("Shipped.", of="shipped")
+    qty_canceled: Decimal = column("Canceled.", of="canceled")
+    qty_backordered: Decimal = column("Still to be shipped and not reserved.", of="backordered")
+    order: "SalesOrder" = related("Order it is on.", order_by_id, "order_id")
+
+
+@node_type(sales_order, "An order of a customer.", requires="sales.read")
+class SalesOrder(RowType, Node):
+    """A row of `sales_order`."""
+
+    id: ID = node_id("SalesOrder")
+    number: str = column("Number on paper, unique in the company.")
+    state: OrderState = column("Where the order is in its life.")
+    hold: OrderHold | None = column("Why work on it is stopped; null when it is not.")
+    reservation_status: ReservationStatus = column("How much is reserved.")
+    shipment_status: ShipmentStatus = column("How much has left the warehouse.")
+    channel: str = column("Where the order came from, such as MANUAL, WEB or EDI.")
+    partner: Partner = related("Customer.", partner_by_id, "partner_id")
+    ship_to: Address | None = related("Where the goods go.", address_by_id, "ship_to_id")
+    warehouse: Warehouse = related("Warehouse it ships from.", warehouse_by_id, "warehouse_id")
+    currency: CurrencyCode = column("Currency of all amounts of the order.")
+    customer_ref: str | None = column("The customer's own order number.")
+    external_ref: str | None = column("Id of the order in the system it came from.")
+    placed_on: date = column("Date of the order.")
+    requested_on: date | None = column("Date the customer wants the goods.")
+    promised_on: date | None = column("Date promised to the customer.")
+    subtotal: Money = money("Sum of the lines without tax.", "subtotal")
+    tax_total: Money = money("Tax.", "tax_total")
+    total: Money = money("Amount to pay.", "total")
+    version: int = column("Counter of changes; send it back as the expected version of an edit.")
+    created_at: datetime = column("When the order was entered.")
+    confirmed_at: datetime | None = column("When it was accepted.")
+    lines: list[SalesOrderLine] = related("Lines, by position.", lines_by_order, "id", size=5)
