@@ -1,0 +1,1 @@
+"""The process around the schema: transports, identity, pools, relay, metrics, migrations."""

@@ -1,0 +1,184 @@
+"""The door: an Authorization header in, a principal out, or a refusal.
+
+A warm request costs a hash and three dictionary lookups. What makes that safe: a token is believed
+without a second signature check only while its keys stand and its time runs, and what a caller may
+do is asked of the database again every few seconds, so a withdrawn credential is shut out by then.
+"""
+
+import hashlib
+import re
+import time
+from collections.abc import Callable
+from typing import Final
+
+from gateway.auth import api_keys, refusals
+from gateway.auth.access import (
+    ClientAccess,
+    Fetch,
+    UserAccess,
+    client_access,
+    user_access,
+)
+from gateway.auth.cache import Lookup, LruCache
+from gateway.auth.verifier import TokenVerifier, VerifiedToken
+from gateway.settings import Settings
+from resolvers.core.clock import Clock, system_clock
+from resolvers.core.errors import Forbidden
+from resolvers.core.principal import CompanyAccess, Principal
+
+ACCESS_SECONDS: Final = 5.0
+"""Longest time after which a revoked key, token, role or user is shut out in every process."""
+
+_LONGEST_HEADER: Final = 8_192
+_MOST_KEPT: Final = 10_000
+_PARALLEL_LOOKUPS: Final = 4
+# RFC 6750 section 2.1: b64token. The scheme's case does not matter (RFC 9110 section 11.1).
+_BEARER = re.compile(r"(?:bearer) +([a-z0-9._~+/-]+=*)", re.IGNORECASE | re.ASCII)
+
+
+class Authenticator:
+    """Turns credentials into principals; one per process.
+
+    ``secret`` signs HS256 tokens and comes from `gateway.secrets.signing_secret`; None where there
+    is none. ``timer`` counts seconds and never runs backwards; ``clock`` tells the time.
+
+    Raises:
+        ValueError: the settings pin an algorithm that a key set cannot be used with.
+
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        *,
+        secret: bytes | None,
+        fetch: Fetch,
+        clock: Clock = system_clock,
+        timer: Callable[[], float] = time.monotonic,
+        access_seconds: float = ACCESS_SECONDS,
+    ) -> None:
+        self._verifier = TokenVerifier(settings, secret=secret, clock=clock, timer=timer)
+        self._sessions: LruCache[bytes, _Session] = LruCache(size=_MOST_KEPT)
+
+        async def ask_user(identity: tuple[str, str | None]) -> UserAccess | None:
+            return await user_access(fetch, *identity)
+
+        async def ask_client(prefix: str) -> ClientAccess | None:
+            return await client_access(fetch, prefix)
+
+        self._users: Lookup[tuple[str, str | None], UserAccess | None] = Lookup(
+            ask_user, ttl=access_seconds, size=_MOST_KEPT, parallel=_PARALLEL_LOOKUPS, timer=timer
+        )
+        self._clients: Lookup[str, ClientAccess | None] = Lookup(
+            ask_client, ttl=access_seconds, size=_MOST_KEPT, parallel=_PARALLEL_LOOKUPS, timer=timer
+        )
+
+    async def authenticate(self, authorization: str | None, company: str | None) -> Principal:
+        """Return who sent ``authorization``, acting for ``company`` or for their first one.
+
+        ``company`` is the code of a company, as sent in ``X-Company``.
+
+        Raises:
+            Unauthenticated: the credential is missing, malformed, expired, revoked or unknown.
+            Forbidden: the company is not one of the caller's.
+            Overloaded: no connection became free, or no key of the identity provider is known yet.
+
+        """
+        credential = _credential(authorization)
+        if credential.startswith(api_keys.MARK):
+            return await self._client(credential, company)
+        return await self._user(credential, company)
+
+    def invalidate(self) -> None:
+        """Ask the database again about every caller from now on, because access has changed."""
+        self._users.clear()
+        self._clients.clear()
+
+    async def close(self) -> None:
+        """End what runs in the background."""
+        await self._verifier.close()
+
+    async def _client(self, credential: str, company: str | None) -> Principal:
+        key = api_keys.parse_api_key(credential)
+        if key is None:
+            raise refusals.invalid()
+        access = await self._clients.get(key.prefix)
+        if access is None or not key.matches(access.key_hash):
+            raise refusals.invalid()
+        if company is not None and company != access.principal.access.code:
+            raise _foreign(access.principal.companies)
+        return access.principal
+
+    async def _user(self, credential: str, company: str | None) -> Principal:
+        digest = hashlib.sha256(credential.encode("ascii")).digest()
+        session = self._sessions.get(digest)
+        if session is None or not self._verifier.still_holds(session.token):
+            session = _Session(await self._verifier.verify(credential), digest)
+            self._sessions.put(digest, session)
+        access = await self._users.get((session.token.email, session.token.token_id))
+        if access is None:
+            raise refusals.invalid()
+        return session.principal(access, company)
+
+
+class _Session:
+    """A verified token, and the principals it stands for under its user's present access."""
+
+    __slots__ = ("_access", "_credential", "_principals", "token")
+
+    def __init__(self, token: VerifiedToken, digest: bytes) -> None:
+        self.token = token
+        self._credential = f"token:{token.token_id or digest.hex()[:16]}"
+        self._access: UserAccess | None = None
+        self._principals: dict[str | None, Principal] = {}
+
+    def principal(self, access: UserAccess, company: str | None) -> Principal:
+        """Return the principal for ``company``; made once for as long as the answer is the same.
+
+        Raises:
+            Forbidden: the company is not one of the user's.
+
+        """
+        if access is not self._access:
+            self._access = access
+            self._principals = {}
+        found = self._principals.get(company)
+        if found is None:
+            found = self._principals[company] = Principal(
+                kind="user",
+                actor=access.actor,
+                name=access.name,
+                access=_chosen(access.companies, company),
+                companies=access.companies,
+                credential=self._credential,
+                expires_at=self.token.expires_at,
+            )
+        return found
+
+
+def _credential(authorization: str | None) -> str:
+    if authorization is None:
+        raise refusals.missing()
+    if len(authorization) > _LONGEST_HEADER:
+        raise refusals.too_long(_LONGEST_HEADER)
+    match = _BEARER.fullmatch(authorization)
+    if match is None:
+        raise refusals.malformed()
+    return match[1]
+
+
+def _chosen(companies: tuple[CompanyAccess, ...], code: str | None) -> CompanyAccess:
+    if code is None:
+        return companies[0]
+    for company in companies:
+        if company.code == code:
+            return company
+    raise _foreign(companies)
+
+
+def _foreign(companies: tuple[CompanyAccess, ...]) -> Forbidden:
+    """Another's company and one that does not exist look the same; the caller's own are named."""
+    return Forbidden(
+        "X-Company names none of your companies.",
+        details={"companies": [company.code for company in companies]},
+    )

@@ -1,0 +1,74 @@
+"""One `Context` per operation or event: the caller's reads and writes over this process's pools."""
+
+from types import TracebackType
+from typing import Protocol
+
+from gateway.database import OperationReads, OperationWrites, ReadPool, WritePool
+from resolvers.core.broker import Broker
+from resolvers.core.clock import Clock
+from resolvers.core.context import Context, OperationStats
+from resolvers.core.principal import Principal
+
+
+class Wakes(Protocol):
+    """What tells the relay that there are events to publish."""
+
+    def soon(self) -> None:
+        """Wake the relay shortly; called after a commit."""
+        ...
+
+
+class OperationContext:
+    """Opens the context of one operation or event and gives its connection back at the end."""
+
+    __slots__ = ("_context", "_reads")
+
+    def __init__(self, context: Context, reads: OperationReads) -> None:
+        self._context = context
+        self._reads = reads
+
+    async def __aenter__(self) -> Context:
+        """Return the context; no connection is taken before the first statement."""
+        return self._context
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        """End batches nobody waits for any more, and give back the connection, if one was taken."""
+        try:
+            for loader in self._context.loaders.values():
+                await loader.aclose()
+        finally:
+            await self._reads.close()
+
+
+class Contexts:
+    """Makes contexts; one per process."""
+
+    def __init__(
+        self, *, reads: ReadPool, writes: WritePool, broker: Broker, wakes: Wakes, clock: Clock
+    ) -> None:
+        self._reads = reads
+        self._writes = writes
+        self._broker = broker
+        self._wakes = wakes
+        self._clock = clock
+
+    def open(self, principal: Principal, request_id: str) -> OperationContext:
+        """Open a context for ``principal``; statements count in its stats."""
+        stats = OperationStats()
+        reads = OperationReads(self._reads, principal.rows, stats)
+        context = Context(
+            principal=principal,
+            request_id=request_id,
+            clock=self._clock,
+            reads=reads,
+            writes=OperationWrites(self._writes, stats),
+            broker=self._broker,
+            wake_relay=self._wakes.soon,
+            stats=stats,
+        )
+        return OperationContext(context, reads)

@@ -1,0 +1,307 @@
+"""Connections: a pool for reads on raw asyncpg, a pool for commands through SQLAlchemy.
+
+Reads never open a transaction and set no session state but the caller's row scope, so their pool
+skips asyncpg's reset round trip and sets the scope only when a connection last served another one.
+"""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from typing import Any
+
+import asyncpg
+import orjson
+from sqlalchemy import Connection, event, make_url, text
+from sqlalchemy.exc import TimeoutError as PoolTimeout
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+from sqlalchemy.pool import AsyncAdaptedQueuePool
+
+from gateway.settings import Settings
+from resolvers.core.context import OperationStats
+from resolvers.core.database_errors import expected
+from resolvers.core.errors import Overloaded
+from resolvers.core.metrics import Metrics, PoolState
+from resolvers.core.principal import STAFF_ROLE, RowScope
+from resolvers.core.statement import Statement
+
+_SCOPE = (
+    "select set_config('role', $1, false), set_config('app.company_id', $2, false), "
+    "set_config('app.partner_id', $3, false)"
+)
+_NOBODY = RowScope(STAFF_ROLE, 0)
+"""The staff role, set to a company that never exists."""
+_BUSY = "The database is busy; try again shortly."
+
+
+def _scope_values(rows: RowScope) -> tuple[str, str, str]:
+    partner = "" if rows.partner_id is None else str(rows.partner_id)
+    return rows.role, str(rows.company_id), partner
+
+
+class ReadConnection(asyncpg.Connection):
+    """A connection that remembers which rows it is set to, and is not reset between uses."""
+
+    rows: RowScope | None = None
+
+    def get_reset_query(self) -> str:
+        """Return nothing to run: reads leave nothing behind that a reset would clean."""
+        return ""
+
+    async def set_rows(self, rows: RowScope) -> None:
+        """Set the caller's row scope unless it is set already."""
+        if self.rows != rows:
+            self.rows = None  # unknown while the statement is under way
+            await self.fetchrow(_SCOPE, *_scope_values(rows))
+            self.rows = rows
+
+
+async def _prepare(connection: Any) -> None:
+    # numbers and dates stay text from the socket to the answer: exact, and with nothing built
+    await connection.set_type_codec(
+        "numeric", schema="pg_catalog", encoder=str, decoder=str, format="text"
+    )
+    await connection.set_type_codec(
+        "date", schema="pg_catalog", encoder=str, decoder=str, format="text"
+    )
+    await connection.set_type_codec(
+        "jsonb", schema="pg_catalog", encoder=_to_json, decoder=orjson.loads, format="text"
+    )
+
+
+def _to_json(value: Any) -> str:
+    return orjson.dumps(value).decode()
+
+
+class ReadPool:
+    """The pool that queries and subscriptions read from."""
+
+    def __init__(self, pool: "asyncpg.Pool[Any]", settings: Settings, metrics: Metrics) -> None:
+        self._pool = pool
+        self._limit = settings.read_pool_size
+        self._wait = settings.pool_wait_seconds
+        self._metrics = metrics
+        self._waiting = 0
+
+    def state(self) -> PoolState:
+        """Return how the pool stands now."""
+        size = self._pool.get_size()
+        in_use = size - self._pool.get_idle_size()
+        return PoolState(self._limit, size, in_use, max(0, self._waiting - (size - in_use)))
+
+    async def acquire(self) -> Any:
+        """Take a connection.
+
+        Raises:
+            Overloaded: none became free within ``pool_wait_seconds``.
+
+        """
+        self._waiting += 1
+        started = time.perf_counter()
+        try:
+            connection = await self._pool.acquire(timeout=self._wait)
+        except TimeoutError:
+            self._metrics.pool_timed_out("read")
+            raise Overloaded(_BUSY) from None
+        except (OSError, asyncpg.PostgresConnectionError, asyncpg.CannotConnectNowError):
+            raise Overloaded("The database cannot be reached; try again shortly.") from None
+        finally:
+            self._waiting -= 1
+        self._metrics.pool_acquired("read", time.perf_counter() - started)
+        return connection
+
+    async def release(self, connection: Any) -> None:
+        """Give a connection back."""
+        await self._pool.release(connection)
+
+    async def fetch(self, sql: str, *arguments: Any) -> list[Any]:
+        """Run one statement as the staff role, set to no company; for identity and health."""
+        connection = await self.acquire()
+        try:
+            await connection.set_rows(_NOBODY)
+            return list(await connection.fetch(sql, *arguments))
+        finally:
+            await self.release(connection)
+
+    async def close(self) -> None:
+        """Close every connection; those still in use are cut after five seconds."""
+        try:
+            await asyncio.wait_for(self._pool.close(), 5)
+        except TimeoutError:
+            self._pool.terminate()
+
+
+class OperationReads:
+    """Reads of one operation: one connection, taken at the first statement, used in sequence."""
+
+    __slots__ = ("_connection", "_lock", "_pool", "_rows", "_stats")
+
+    def __init__(self, pool: ReadPool, rows: RowScope, stats: OperationStats) -> None:
+        self._pool = pool
+        self._rows = rows
+        self._stats = stats
+        self._connection: Any = None
+        self._lock = asyncio.Lock()
+
+    async def fetch(
+        self, statement: Statement, parameters: Mapping[str, Any]
+    ) -> Sequence[Sequence[Any]]:
+        """Run ``statement`` for the caller; see `resolvers.core.context.Reads`."""
+        arguments = statement.arguments(parameters)
+        async with self._lock:
+            try:
+                if self._connection is None:
+                    self._connection = await self._pool.acquire()
+                    await self._connection.set_rows(self._rows)
+                started = time.perf_counter()
+                rows = await self._connection.fetch(statement.sql, *arguments)
+            except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError) as error:
+                raise expected(error) or error from error
+        stats = self._stats
+        stats.statements += 1
+        stats.rows += len(rows)
+        stats.database_seconds += time.perf_counter() - started
+        return rows  # type: ignore[no-any-return]
+
+    async def close(self) -> None:
+        """Give the connection back, if one was taken."""
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            await self._pool.release(connection)
+
+
+class WritePool:
+    """The pool commands write through: one short transaction each, set to the caller's rows."""
+
+    def __init__(self, engine: AsyncEngine, pool: AsyncAdaptedQueuePool, metrics: Metrics) -> None:
+        self._engine = engine
+        self._pool = pool
+        self._metrics = metrics
+        self._waiting = 0
+
+    def state(self) -> PoolState:
+        """Return how the pool stands now."""
+        idle, in_use = self._pool.checkedin(), self._pool.checkedout()
+        return PoolState(self._pool.size(), idle + in_use, in_use, self._waiting)
+
+    @asynccontextmanager
+    async def begin(self, rows: RowScope, stats: OperationStats) -> AsyncIterator[AsyncConnection]:
+        """Open a transaction set to ``rows``; commits on a clean exit, rolls back otherwise.
+
+        Its statements count in ``stats``.
+
+        Raises:
+            Overloaded: no connection became free in time, or the database cannot be reached.
+
+        """
+        connection = await self._connect()
+        facts = (await connection.get_raw_connection()).info
+        facts[_STATS] = stats
+        try:
+            async with connection.begin():
+                role, company, partner = _scope_values(rows)
+                await connection.execute(
+                    _LOCAL_SCOPE, {"role": role, "company": company, "partner": partner}
+                )
+                yield connection
+        finally:
+            facts.pop(_STATS, None)
+            # a canceled command still gives its connection back
+            await asyncio.shield(connection.close())
+
+    async def _connect(self) -> AsyncConnection:
+        self._waiting += 1
+        started = time.perf_counter()
+        try:
+            connection = await self._engine.connect()
+        except (PoolTimeout, OSError, asyncpg.PostgresError):
+            self._metrics.pool_timed_out("write")
+            raise Overloaded(_BUSY) from None
+        finally:
+            self._waiting -= 1
+        self._metrics.pool_acquired("write", time.perf_counter() - started)
+        return connection
+
+    async def close(self) -> None:
+        """Close every connection."""
+        await self._engine.dispose()
+
+
+class OperationWrites:
+    """Writes of one operation; see `resolvers.core.context.Writes`."""
+
+    __slots__ = ("_pool", "_stats")
+
+    def __init__(self, pool: WritePool, stats: OperationStats) -> None:
+        self._pool = pool
+        self._stats = stats
+
+    def begin(self, rows: RowScope) -> AbstractAsyncContextManager[AsyncConnection]:
+        """Open a transaction set to ``rows``."""
+        return self._pool.begin(rows, self._stats)
+
+
+def _count_statement(connection: Connection, cursor: Any, *_: Any) -> None:
+    stats: OperationStats | None = connection.info.get(_STATS)
+    if stats is not None:
+        stats.statements += 1
+        stats.rows += max(cursor.rowcount, 0)
+
+
+_STATS = "operation stats"
+_LOCAL_SCOPE = text(
+    "select set_config('role', :role, true), set_config('app.company_id', :company, true), "
+    "set_config('app.partner_id', :partner, true)"
+)
+
+
+def _session_settings(settings: Settings, *, as_role: bool) -> dict[str, str]:
+    values = {
+        "statement_timeout": str(int(settings.statement_timeout_seconds * 1000)),
+        "lock_timeout": str(int(settings.lock_timeout_seconds * 1000)),
+        "idle_in_transaction_session_timeout": "15000",
+        "application_name": "erp-gateway",
+        "jit": "off",
+        "timezone": "UTC",
+        "datestyle": "ISO",
+    }
+    if as_role:
+        values["role"] = STAFF_ROLE
+    return values
+
+
+async def open_read_pool(url: str, settings: Settings, metrics: Metrics) -> ReadPool:
+    """Open the read pool on ``url``; whatever the login, statements run as the staff role.
+
+    Raises:
+        OSError: the server cannot be reached.
+        asyncpg.PostgresError: the login was refused.
+
+    """
+    pool = await asyncpg.create_pool(
+        url,
+        min_size=1,
+        max_size=settings.read_pool_size,
+        connection_class=ReadConnection,
+        init=_prepare,
+        server_settings=_session_settings(settings, as_role=True),
+        command_timeout=settings.statement_timeout_seconds + 5,
+    )
+    return ReadPool(pool, settings, metrics)
+
+
+def open_write_pool(url: str, settings: Settings, metrics: Metrics) -> WritePool:
+    """Open the write pool on ``url``; connections are made when first needed."""
+    parsed = make_url(url).set(drivername="postgresql+asyncpg")
+    engine = create_async_engine(
+        parsed,
+        pool_size=settings.write_pool_size,
+        max_overflow=0,
+        pool_timeout=settings.pool_wait_seconds,
+        pool_use_lifo=True,
+        connect_args={"server_settings": _session_settings(settings, as_role=True)},
+    )
+    event.listen(engine.sync_engine, "after_cursor_execute", _count_statement)
+    pool = engine.pool
+    assert isinstance(pool, AsyncAdaptedQueuePool)
+    return WritePool(engine, pool, metrics)

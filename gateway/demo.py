@@ -1,0 +1,81 @@
+"""Everything on one machine with one command: a database, demo data, tokens, the gateway."""
+
+import asyncio
+from collections.abc import Mapping
+from contextlib import ExitStack
+
+from gateway.migrate import migrate
+from gateway.provision import as_demo, database_url, owner_connection, with_database
+from gateway.seed import seed
+from gateway.seeding.companies import CLIENT_CODE, USERS
+from gateway.server import bind
+from gateway.serving import serve_gateway
+from gateway.settings import Settings
+from gateway.steps import Steps
+from gateway.tokens import DEFAULT_TTL, issue_client_key, issue_user_token
+from resolvers.core.clock import system_clock
+
+
+class DemoError(Exception):
+    """Why there is no demo here, for people to read."""
+
+
+def run_demo(settings: Settings, steps: Steps) -> None:
+    """Start what is needed, fill what is empty, print where and who, and serve until stopped.
+
+    May be run again, and interrupted anywhere: each step is done wholly or not at all.
+
+    Raises:
+        DemoError: the settings say that this is a production installation.
+        ListenError: the port is taken; nothing has been started then.
+
+    """
+    settings = as_demo(settings)
+    if "log_format" not in settings.model_fields_set:
+        settings = settings.model_copy(update={"log_format": "console"})
+    if settings.environment == "production":
+        raise DemoError("GATEWAY_ENVIRONMENT is production; a demo gives away tokens. Unset it.")
+    with ExitStack() as stack:
+        listener = stack.enter_context(bind(settings))
+        with steps.step("Database"):
+            settings = stack.enter_context(with_database(settings, steps.say))
+        with steps.step("Migrations"):
+            before = asyncio.run(migrate(database_url(settings)))
+            steps.say("current" if before.up_to_date else f"brought to {before.head}")
+        with steps.step("Demo data, small"):
+            report = asyncio.run(seed(database_url(settings), "small", progress=steps.count))
+            rows = sum(report.rows.values())
+            steps.say(f"{rows} rows" if report.seeded else "there already")
+        tokens = asyncio.run(demo_tokens(settings))
+        introduce(settings, tokens, steps)
+        serve_gateway(settings, sockets=[listener], demo_tokens=tokens)
+
+
+async def demo_tokens(settings: Settings) -> dict[str, str]:
+    """Return a token for each demo user, and the key of the demo's API client."""
+    tokens = {
+        user.email: issue_user_token(settings, user.email, DEFAULT_TTL, system_clock)
+        for user in USERS
+    }
+    async with owner_connection(database_url(settings)) as connection:
+        tokens[CLIENT_CODE] = await issue_client_key(settings, connection, CLIENT_CODE)
+    return tokens
+
+
+def introduce(settings: Settings, tokens: Mapping[str, str], steps: Steps) -> None:
+    """Print where the gateway answers and whom it lets in."""
+    base = f"http://{settings.host}:{settings.port}"
+    hours = DEFAULT_TTL.total_seconds() / 3600
+    steps.tell(
+        "",
+        f"  {base}/                start page",
+        f"  {base}/graphql         queries, mutations, subscriptions; GraphiQL in a browser",
+        f"  {base}/schema.graphql  the schema",
+        f"  {base}/metrics         metrics",
+        "",
+        f"Tokens, good for {hours:.0f} hours (again: python -m gateway token --user EMAIL):",
+        "",
+        *(f"  {name:16}  {token}" for name, token in tokens.items()),
+        "",
+        "Press Ctrl-C to stop.",
+    )

@@ -1,0 +1,43 @@
+"""What the gateway would do with a document: limits, cost, plan, and what is not compiled."""
+
+from collections.abc import Iterator
+from typing import Any
+
+from gateway.lifespan import limits_of
+from gateway.settings import Settings
+from resolvers.modules import data_modules
+from schema.build import build_schema
+from schema.core.documents import TooLarge, read_document, validation_errors
+from schema.engine.explain import explain
+from schema.engine.run import Engine, NotCompiled
+
+
+def explain_document(
+    text: str, settings: Settings, *, permissions: frozenset[str] | None = None, sql: bool = False
+) -> Iterator[str]:
+    """Yield the lines that explain every operation of a document.
+
+    ``permissions`` are the caller's, all of them unless given. Reads no database.
+    """
+    if permissions is None:
+        permissions = frozenset(p for m in data_modules() for p in m.permissions)
+    schema = build_schema()
+    engine = Engine(schema)
+    try:
+        document = read_document(engine.schema, text, limits_of(settings))
+        errors = validation_errors(engine.schema, document, suggest=True)
+    except TooLarge as error:
+        yield f"refused: {error}"
+        return
+    if errors:
+        yield from (f"invalid: {error.message}" for error in errors)
+        return
+    kept: dict[Any, Any] = {}
+    for operation in document.measure.operations:
+        name = operation.name or "anonymous"
+        compiled = engine.compiled(operation.node, document.fragments, kept, {}, permissions)
+        yield f"{operation.node.operation.value} {name}"
+        if isinstance(compiled, NotCompiled):
+            yield f"  not compiled: {compiled.reason}"
+            continue
+        yield from (f"  {line}" for line in explain(compiled.plan, sql=sql))

@@ -1,0 +1,225 @@
+"""What one process keeps while it serves: pools, executor, broker, relay, watchdog."""
+
+import asyncio
+import gc
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager, suppress
+from typing import Any
+
+import strawberry
+
+from gateway.auth import Authenticator
+from gateway.context import Contexts, OperationContext
+from gateway.database import ReadPool, WritePool, open_read_pool, open_write_pool
+from gateway.health import Check, Health, pool_check
+from gateway.migrate import head_revision
+from gateway.observability.logging import Logs
+from gateway.observability.loop_watchdog import LoopWatchdog
+from gateway.relay import Follower, Relay, WakeUp
+from gateway.secrets import signing_secret
+from gateway.settings import Settings
+from resolvers.core.broker import Broker
+from resolvers.core.clock import Clock, system_clock
+from resolvers.core.metrics import Metrics, PoolState
+from resolvers.core.principal import Principal
+from schema.build import build_schema
+from schema.conformance import MODULE as CONFORMANCE
+from schema.core.execution import Executor, OperationReport
+from schema.core.limits import Limits
+from schema.engine.run import Engine
+
+_ROLE = """
+select r.rolsuper or r.rolbypassrls or exists (
+    select from pg_class c where c.relnamespace = 'public'::regnamespace
+      and pg_has_role(current_user, c.relowner, 'member'))
+from pg_roles r where r.rolname = current_user
+"""
+
+
+def limits_of(settings: Settings) -> Limits:
+    """Return the document limits that the settings ask for."""
+    return Limits(
+        tokens=settings.max_tokens,
+        depth=settings.max_depth,
+        aliases=settings.max_aliases,
+        directives=settings.max_directives,
+        root_fields=settings.max_root_fields,
+        cost=settings.max_cost,
+        operations=settings.max_operations,
+        variables=settings.max_variables,
+        seconds=settings.operation_timeout_seconds,
+        anonymous_introspection=settings.anonymous_introspection,
+    )
+
+
+def schema_of(settings: Settings) -> strawberry.Schema:
+    """Build the schema that the settings ask for.
+
+    Raises:
+        ValueError: fields for conformance tools were asked for in production.
+
+    """
+    if not settings.conformance_fields:
+        return build_schema()
+    if settings.environment == "production":
+        raise ValueError("GATEWAY_CONFORMANCE_FIELDS is for test and demo, not for production.")
+    return build_schema(extra=(CONFORMANCE,))
+
+
+def _settle_memory() -> None:
+    """Keep the collector from walking what stays for ever, and from starting for every request.
+
+    Schema, plans and modules are a few hundred thousand objects; answers are many and short-lived
+    and hold no cycles. With Python's defaults a quarter of the time of a large answer went here.
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(20_000, 20, 50)
+
+
+class Runtime:
+    """Everything one serving process holds.
+
+    What needs no event loop is made at once, so that a broken setting fails before the port opens;
+    pools and background tasks live between entering and leaving `running`. ``alone`` tells that the
+    process does nothing else, so that its loop is watched and its memory settled.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        *,
+        clock: Clock = system_clock,
+        logs: Logs | None = None,
+        alone: bool = True,
+    ) -> None:
+        assert settings.database_url is not None, "a database is chosen before the app is made"
+        self.settings = settings
+        self._alone = alone
+        self.clock = clock
+        self.metrics = Metrics()
+        self.broker = Broker()
+        self.listeners: list[Callable[[OperationReport], object]] = [
+            self.metrics.operation_finished
+        ]
+        """Called with the report of every finished operation and event."""
+        if logs is not None:
+            self.listeners.append(logs.operation)
+        self._owner_url = settings.database_url.get_secret_value()
+        serving = settings.serving_database_url or settings.database_url
+        self._serving_url = serving.get_secret_value()
+        schema = schema_of(settings)
+        self.sdl = schema.as_str().rstrip() + "\n"
+        self.engine = Engine(schema, self.metrics.query_ran) if settings.compile_queries else None
+        self.executor = Executor(
+            schema,
+            limits_of(settings),
+            cache_size=settings.document_cache_size,
+            on_finish=self._finished,
+            on_lookup=lambda hit: self.metrics.document_looked_up(hit=hit),
+            engine=self.engine,
+        )
+        self.authenticator = Authenticator(
+            settings, secret=signing_secret(settings), fetch=self._fetch, clock=clock
+        )
+        self.wake_up = WakeUp(self._owner_url)
+        self.relay = Relay(self._owner_url, self.metrics)
+        self.follower = Follower(self._owner_url, self.broker, self.metrics)
+        self.health = Health(self._checks())
+        self._reads: ReadPool | None = None
+        self._writes: WritePool | None = None
+        self._contexts: Contexts | None = None
+        self._background: list[asyncio.Task[None]] = []
+
+    @property
+    def reads(self) -> ReadPool:
+        """The read pool; only while running."""
+        assert self._reads is not None
+        return self._reads
+
+    @property
+    def writes(self) -> WritePool:
+        """The write pool; only while running."""
+        assert self._writes is not None
+        return self._writes
+
+    def open_context(self, principal: Principal, request_id: str) -> OperationContext:
+        """Open the context of one operation or event; only while running."""
+        assert self._contexts is not None
+        return self._contexts.open(principal, request_id)
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[Mapping[str, Any]]:
+        """Open the pools and run the background tasks for as long as the block lasts."""
+        watchdog = LoopWatchdog(self.metrics)
+        if self._alone:
+            watchdog.start()
+            _settle_memory()
+        self._reads = await open_read_pool(self._serving_url, self.settings, self.metrics)
+        self._writes = open_write_pool(self._serving_url, self.settings, self.metrics)
+        self._contexts = Contexts(
+            reads=self._reads,
+            writes=self._writes,
+            broker=self.broker,
+            wakes=self.wake_up,
+            clock=self.clock,
+        )
+        self.metrics.watch_pool("read", self._reads.state)
+        self.metrics.watch_pool("write", self._writes.state)
+        self._start_background()
+        try:
+            yield {}
+        finally:
+            self.health.shut_down()
+            self.broker.close()
+            for task in self._background:
+                task.cancel()
+            await asyncio.gather(*self._background, return_exceptions=True)
+            await self.authenticator.close()
+            await self._writes.close()
+            await self._reads.close()
+            if self._alone:
+                watchdog.stop()
+
+    def _start_background(self) -> None:
+        runs = [self.wake_up.run(), self.follower.run()]
+        if self.settings.relay:
+            runs.append(self.relay.run())
+        self._background = [asyncio.create_task(run) for run in runs]
+
+    def _finished(self, report: OperationReport) -> None:
+        for listener in self.listeners:
+            listener(report)
+
+    async def _fetch(self, sql: str, *arguments: Any) -> list[Any]:
+        return await self.reads.fetch(sql, *arguments)
+
+    def _checks(self) -> Mapping[str, Check]:
+        return {
+            "database": self._check_database,
+            "migrations": self._check_migrations,
+            "row security": self._check_role,
+            "events": self._check_follower,
+            "pool": pool_check(self._pool_state),
+        }
+
+    def _pool_state(self) -> PoolState:
+        return self.reads.state()
+
+    async def _check_database(self) -> str | None:
+        with suppress(Exception):
+            await self.reads.fetch("select 1")
+            return None
+        return "the database does not answer"
+
+    async def _check_migrations(self) -> str | None:
+        rows = await self.reads.fetch("select version_num from alembic_version")
+        known = await asyncio.to_thread(head_revision)  # it reads files
+        return None if rows and rows[0][0] == known else "the database is not migrated"
+
+    async def _check_role(self) -> str | None:
+        rows = await self.reads.fetch(_ROLE)
+        return "the serving role could bypass row security" if rows[0][0] else None
+
+    async def _check_follower(self) -> str | None:
+        return None if self.follower.connected else "events are not followed"

@@ -1,0 +1,318 @@
+"""From the outbox to the broker: one relay publishes, every process follows.
+
+Writers put events into the outbox with what they tell of, in one transaction. One relay at a time
+gives the committed ones their places in the log; every gateway process follows the log by place and
+hands the events to its broker. Notifications only wake: whatever is lost with a connection is read
+from the table when it is back, so nothing depends on one arriving.
+
+The relay takes whatever its snapshot shows without a place, in the order it was written. A snapshot
+that shows an event also shows those it follows from, and they were written before it: so version 2
+never comes out before version 1, no event waits for a transaction it has nothing to do with, and
+none is passed over, as readers of ``id > last`` do.
+"""
+
+import asyncio
+import random
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager, suppress
+from typing import Any, Final, TypeAlias
+
+import asyncpg
+import orjson
+import structlog
+
+from resolvers.core.broker import Broker, PublishedEvent
+from resolvers.core.metrics import Metrics
+from resolvers.core.outbox import PUBLISHED_CHANNEL, WRITTEN_CHANNEL
+
+Connection: TypeAlias = "asyncpg.Connection[Any]"
+
+RELAY_LOCK: Final = 0x0E7B_0C5E_1A90_0001
+"""Advisory lock of the database's one relay; it ends with the session that holds it."""
+
+_PUBLISH_PAGE: Final = 500
+"""Most events published by one statement."""
+_FOLLOW_PAGE: Final = 100
+"""Most events read by one statement and handed to the broker before subscribers have their turn."""
+_WAKE_SECONDS: Final = 0.01
+"""Shortest time between two wake-ups of one process; those in between are one."""
+_RELAY_POLL_SECONDS: Final = 0.25
+"""Longest an event written by plain SQL, which wakes nobody, waits for the relay."""
+_FOLLOW_POLL_SECONDS: Final = 1.0
+"""Longest a published event waits when its notification is lost."""
+_LOCK_RETRY_SECONDS: Final = 0.5
+"""Time between two tries for the relay's lock; to wait in the server would hold vacuum back."""
+_BACKLOG_COUNTED: Final = 100_000
+"""Largest backlog that is counted; a larger one shows as this."""
+_TURN_SECONDS: Final = 0.005
+"""Longest the event loop is held while events go to the broker."""
+_FULL_QUEUE: Final = 0.25
+"""Share of a subscriber's queue from which a backlog of events waits for it to read."""
+_PACE_SECONDS: Final = 0.25
+"""Longest it waits, per page: a subscriber that stopped reading holds the others up no more."""
+_STEADY_SECONDS: Final = 5.0
+"""Time after which a connection counts as healthy again."""
+_RETRY_SECONDS: Final = (0.05, 2.0)
+"""Shortest and longest wait before a new connection."""
+
+_PUBLISH: Final = f"""
+with page as (
+  select id, row_number() over (order by written_seq) as place
+  from (select id, written_seq from outbox_event where pub_seq is null
+        order by written_seq limit {_PUBLISH_PAGE}) as oldest
+), counter as (
+  update outbox_counter set last_seq = last_seq + (select count(*) from page)
+  where exists (select from page)
+  returning last_seq - (select count(*) from page) as before
+), published as (
+  update outbox_event as event
+  set pub_seq = counter.before + page.place, published_at = clock_timestamp()
+  from page, counter where event.id = page.id
+  returning event.pub_seq
+)
+select count(*), max(pub_seq) from published
+"""  # noqa: S608 - a constant of ours; as a parameter the planner would not know how few rows it means
+
+_FOLLOW: Final = """
+select pub_seq, id, company_id, topic, entity, entity_id, payload, created_at
+from outbox_event where pub_seq > $1 order by pub_seq limit $2
+"""
+
+_BACKLOG: Final = """
+select (select count(*) from (select from outbox_event where pub_seq is null limit $1) as counted),
+       coalesce((select extract(epoch from clock_timestamp() - created_at)::float8
+                 from outbox_event where pub_seq is null order by written_seq limit 1), 0)
+"""
+
+# A notification takes an id and a flush of its commit like any write, but need not survive a crash.
+_NOTIFY: Final = "select set_config('synchronous_commit', 'off', true), pg_notify($1, $2)"
+
+# asyncpg calls it an internal error when a connection goes away between two of its steps.
+_LOST: Final = (
+    OSError,
+    asyncpg.PostgresError,
+    asyncpg.InterfaceError,
+    asyncpg.InternalClientError,
+)
+
+_log = structlog.get_logger("relay")
+
+
+class _Signal:
+    """Wakes one waiter; signals that come before it waits again are one."""
+
+    def __init__(self) -> None:
+        self._event = asyncio.Event()
+
+    def set(self, *_: object) -> None:
+        """Signal; also as a callback of asyncpg, whatever it passes."""
+        self._event.set()
+
+    async def wait(self, seconds: float | None = None) -> None:
+        """Return at the next signal, or after ``seconds``."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self._event.wait()
+        self._event.clear()
+
+
+class WakeUp:
+    """Tells the relay, after commits, that there are events to publish. One per writing process."""
+
+    def __init__(self, database_url: str) -> None:
+        self._database_url = database_url
+        self._signal = _Signal()
+
+    def soon(self) -> None:
+        """Wake the relay within milliseconds; to be called after a commit, never inside one.
+
+        Many calls are one notification. If it cannot be sent, the relay finds the events itself.
+        """
+        self._signal.set()
+
+    async def run(self) -> None:
+        """Send wake-ups until canceled."""
+        await _keep_running("wake-up", self._database_url, self._send)
+
+    async def _send(self, connection: Connection) -> None:
+        self._signal.set()  # the one that found the last connection gone was lost
+        while True:
+            await self._signal.wait()
+            await connection.execute(_NOTIFY, WRITTEN_CHANNEL, "")
+            await asyncio.sleep(_WAKE_SECONDS)
+
+
+class Relay:
+    """Publishes the outbox. May run in any number of processes: one works, the others stand by.
+
+    Everything happens on the connection that holds the lock, so a relay that lost its lock cannot
+    go on publishing. Connects as the owner of the tables.
+    """
+
+    def __init__(self, database_url: str, metrics: Metrics) -> None:
+        self._database_url = database_url
+        self._metrics = metrics
+        self._signal = _Signal()
+        self.publishing = False
+        """Whether this is the one at work."""
+
+    async def run(self) -> None:
+        """Publish, or stand by, until canceled."""
+        await _keep_running("relay", self._database_url, self._work)
+
+    async def _work(self, connection: Connection) -> None:
+        while not await connection.fetchval("select pg_try_advisory_lock($1)", RELAY_LOCK):  # noqa: ASYNC110
+            await asyncio.sleep(_LOCK_RETRY_SECONDS * _jitter())
+        self.publishing = True
+        _log.info("relay publishes")
+        try:
+            await connection.add_listener(WRITTEN_CHANNEL, self._signal.set)
+            connection.add_termination_listener(self._signal.set)
+            while True:
+                if await self._publish_page(connection) < _PUBLISH_PAGE:
+                    await self._signal.wait(_RELAY_POLL_SECONDS)
+        finally:
+            self.publishing = False
+
+    async def _publish_page(self, connection: Connection) -> int:
+        """Give the oldest events without a place theirs; return how many."""
+        [(published, last)] = await connection.fetch(_PUBLISH)
+        if published:
+            self._metrics.outbox_published(published)
+            await connection.execute(_NOTIFY, PUBLISHED_CHANNEL, str(last))
+        return int(published)
+
+
+class Follower:
+    """Hands every published event to this process's broker, in order, from its start on.
+
+    Reads the outbox of all companies, so it connects as the owner of the tables.
+    """
+
+    def __init__(self, database_url: str, broker: Broker, metrics: Metrics) -> None:
+        self._database_url = database_url
+        self._broker = broker
+        self._metrics = metrics
+        self._signal = _Signal()
+        self._measured = -_FOLLOW_POLL_SECONDS
+        self._started = asyncio.Event()
+        self.position: int | None = None
+        """Place of the last event handed to the broker; None before the start."""
+        self.connected = False
+        """Whether events arrive at once; while not, they are caught up on later."""
+
+    async def run(self) -> None:
+        """Follow the log until canceled."""
+        await _keep_running("follower", self._database_url, self._follow)
+
+    async def started(self) -> None:
+        """Return once every event published from now on will reach the broker."""
+        await self._started.wait()
+
+    async def _follow(self, connection: Connection) -> None:
+        await connection.add_listener(PUBLISHED_CHANNEL, self._signal.set)
+        connection.add_termination_listener(self._signal.set)
+        last = await connection.fetchval("select last_seq from outbox_counter")
+        if self.position is None or last < self.position:  # less: the database was made anew
+            self.position = last
+        self._started.set()
+        self.connected = True
+        try:
+            while True:
+                await self._catch_up(connection)
+                await self._measure(connection)
+                await self._signal.wait(_FOLLOW_POLL_SECONDS)
+        finally:
+            self.connected = False
+
+    async def _catch_up(self, connection: Connection) -> None:
+        while True:
+            rows = await connection.fetch(_FOLLOW, self.position, _FOLLOW_PAGE)
+            held = time.monotonic()
+            for row in rows:
+                self._broker.publish(_event(row))
+                self.position = row[0]
+                if time.monotonic() - held > _TURN_SECONDS:
+                    await asyncio.sleep(0)
+                    held = time.monotonic()
+            if len(rows) < _FOLLOW_PAGE:
+                return
+            await self._let_subscribers_read()
+
+    async def _let_subscribers_read(self) -> None:
+        """Keep a backlog of events from flooding subscribers that read at an ordinary pace."""
+        until = time.monotonic() + _PACE_SECONDS
+        while self._broker.saturation > _FULL_QUEUE and time.monotonic() < until:  # noqa: ASYNC110
+            await asyncio.sleep(_TURN_SECONDS)
+
+    async def _measure(self, connection: Connection) -> None:
+        if time.monotonic() - self._measured >= _FOLLOW_POLL_SECONDS:
+            [(backlog, lag)] = await connection.fetch(_BACKLOG, _BACKLOG_COUNTED)
+            self._metrics.outbox_measured(backlog=backlog, lag_seconds=lag)
+            self._measured = time.monotonic()
+
+
+def _event(row: Any) -> PublishedEvent:
+    seq, event_id, company_id, topic, entity, entity_id, payload, created_at = row
+    return PublishedEvent(
+        seq=seq,
+        event_id=str(event_id),
+        company_id=company_id,
+        topic=topic,
+        entity=entity,
+        entity_id=entity_id,
+        payload=orjson.loads(payload),
+        created_at=created_at,
+    )
+
+
+async def _keep_running(
+    name: str, database_url: str, work: Callable[[Connection], Awaitable[None]]
+) -> None:
+    """Run ``work`` on a connection of its own, and on a new one whenever it fails, until canceled.
+
+    Each wait before a new try is twice the last, with jitter, until a connection was steady.
+    """
+    shortest, longest = _RETRY_SECONDS
+    wait = shortest
+    while True:
+        begun = time.monotonic()
+        try:
+            async with _connection(database_url, name) as connection:
+                await work(connection)
+        except _LOST as error:
+            _log.warning("connection lost", part=name, reason=f"{type(error).__name__}: {error}")
+        except Exception:  # noqa: BLE001 - whatever it was, the stream must go on
+            _log.exception("part failed", part=name)
+        if time.monotonic() - begun > _STEADY_SECONDS:
+            wait = shortest
+        await asyncio.sleep(wait * _jitter())
+        wait = min(2 * wait, longest)
+
+
+@asynccontextmanager
+async def _connection(database_url: str, name: str) -> AsyncIterator[Connection]:
+    connection = await asyncpg.connect(
+        database_url,
+        timeout=5,
+        command_timeout=10,
+        server_settings={
+            "application_name": f"erp-gateway {name}",
+            # a host that vanished gives the relay's lock back within seconds, not hours
+            "tcp_keepalives_idle": "5",
+            "tcp_keepalives_interval": "2",
+            "tcp_keepalives_count": "3",
+        },
+    )
+    try:
+        yield connection
+    finally:
+        try:
+            await connection.close(timeout=1)
+        except _LOST:
+            connection.terminate()
+
+
+def _jitter() -> float:
+    return random.uniform(0.5, 1.0)  # noqa: S311 - spreads retries, guards nothing

@@ -1,0 +1,1 @@
+"""The demo company: names, goods and a simulated history, generated without a database."""

@@ -1,0 +1,272 @@
+"""Stock as the history goes on: every change is a move; balances and levels follow from moves."""
+
+from array import array
+from collections.abc import Iterator, Sequence
+
+from gateway.seeding.amounts import amount_text
+from gateway.seeding.calendar import DAY_SECONDS, Calendar
+from gateway.seeding.catalog import Product
+from gateway.seeding.companies import Company, Location, Warehouse, actor
+from gateway.seeding.rows import Sheet
+from resolvers.inventory.rules import LocationKind, MoveKind, ReservationSource
+
+
+class Stock:
+    """Stock of all products everywhere; quantities are in ten-thousandths.
+
+    A `slot` stands for a product in a warehouse, whether it was ever there or not.
+    """
+
+    def __init__(
+        self,
+        calendar: Calendar,
+        companies: Sequence[Company],
+        locations: Sequence[Location],
+        products: Sequence[Product],
+    ) -> None:
+        self._calendar = calendar
+        self._products = products
+        self._locations = locations
+        self._warehouses = [(c, w) for c in companies for w in c.warehouses]
+        self._sellable = [False, *(place.sellable for place in locations)]
+
+        self.slots = (len(products) + 1) * len(self._warehouses)
+        self.on_hand = array("q", bytes(8 * self.slots))
+        self.reserved = array("q", bytes(8 * self.slots))
+        self.outgoing = array("q", bytes(8 * self.slots))
+        """What confirmed orders still need, reserved or not."""
+        self._changed = array("q", bytes(8 * self.slots))
+        """Seconds into the history at which a level changed last, 0 if there is none."""
+        self._row = len(locations) + 1
+        self._balance = array("q", bytes(8 * self._row * (len(products) + 1)))
+        self._touched = bytearray(len(self._balance))
+
+        self._moves = 0
+        self._now = 0
+        self._posted_at = self._effective_on = ""
+        self.moves = Sheet(
+            "stock_move",
+            "id",
+            "company_id",
+            "product_id",
+            "from_location_id",
+            "to_location_id",
+            "quantity",
+            "kind",
+            "reason",
+            "source",
+            "source_id",
+            "reversal_of_id",
+            "idempotency",
+            "effective_on",
+            "posted_at",
+            "posted_by",
+        )
+
+    def at(self, day: int, second: int) -> None:
+        """Set the clock: what is posted next is posted then."""
+        self._now = day * DAY_SECONDS + second
+        self._posted_at = self._calendar.moment(day, second)
+        self._effective_on = self._posted_at[:10]
+
+    def slot(self, product: Product, warehouse: Warehouse) -> int:
+        """Return the slot of a product in a warehouse."""
+        return product.id * len(self._warehouses) + warehouse.id - 1
+
+    def product(self, slot: int) -> Product:
+        """Return the product of a slot."""
+        return self._products[slot // len(self._warehouses) - 1]
+
+    def warehouse(self, slot: int) -> Warehouse:
+        """Return the warehouse of a slot."""
+        return self._warehouses[slot % len(self._warehouses)][1]
+
+    def zone(self, slot: int, *, overflow: bool = False) -> int:
+        """Return where a warehouse keeps a product, or where it puts what does not fit there."""
+        zones = self.warehouse(slot).zones
+        return zones[(slot // len(self._warehouses) + overflow) % len(zones)]
+
+    def available(self, slot: int) -> int:
+        """Return what can still be promised."""
+        return self.on_hand[slot] - self.reserved[slot]
+
+    def balance(self, slot: int, place: int) -> int:
+        """Return how much of a slot's product lies at a place."""
+        return self._balance[slot // len(self._warehouses) * self._row + place]
+
+    def reserve(self, slot: int, quantity: int) -> int:
+        """Promise as much of ``quantity`` as there is; return how much that is."""
+        taken = min(quantity, self.available(slot))
+        if taken:
+            self.reserved[slot] += taken
+            self._changed[slot] = self._now
+        return taken
+
+    def release(self, slot: int, quantity: int) -> None:
+        """Take back a promise."""
+        if quantity:
+            self.reserved[slot] -= quantity
+            self._changed[slot] = self._now
+
+    def open(self, slot: int, quantity: int) -> None:
+        """Take over stock that was there before the history."""
+        loss = self._virtual(slot, LocationKind.LOSS)
+        self._move(
+            MoveKind.OPENING, slot, loss, self.zone(slot), quantity, reason="Opening balance"
+        )
+
+    def receive(self, slot: int, place: int, quantity: int, reason: str) -> None:
+        """Take in goods from a supplier."""
+        supplier = self._virtual(slot, LocationKind.SUPPLIER)
+        self._move(MoveKind.RECEIPT, slot, supplier, place, quantity, reason=reason)
+
+    def ship(self, slot: int, quantity: int, line_id: int) -> None:
+        """Send reserved goods of an order line to the customer, from their usual place first."""
+        customer = self._virtual(slot, LocationKind.CUSTOMER)
+        self.reserved[slot] -= quantity
+        self.outgoing[slot] -= quantity
+        for place, taken in self._pick(slot, quantity):
+            self._move(MoveKind.SHIPMENT, slot, place, customer, taken, line_id=line_id)
+
+    def _pick(self, slot: int, quantity: int) -> Iterator[tuple[int, int]]:
+        """Yield places and quantities that add up to ``quantity``."""
+        zones = self.warehouse(slot).zones
+        first = zones.index(self.zone(slot))
+        for place in (*zones[first:], *zones[:first]):
+            taken = min(quantity, self.balance(slot, place))
+            if taken:
+                yield place, taken
+                quantity -= taken
+            if not quantity:
+                return
+        raise AssertionError("reserved goods are in no zone")
+
+    def take_back(self, slot: int, quantity: int, line_id: int) -> None:
+        """Take back goods from a customer, to be looked at before they are sold again."""
+        customer = self._virtual(slot, LocationKind.CUSTOMER)
+        quarantine = self.warehouse(slot).quarantine
+        reason = "Returned by customer"
+        self._move(
+            MoveKind.RETURN, slot, customer, quarantine, quantity, reason=reason, line_id=line_id
+        )
+
+    def transfer(self, slot: int, origin: int, target: int, quantity: int, reason: str) -> None:
+        """Carry goods from one place of a warehouse to another."""
+        self._move(MoveKind.TRANSFER, slot, origin, target, quantity, reason=reason)
+
+    def scrap(self, slot: int, place: int, quantity: int, reason: str) -> None:
+        """Throw goods away."""
+        scrap = self._virtual(slot, LocationKind.SCRAP)
+        self._move(MoveKind.SCRAP, slot, place, scrap, quantity, reason=reason)
+
+    def adjust(
+        self, slot: int, place: int, difference: int, reason: str, reversal_of: int | None = None
+    ) -> int:
+        """Correct what lies at a place by ``difference``, which is not 0; return the move's id."""
+        loss = self._virtual(slot, LocationKind.LOSS)
+        origin, target = (loss, place) if difference > 0 else (place, loss)
+        kind = MoveKind.ADJUSTMENT
+        return self._move(
+            kind, slot, origin, target, abs(difference), reason=reason, reversal_of=reversal_of
+        )
+
+    def _virtual(self, slot: int, kind: LocationKind) -> int:
+        """Return the virtual location of a kind of the company that owns a slot."""
+        return self._warehouses[slot % len(self._warehouses)][0].virtual[kind]
+
+    def _move(
+        self,
+        kind: MoveKind,
+        slot: int,
+        origin: int,
+        target: int,
+        quantity: int,
+        *,
+        reason: str | None = None,
+        line_id: int | None = None,
+        reversal_of: int | None = None,
+    ) -> int:
+        """Post one move; balances at both ends follow, and the level if sellable goods change."""
+        product_id, warehouse = divmod(slot, len(self._warehouses))
+        company_id = self._warehouses[warehouse][0].id
+        row = product_id * self._row
+        self._balance[row + origin] -= quantity
+        self._balance[row + target] += quantity
+        self._touched[row + origin] = self._touched[row + target] = 1
+        gain = self._sellable[target] - self._sellable[origin]
+        if gain:
+            self.on_hand[slot] += gain * quantity
+            self._changed[slot] = self._now
+        self._moves += 1
+        self.moves.add(
+            self._moves,
+            company_id,
+            product_id,
+            origin,
+            target,
+            amount_text(quantity),
+            kind,
+            reason,
+            None if line_id is None else ReservationSource.SALES_ORDER_LINE,
+            line_id,
+            reversal_of,
+            f"demo-{self._moves}",
+            self._effective_on,
+            self._posted_at,
+            actor(company_id),
+        )
+        return self._moves
+
+    def levels(self) -> Iterator[Sheet]:
+        """Yield the levels of all warehouses, some at a time."""
+        sheet = Sheet(
+            "stock_level",
+            "id",
+            "company_id",
+            "product_id",
+            "warehouse_id",
+            "on_hand",
+            "reserved",
+            "updated_at",
+        )
+        number = 0
+        for slot, company, product, warehouse in self.places():
+            if self._changed[slot]:
+                number += 1
+                sheet.add(
+                    number,
+                    company.id,
+                    product.id,
+                    warehouse.id,
+                    amount_text(self.on_hand[slot]),
+                    amount_text(self.reserved[slot]),
+                    self._calendar.moment(*divmod(self._changed[slot], DAY_SECONDS)),
+                )
+                yield sheet
+
+    def projections(self) -> Iterator[Sheet]:
+        """Yield what is still to go out, for every level and for what was never there."""
+        sheet = Sheet("stock_projection", "company_id", "product_id", "warehouse_id", "outgoing")
+        for slot, company, product, warehouse in self.places():
+            if self._changed[slot] or self.outgoing[slot]:
+                sheet.add(company.id, product.id, warehouse.id, amount_text(self.outgoing[slot]))
+                yield sheet
+
+    def places(self) -> Iterator[tuple[int, Company, Product, Warehouse]]:
+        """Yield every slot with what it stands for."""
+        for product in self._products:
+            for company, warehouse in self._warehouses:
+                yield self.slot(product, warehouse), company, product, warehouse
+
+    def balances(self) -> Iterator[Sheet]:
+        """Yield the balances of all locations that were ever part of a move, some at a time."""
+        sheet = Sheet("stock_balance", "id", "company_id", "product_id", "location_id", "on_hand")
+        number = 0
+        for product in self._products:
+            row = product.id * self._row
+            for place in self._locations:
+                if self._touched[row + place.id]:
+                    number += 1
+                    on_hand = amount_text(self._balance[row + place.id])
+                    sheet.add(number, place.company_id, product.id, place.id, on_hand)
+            yield sheet

@@ -1,0 +1,26 @@
+"""Lets pages of the allowed origins call the endpoint from their users' browsers."""
+
+from starlette.middleware.cors import CORSMiddleware
+from starlette.types import ASGIApp
+
+from gateway.settings import Settings
+
+
+def with_cors(app: ASGIApp, settings: Settings) -> ASGIApp:
+    """Return ``app`` answering CORS preflights of the allowed origins; itself if there are none."""
+    if not settings.allowed_origins:
+        return app
+    return CORSMiddleware(
+        app,
+        allow_origins=[origin.rstrip("/") for origin in settings.allowed_origins],
+        allow_methods=["GET", "POST"],
+        allow_headers=[
+            "Authorization",
+            "Content-Type",
+            "GraphQL-Require-Preflight",
+            "X-Company",
+            "X-Request-Id",
+        ],
+        expose_headers=["X-Request-Id"],
+        max_age=600,
+    )

@@ -1,0 +1,176 @@
+"""What a client sent, as a `GraphQLRequest`: strict JSON and strict parameters.
+
+Beyond what JSON itself forbids (NaN, bytes that are not UTF-8, lone surrogates) a value is refused
+that PostgreSQL could not store or that would lose digits on its way: U+0000 in a string, and a
+number of 64 bits or more, which belongs into a string. Of an entry given twice the last counts, as
+in every browser.
+"""
+
+import re
+from collections.abc import Mapping
+from typing import Any, Final
+from urllib.parse import parse_qsl
+
+import orjson
+
+from schema.core.execution import GraphQLRequest
+
+_BEYOND: Final = 2.0**64
+_PARAMETERS: Final = frozenset({"query", "operationName", "variables", "extensions"})
+_ASKS: Final = re.compile(rb"(?:^|&)query=")
+_LONGEST_NAME: Final = 40
+_LONGEST_WAY: Final = 20
+_TOO_DEEP: Final = "The JSON is nested too deeply."
+
+
+class Malformed(Exception):
+    """What was sent is no GraphQL request; the text says what is wrong and where."""
+
+
+def decode_json(raw: bytes | str, *, max_depth: int) -> Any:
+    """Return the value of strict JSON.
+
+    Raises:
+        Malformed: it is not JSON, or it holds a value that is not accepted.
+
+    """
+    value = parse_json(raw)
+    check_values(value, max_depth=max_depth)
+    return value
+
+
+def parse_json(raw: bytes | str) -> Any:
+    """Return the value of JSON; `check_values` is still to come.
+
+    Raises:
+        Malformed: it is not JSON.
+
+    """
+    try:
+        return orjson.loads(raw)
+    except orjson.JSONDecodeError as error:
+        place = f"line {error.lineno}, column {error.colno}"
+        raise Malformed(f"Invalid JSON at {place}: {error.msg}.") from None
+
+
+def check_values(value: Any, *, max_depth: int) -> None:
+    """Check that all of a JSON value can be accepted.
+
+    Raises:
+        Malformed: naming the first place that cannot.
+
+    """
+    try:
+        fault = _fault(value, max_depth)
+    except RecursionError:
+        raise Malformed(_TOO_DEEP) from None
+    if fault is not None:
+        raise Malformed(f"{fault.place()} {fault.problem}.")
+
+
+class _Fault:
+    """A problem, and the way to it from the inside out."""
+
+    def __init__(self, problem: str) -> None:
+        self.problem = problem
+        self.way: list[str | int] = []
+
+    def place(self) -> str:
+        """Return the way as clients write it: ``variables.lines[3].note``."""
+        if not self.way or len(self.way) > _LONGEST_WAY:
+            return "The JSON"
+        steps = (f"[{s}]" if isinstance(s, int) else f".{_shown(s)}" for s in reversed(self.way))
+        return "".join(steps).removeprefix(".")
+
+
+def _shown(name: str) -> str:
+    name = name.replace("\0", "\\u0000")
+    return name if len(name) <= _LONGEST_NAME else name[:_LONGEST_NAME] + "…"
+
+
+def _fault(value: Any, room: int) -> _Fault | None:
+    """Return the first problem in ``value``, which may be ``room`` levels deep.
+
+    Raises:
+        Malformed: it is deeper.
+
+    """
+    kind = type(value)
+    if kind is str:
+        return _Fault("holds the character U+0000") if "\0" in value else None
+    if kind is dict or kind is list:
+        if room == 0:
+            raise Malformed(_TOO_DEEP)
+        for key, inner in value.items() if kind is dict else enumerate(value):
+            fault = _fault(inner, room - 1)
+            if fault is None and type(key) is str and "\0" in key:
+                fault = _Fault("has a name that holds the character U+0000")
+            if fault is not None:
+                fault.way.append(key)
+                return fault
+    elif kind is float and not -_BEYOND < value < _BEYOND:
+        return _Fault("is a number of 64 bits or more; send it as a string")
+    return None
+
+
+def request_from_json(body: Any) -> GraphQLRequest:
+    """Read the parameters of a decoded JSON body; entries it does not know are ignored.
+
+    Raises:
+        Malformed: ``query`` is missing, or an entry is of the wrong type.
+
+    """
+    if type(body) is not dict:
+        hint = "; batches are not supported" if type(body) is list else ""
+        raise Malformed(f'The request must be a JSON object with the entry "query"{hint}.')
+    query = body.get("query")
+    if type(query) is not str:
+        problem = "must be a string" if "query" in body else "is missing"
+        raise Malformed(f'The entry "query" {problem}.')
+    operation_name = body.get("operationName")
+    if operation_name is not None and type(operation_name) is not str:
+        raise Malformed('The entry "operationName" must be a string or null.')
+    return GraphQLRequest(query, operation_name, _map(body, "variables"), _map(body, "extensions"))
+
+
+def _map(body: Mapping[str, Any], name: str) -> dict[str, Any] | None:
+    value = body.get(name)
+    if value is None or type(value) is dict:
+        return value
+    raise Malformed(f'The entry "{name}" must be a JSON object or null.')
+
+
+def asks_anything(query_string: bytes) -> bool:
+    """Tell whether a query string has the parameter ``query``."""
+    return _ASKS.search(query_string) is not None
+
+
+def request_from_query_string(query_string: bytes, *, max_depth: int) -> GraphQLRequest:
+    """Read the parameters of a GET; an empty one counts as not given.
+
+    Raises:
+        Malformed: ``query`` is missing, or a parameter is given twice or of the wrong form.
+
+    """
+    try:
+        pairs = parse_qsl(query_string.decode(), keep_blank_values=True, errors="strict")
+    except UnicodeDecodeError:
+        raise Malformed("The query string is not UTF-8.") from None
+    body: dict[str, Any] = {}
+    for name, value in pairs:
+        if name in body:
+            raise Malformed(f'The parameter "{name}" is given twice.')
+        if name in _PARAMETERS and value:
+            body[name] = value
+    for name in ("variables", "extensions"):
+        if name in body:
+            body[name] = _decode_parameter(name, body[name])
+    check_values(body, max_depth=max_depth)
+    return request_from_json(body)
+
+
+def _decode_parameter(name: str, value: str) -> Any:
+    try:
+        return parse_json(value)
+    except Malformed as error:
+        raise Malformed(f'The parameter "{name}": {error}') from None

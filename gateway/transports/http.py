@@ -1,0 +1,274 @@
+"""GraphQL over HTTP: one request, one answer, or a stream of them as server-sent events.
+
+https://graphql.github.io/graphql-over-http/draft/
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Final
+
+import structlog
+from graphql import OperationType
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.types import Receive, Scope, Send
+
+from gateway.observability.logging import REQUEST_ID
+from gateway.transports.connection import ClientGone, UntilGone, connection_of
+from gateway.transports.decoding import (
+    Malformed,
+    asks_anything,
+    decode_json,
+    request_from_json,
+    request_from_query_string,
+)
+from gateway.transports.exchange import Exchange
+from gateway.transports.faults import TRY_AGAIN, HttpFault, error_entry, fault_of, internal_error
+from gateway.transports.negotiation import (
+    Accepted,
+    MediaType,
+    content_problem,
+    forged_by_page,
+    negotiate,
+)
+from gateway.transports.operations import ANONYMOUS, Authenticator, Operations
+from gateway.transports.sse import EventStream
+from gateway.transports.statuses import ANSWERED, Fault, status_of
+from resolvers.core.clock import Clock
+from resolvers.core.errors import ErpError, ErrorCode
+from resolvers.core.metrics import Metrics
+from resolvers.core.principal import Principal
+from schema.core.execution import ContextFactory, GraphQLRequest, Prepared, Refusal, Refused
+
+GraphiqlPage = Callable[[Request], Awaitable[Response]]
+"""Answers a browser that opened the address of the endpoint."""
+
+_ALLOW: Final = ((b"allow", b"GET, POST"),)
+_ALLOW_POST: Final = ((b"allow", b"POST"),)
+
+log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class HttpLimits:
+    """Bounds of one request: sizes in bytes, nesting in levels, the wait for a send in seconds."""
+
+    body: int
+    json_depth: int
+    send_timeout_seconds: float
+
+
+class HttpTransport:
+    """Answers the HTTP requests to the endpoint."""
+
+    def __init__(
+        self,
+        operations: Operations,
+        authenticator: Authenticator,
+        limits: HttpLimits,
+        *,
+        anonymous_introspection: bool,
+        allowed_origins: frozenset[bytes],
+        graphiql_page: GraphiqlPage | None,
+        clock: Clock,
+        metrics: Metrics,
+    ) -> None:
+        self._operations = operations
+        self._authenticator = authenticator
+        self._limits = limits
+        self._anonymous_introspection = anonymous_introspection
+        self._allowed_origins = allowed_origins
+        self._graphiql_page = graphiql_page
+        self._clock = clock
+        self._metrics = metrics
+
+    async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request; whatever goes wrong is answered too, unless the client left."""
+        exchange = Exchange(scope, receive, send)
+        REQUEST_ID.set(exchange.request_id)
+        try:
+            await self._serve(exchange)
+        except ClientGone:
+            _abort(exchange)
+            return
+        except HttpFault as fault:
+            await self._refuse(exchange, fault)
+        except asyncio.CancelledError:
+            await self._refuse(exchange, _shutting_down())
+        except ErpError as error:
+            credential_sent = b"authorization" in exchange.headers
+            await self._refuse(exchange, fault_of(error, credential_sent=credential_sent))
+        except Exception:
+            log.exception("request failed")
+            await self._fail(exchange)
+        if exchange.started is not None:
+            self._metrics.http_responded(exchange.started)
+
+    async def _serve(self, exchange: Exchange) -> None:
+        accepted = negotiate(exchange.headers.get(b"accept"))
+        if exchange.method == "GET":
+            if await self._serve_page(exchange, accepted):
+                return
+            if forged_by_page(exchange.headers, self._allowed_origins):
+                raise _forged()
+        elif exchange.method != "POST":
+            raise HttpFault(Fault.METHOD, "Use GET or POST.", headers=_ALLOW)
+        if accepted.single is None and not accepted.stream:
+            raise _not_acceptable()
+        principal = await self._principal(exchange)
+        request = await self._request(exchange)
+        try:
+            prepared = self._operations.prepare(request, principal)
+        except Refused as refused:
+            await self._answer_refused(exchange, accepted, refused)
+            return
+        await self._run(exchange, accepted, prepared, principal)
+
+    async def _serve_page(self, exchange: Exchange, accepted: Accepted) -> bool:
+        """Answer a browser that opened the address with the page, if there is one."""
+        page = self._graphiql_page
+        scope = exchange.scope
+        if page is None or not accepted.page or asks_anything(scope["query_string"]):
+            return False
+        response = await page(Request(scope, exchange.receive))
+        exchange.started = response.status_code
+        await response(scope, exchange.receive, exchange.send)
+        return True
+
+    async def _principal(self, exchange: Exchange) -> Principal | None:
+        """Return the caller, or None for one who may ask about the schema without a name."""
+        authorization = exchange.text(b"authorization")
+        if authorization is None and self._anonymous_introspection:
+            return None
+        return await self._authenticator.authenticate(authorization, exchange.text(b"x-company"))
+
+    async def _request(self, exchange: Exchange) -> GraphQLRequest:
+        depth = self._limits.json_depth
+        try:
+            if exchange.method == "GET":
+                return request_from_query_string(exchange.scope["query_string"], max_depth=depth)
+            _check_content(exchange)
+            body = await exchange.body(self._limits.body)
+            return request_from_json(decode_json(body, max_depth=depth))
+        except Malformed as problem:
+            raise HttpFault(Fault.MALFORMED, str(problem)) from None
+
+    async def _answer_refused(
+        self, exchange: Exchange, accepted: Accepted, refused: Refused
+    ) -> None:
+        if accepted.stream_first or accepted.single is None:
+            # A status would hide the errors from browsers, says GraphQL over SSE.
+            await self._stream(exchange).send_one({"errors": refused.errors})
+            return
+        status = status_of(refused.kind, accepted.single)
+        await exchange.respond(status, accepted.single, {"errors": refused.errors})
+
+    async def _run(
+        self,
+        exchange: Exchange,
+        accepted: Accepted,
+        prepared: Prepared,
+        principal: Principal | None,
+    ) -> None:
+        kind = prepared.operation_type
+        if kind is OperationType.MUTATION and exchange.method == "GET":
+            raise HttpFault(Fault.METHOD, "Mutations need POST.", headers=_ALLOW_POST)
+        streaming = accepted.stream_first or kind is OperationType.SUBSCRIPTION
+        if streaming and not accepted.stream:
+            await self._answer_refused(exchange, accepted, _needs_stream())
+            return
+        contexts = self._operations.contexts(
+            principal, exchange.request_id, "sse" if streaming else "http"
+        )
+        if kind is OperationType.SUBSCRIPTION:
+            answers = self._operations.subscribe(prepared, contexts)
+            await self._stream(exchange).send_all(answers, principal or ANONYMOUS)
+        else:
+            await self._answer(exchange, accepted, prepared, contexts)
+
+    async def _answer(
+        self, exchange: Exchange, accepted: Accepted, prepared: Prepared, contexts: ContextFactory
+    ) -> None:
+        with UntilGone(connection_of(exchange.scope)):
+            answer = await self._operations.execute(prepared, contexts)
+        if accepted.stream_first or accepted.single is None:
+            await self._stream(exchange).send_one(answer.body())
+        else:
+            await exchange.respond(ANSWERED, accepted.single, answer.body())
+
+    def _stream(self, exchange: Exchange) -> EventStream:
+        return EventStream(
+            exchange,
+            send_timeout_seconds=self._limits.send_timeout_seconds,
+            clock=self._clock,
+            metrics=self._metrics,
+        )
+
+    async def _refuse(self, exchange: Exchange, fault: HttpFault) -> None:
+        if exchange.started is not None:
+            return
+        self._metrics.request_refused(fault.fault.name.lower())
+        media_type = negotiate(exchange.headers.get(b"accept")).single or MediaType.JSON
+        status = status_of(fault.fault, media_type)
+        await exchange.respond(status, media_type, {"errors": fault.errors}, fault.headers)
+
+    async def _fail(self, exchange: Exchange) -> None:
+        """Tell of something unexpected; in the middle of a response, by breaking it off."""
+        if exchange.started is not None:
+            _abort(exchange)
+            return
+        media_type = negotiate(exchange.headers.get(b"accept")).single or MediaType.JSON
+        body = {"errors": [internal_error(exchange.request_id)]}
+        await exchange.respond(status_of(Fault.INTERNAL, media_type), media_type, body)
+
+
+def _abort(exchange: Exchange) -> None:
+    """Drop the connection, so that the server waits for no more of the response."""
+    connection = connection_of(exchange.scope)
+    if connection is not None:
+        connection.abort()
+
+
+def _check_content(exchange: Exchange) -> None:
+    """Check that the body is of a kind we read.
+
+    Raises:
+        HttpFault: it is not JSON, or it is compressed.
+
+    """
+    headers = exchange.headers
+    problem = content_problem(headers.get(b"content-type"))
+    if problem is not None:
+        raise HttpFault(Fault.CONTENT, problem, headers=((b"accept", b"application/json"),))
+    if headers.get(b"content-encoding", b"identity").lower() != b"identity":
+        raise HttpFault(
+            Fault.CONTENT,
+            "The body must not be compressed.",
+            headers=((b"accept-encoding", b"identity"),),
+        )
+
+
+def _shutting_down() -> HttpFault:
+    """Only the end of the server cancels a request whose client has not left."""
+    return HttpFault(Fault.OVERLOADED, "The server is shutting down.", headers=TRY_AGAIN)
+
+
+def _forged() -> HttpFault:
+    return HttpFault(
+        Fault.CROSS_SITE,
+        "A page of another site must send the header GraphQL-Require-Preflight.",
+    )
+
+
+def _not_acceptable() -> HttpFault:
+    return HttpFault(
+        Fault.NOT_ACCEPTABLE,
+        "Accept application/graphql-response+json, application/json or text/event-stream.",
+    )
+
+
+def _needs_stream() -> Refused:
+    message = "Subscriptions need a WebSocket, or a request that accepts text/event-stream."
+    error = error_entry(message, ErrorCode.OPERATION_RESOLUTION_FAILURE)
+    return Refused(Refusal.OPERATION, [error])

@@ -1,0 +1,92 @@
+"""Operations as the transports run them: for a caller, counted, and seen in the logs."""
+
+from collections.abc import AsyncGenerator, Callable
+from contextlib import AbstractAsyncContextManager
+from typing import Final, Protocol
+
+from gateway.observability.logging import CALLER, REQUEST_ID, Caller
+from resolvers.core.context import Context
+from resolvers.core.errors import Unauthenticated
+from resolvers.core.metrics import Metrics
+from resolvers.core.principal import CompanyAccess, Principal
+from schema.core.execution import (
+    Answer,
+    ContextFactory,
+    Executor,
+    GraphQLRequest,
+    Prepared,
+    Refusal,
+    Refused,
+)
+
+OpenContext = Callable[[Principal, str], AbstractAsyncContextManager[Context]]
+"""Opens the context of one operation, or of one event, for a caller and a request id."""
+
+ANONYMOUS: Final = Principal(
+    kind="client",
+    actor="anonymous",
+    name="anonymous",
+    access=CompanyAccess(company_id=0, code="", permissions=frozenset()),
+    companies=(),
+    credential="anonymous",
+)
+"""Who asks about the schema without a credential: of no company, so that no row is theirs."""
+
+
+class Authenticator(Protocol):
+    """Knows callers by their credentials."""
+
+    async def authenticate(self, authorization: str | None, company: str | None) -> Principal:
+        """Return who sent ``authorization``, acting for the company with code ``company``.
+
+        Raises:
+            Unauthenticated: there is no valid credential.
+            Forbidden: the company is not one of the caller's.
+
+        """
+        ...
+
+
+class Operations:
+    """Prepares and runs operations; one per process, shared by the transports."""
+
+    def __init__(self, executor: Executor, open_context: OpenContext, metrics: Metrics) -> None:
+        self._executor = executor
+        self._open_context = open_context
+        self._metrics = metrics
+
+    def prepare(self, request: GraphQLRequest, principal: Principal | None) -> Prepared:
+        """Return the operation to run for ``principal``, None being an unknown caller.
+
+        Raises:
+            Refused: the executor does not accept it.
+            Unauthenticated: it is not for unknown callers.
+
+        """
+        try:
+            return self._executor.prepare(request, known_caller=principal is not None)
+        except Refused as refused:
+            self._metrics.request_refused(refused.kind.value)
+            if principal is None and refused.kind is Refusal.FORBIDDEN:
+                raise Unauthenticated(refused.errors[0]["message"]) from None
+            raise
+
+    def contexts(
+        self, principal: Principal | None, request_id: str, transport: str
+    ) -> ContextFactory:
+        """Return what opens contexts for a caller; the log lines of the task then name both."""
+        caller = principal or ANONYMOUS
+        REQUEST_ID.set(request_id)
+        CALLER.set(Caller(transport, caller.actor, caller.access.code))
+        open_context = self._open_context
+        return lambda: open_context(caller, request_id)
+
+    async def execute(self, prepared: Prepared, contexts: ContextFactory) -> Answer:
+        """Run a query or mutation."""
+        return await self._executor.execute(prepared, contexts)
+
+    def subscribe(
+        self, prepared: Prepared, contexts: ContextFactory
+    ) -> AsyncGenerator[Answer, None]:
+        """Run a subscription; close what this returns, to end the source stream."""
+        return self._executor.subscribe(prepared, contexts)

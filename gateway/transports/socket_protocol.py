@@ -1,0 +1,104 @@
+"""uvicorn's WebSocket protocol, which lets the application close its connections at a stop.
+
+uvicorn closes them itself, in the middle of whatever the application sends; and a handshake that
+the WebSocket library cannot read it never answers.
+"""
+
+import asyncio
+from collections.abc import Callable
+from typing import Any, Final
+
+import uvicorn
+from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
+from uvicorn.server import ServerState
+from websockets.frames import CloseCode
+from websockets.http11 import Request
+
+from gateway.transports.connection import EXTENSION
+from gateway.transports.http_protocol import plain_response
+from gateway.transports.statuses import Fault
+
+CLOSE_SECONDS: Final = 5.0
+"""How long a peer may take to answer the closing of its connection."""
+
+
+class SocketProtocol(WebSocketsSansIOProtocol):
+    """One WebSocket connection, which the application itself closes when the server stops."""
+
+    def __init__(
+        self,
+        config: uvicorn.Config,
+        server_state: ServerState,
+        app_state: dict[str, Any],
+        _loop: asyncio.AbstractEventLoop | None = None,
+    ) -> None:
+        super().__init__(config, server_state, app_state, _loop)
+        self._lost = False
+        self.stopping = False
+        self.on_lost: Callable[[], object] | None = None
+        self.on_shutdown: Callable[[], object] | None = None
+        self.close_timeout = CLOSE_SECONDS
+
+    def data_received(self, data: bytes) -> None:
+        """Read frames, or the handshake; one that cannot be read is refused."""
+        super().data_received(data)
+        if not self.handshake_initiated and self.conn.handshake_exc is not None:
+            # uvicorn leaves such a connection open, and its client without an answer.
+            message = "The WebSocket handshake is not valid, or it is too large."
+            self.transport.write(plain_response(Fault.MALFORMED, message))
+            self.transport.close()
+
+    def handle_connect(self, event: Request) -> None:
+        """Run the application; it finds this connection in its scope."""
+        super().handle_connect(event)
+        if not self.close_sent:
+            extensions: Any = self.scope["extensions"]
+            extensions[EXTENSION] = self
+
+    def send_receive_event_to_app(self) -> None:
+        """Hand over a message; text that is not UTF-8 closes the connection."""
+        if self.curr_msg_data_type == "text" and not self.close_sent and not _is_utf8(self.frames):
+            # uvicorn does the same, and logs an error with a stack for it.
+            self.frames = []
+            if self.conn.close_sent is None:
+                self.conn.send_close(CloseCode.INVALID_DATA)
+            self.handle_parser_exception()
+        else:
+            super().send_receive_event_to_app()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Tell whoever works for the client that it left."""
+        super().connection_lost(exc)
+        self._lost = True
+        if self.on_lost is not None:
+            self.on_lost()
+
+    def shutdown(self) -> None:
+        """Let the application close the connection, if it wants to."""
+        self.stopping = True
+        if self.transport.is_closing():
+            return
+        if self.on_shutdown is not None and not self.close_sent:
+            self.on_shutdown()
+        else:
+            super().shutdown()
+
+    @property
+    def lost(self) -> bool:
+        """Whether nothing more can be sent."""
+        return self._lost or self.transport.is_closing()
+
+    def abort(self) -> None:
+        """Drop the connection at once."""
+        self.transport.abort()
+
+
+def _is_utf8(frames: list[bytes]) -> bool:
+    whole = b"".join(frames)
+    if whole.isascii():
+        return True
+    try:
+        whole.decode()
+    except UnicodeDecodeError:
+        return False
+    return True

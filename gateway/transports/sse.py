@@ -1,0 +1,126 @@
+"""GraphQL over server-sent events, in distinct connections mode: one response for one operation.
+
+https://github.com/enisdenjo/graphql-sse/blob/master/PROTOCOL.md
+"""
+
+import asyncio
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+from typing import Any, Final
+
+import orjson
+
+from gateway.transports.connection import ClientGone, UntilGone, connection_of
+from gateway.transports.exchange import Exchange
+from gateway.transports.negotiation import EVENT_STREAM
+from gateway.transports.statuses import ANSWERED
+from resolvers.core.clock import Clock
+from resolvers.core.metrics import Metrics
+from resolvers.core.principal import Principal
+from schema.core.execution import Answer
+
+HEARTBEAT_SECONDS: Final = 10.0
+"""Proxies keep the stream open, and TCP finds out about dead clients, because something is sent."""
+
+_COMMENT: Final = b":\n\n"
+_COMPLETE: Final = b"event: complete\ndata:\n\n"
+_HEADERS: Final = (
+    (b"content-type", EVENT_STREAM),
+    (b"cache-control", b"no-cache, no-transform"),
+    (b"x-accel-buffering", b"no"),
+)
+
+
+class EventStream:
+    """The response that carries the answers of one operation as events.
+
+    A stream that ends without its ``complete`` event was cut short, by the end of the caller's
+    token or of the server; clients then subscribe anew.
+    """
+
+    def __init__(
+        self, exchange: Exchange, *, send_timeout_seconds: float, clock: Clock, metrics: Metrics
+    ) -> None:
+        self._exchange = exchange
+        self._connection = connection_of(exchange.scope)
+        self._send_timeout_seconds = send_timeout_seconds
+        self._clock = clock
+        self._metrics = metrics
+        self._task: asyncio.Task[Any] | None = None
+        self._cut_short = False
+
+    async def send_one(self, body: dict[str, Any]) -> None:
+        """Send one result, or the errors that refuse the operation, and complete."""
+        events = _next(body) + _COMPLETE
+        await self._exchange.start(ANSWERED, _HEADERS)
+        await self._send(events, more=False)
+
+    async def send_all(self, answers: AsyncGenerator[Answer, None], principal: Principal) -> None:
+        """Send every answer as it comes; the next is asked for only when the last was sent.
+
+        Raises:
+            ClientGone: the client left, or stopped reading.
+
+        """
+        await self._exchange.start(ANSWERED, _HEADERS)
+        await self._send(_COMMENT)
+        self._task = asyncio.current_task()
+        self._metrics.subscription_started("sse")
+        ends = self._end_with(principal)
+        heart = asyncio.create_task(self._beat())
+        try:
+            async with aclosing(answers):
+                with UntilGone(self._connection):
+                    async for answer in answers:
+                        await self._send(_next(answer.body()))
+                        self._metrics.event_sent("sse")
+                    await self._send(_COMPLETE)
+        except asyncio.CancelledError:
+            if not self._cut_short:
+                raise
+        finally:
+            heart.cancel()
+            if ends is not None:
+                ends.cancel()
+            if self._connection is not None:
+                self._connection.on_shutdown = None
+            self._metrics.subscription_ended("sse")
+        await self._send(b"", more=False)
+
+    def _end_with(self, principal: Principal) -> asyncio.TimerHandle | None:
+        """Cut the stream short when the server stops, or when the caller's token ends."""
+        if self._connection is not None:
+            self._connection.on_shutdown = self._cut
+            if self._connection.stopping:
+                self._cut()
+        if principal.expires_at is None:
+            return None
+        seconds = (principal.expires_at - self._clock()).total_seconds()
+        return asyncio.get_running_loop().call_later(max(seconds, 0), self._cut)
+
+    def _cut(self) -> None:
+        self._cut_short = True
+        if self._task is not None:
+            self._task.cancel()
+
+    async def _beat(self) -> None:
+        try:
+            while True:
+                await asyncio.sleep(HEARTBEAT_SECONDS)
+                await self._send(_COMMENT)
+        except ClientGone:
+            return
+
+    async def _send(self, data: bytes, *, more: bool = True) -> None:
+        try:
+            async with asyncio.timeout(self._send_timeout_seconds):
+                await self._exchange.send_body(data, more=more)
+        except TimeoutError:
+            if self._connection is not None:
+                self._connection.abort()
+            raise ClientGone from None
+
+
+def _next(body: dict[str, Any]) -> bytes:
+    # orjson writes no line breaks, so that one data line always holds all of it.
+    return b"event: next\ndata: " + orjson.dumps(body) + b"\n\n"

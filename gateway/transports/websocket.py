@@ -1,0 +1,348 @@
+"""GraphQL over WebSocket: the graphql-transport-ws protocol, any number of operations per socket.
+
+https://github.com/enisdenjo/graphql-ws/blob/master/PROTOCOL.md
+"""
+
+import asyncio
+from collections import Counter
+from collections.abc import Mapping
+from contextlib import aclosing, suppress
+from dataclasses import dataclass
+from typing import Any, NoReturn
+
+import structlog
+from graphql import OperationType
+from starlette.types import Receive, Scope, Send
+
+from gateway.observability.logging import REQUEST_ID
+from gateway.transports.connection import ClientGone
+from gateway.transports.decoding import Malformed, check_values, request_from_json
+from gateway.transports.exchange import headers_of, request_id_of
+from gateway.transports.faults import error_entry, internal_error
+from gateway.transports.messages import (
+    ACKNOWLEDGED,
+    Close,
+    SocketClosed,
+    complete_message,
+    error_message,
+    next_message,
+    pong,
+)
+from gateway.transports.negotiation import foreign_origin
+from gateway.transports.operations import Authenticator, Operations
+from gateway.transports.wire import ABNORMAL, Wire
+from resolvers.core.clock import Clock
+from resolvers.core.errors import ErpError, ErrorCode
+from resolvers.core.metrics import Metrics
+from resolvers.core.principal import Principal
+from schema.core.execution import ContextFactory, GraphQLRequest, Prepared, Refused
+
+log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class SocketLimits:
+    """Bounds of sockets: waits in seconds, nesting in levels, operations and sockets in number."""
+
+    init_timeout_seconds: float
+    send_timeout_seconds: float
+    json_depth: int
+    operations: int
+    sockets_per_caller: int
+
+
+class SocketTransport:
+    """Serves the WebSocket connections to the endpoint."""
+
+    def __init__(
+        self,
+        operations: Operations,
+        authenticator: Authenticator,
+        limits: SocketLimits,
+        *,
+        allowed_origins: frozenset[bytes],
+        clock: Clock,
+        metrics: Metrics,
+    ) -> None:
+        self.operations = operations
+        self.limits = limits
+        self.clock = clock
+        self.metrics = metrics
+        self._authenticator = authenticator
+        self._allowed_origins = allowed_origins
+        self._sockets: Counter[str] = Counter()
+        """Open sockets by the credential of their caller."""
+
+    async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one connection from its handshake to its end."""
+        headers = headers_of(scope)
+        await receive()
+        if foreign_origin(headers, self._allowed_origins):
+            # A close before the handshake is answered with 403.
+            await send({"type": "websocket.close"})
+            return
+        timeout = self.limits.send_timeout_seconds
+        wire = Wire(scope, receive, send, send_timeout_seconds=timeout)
+        self.metrics.socket_opened()
+        code = ABNORMAL
+        try:
+            code = await Socket(self, wire, headers).serve()
+        finally:
+            self.metrics.socket_closed(code)
+
+    async def enter(self, payload: Mapping[str, Any], headers: Mapping[bytes, bytes]) -> Principal:
+        """Let a caller in who introduces itself by a payload, or by the headers of the handshake.
+
+        Raises:
+            SocketClosed: the credential does not hold, or the caller has too many sockets.
+
+        """
+        given = {name.lower(): value for name, value in payload.items()}
+        authorization = given.get("authorization", _text(headers, b"authorization"))
+        company = given.get("x-company", _text(headers, b"x-company"))
+        if not isinstance(authorization, str | None) or not isinstance(company, str | None):
+            raise SocketClosed(Close.FORBIDDEN, "Authorization and X-Company must be strings")
+        try:
+            principal = await self._authenticator.authenticate(authorization, company)
+        except ErpError as error:
+            refused = error.code in (ErrorCode.UNAUTHENTICATED, ErrorCode.FORBIDDEN)
+            code = Close.FORBIDDEN if refused else Close.TRY_AGAIN_LATER
+            raise SocketClosed(code, error.message) from None
+        if self._sockets[principal.actor] >= self.limits.sockets_per_caller:
+            raise SocketClosed(Close.TRY_AGAIN_LATER, "Too many sockets of this caller")
+        self._sockets[principal.actor] += 1
+        return principal
+
+    def leave(self, principal: Principal) -> None:
+        """Take back `enter`."""
+        self._sockets[principal.actor] -= 1
+        if not self._sockets[principal.actor]:
+            del self._sockets[principal.actor]
+
+
+class Socket:
+    """One connection: its caller, and the operations that run on it.
+
+    The connection's task reads messages, one after the other. Every operation is a task of its own,
+    which sends what it has and asks for its next event only after that.
+    """
+
+    def __init__(self, transport: SocketTransport, wire: Wire, headers: dict[bytes, bytes]) -> None:
+        self._transport = transport
+        self._wire = wire
+        self._headers = headers
+        self._request_id = request_id_of(headers)
+        self._principal: Principal | None = None
+        self._started = 0
+        self._active: dict[str, asyncio.Task[None]] = {}
+        """The operations whose end the client has not seen, by the ids it gave them."""
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._streams: set[asyncio.Task[None]] = set()
+        self._reader: asyncio.Task[Any] | None = None
+        self._ending: SocketClosed | None = None
+        self._expiry: asyncio.TimerHandle | None = None
+
+    async def serve(self) -> int:
+        """Serve the connection until either side ends it; return the code it was closed with."""
+        REQUEST_ID.set(self._request_id)
+        self._reader = asyncio.current_task()
+        self._stop_with_server()
+        try:
+            await self._converse()
+        except SocketClosed as closed:
+            return await self._close(closed)
+        except ClientGone as gone:
+            code: int = gone.args[0]
+            return code
+        except asyncio.CancelledError:
+            if self._ending is None:
+                raise
+            return await self._close(self._ending)
+        except Exception:
+            log.exception("socket failed")
+            return await self._close(SocketClosed(Close.INTERNAL_ERROR, "Internal error"))
+        finally:
+            await self._clean_up()
+
+    # The conversation
+
+    async def _converse(self) -> NoReturn:
+        await self._wire.accept(self._request_id)
+        await self._introduce()
+        while True:
+            await self._handle(*await self._wire.receive())
+
+    async def _introduce(self) -> None:
+        """Wait for ``connection_init`` and let the caller in."""
+        try:
+            async with asyncio.timeout(self._transport.limits.init_timeout_seconds):
+                kind, message = await self._wire.receive()
+                while kind != "connection_init":
+                    await self._handle(kind, message)
+                    kind, message = await self._wire.receive()
+        except TimeoutError:
+            reason = "Connection initialisation timeout"
+            raise SocketClosed(Close.INITIALISATION_TIMEOUT, reason) from None
+        payload = message.get("payload") or {}
+        self._principal = await self._transport.enter(payload, self._headers)
+        self._end_with_token(self._principal)
+        await self._wire.send(ACKNOWLEDGED)
+
+    async def _handle(self, kind: str, message: dict[str, Any]) -> None:
+        match kind:
+            case "ping":
+                await self._wire.send(pong(message.get("payload")))
+            case "subscribe":
+                await self._subscribe(message["id"], message.get("payload"))
+            case "complete":
+                task = self._active.pop(message["id"], None)
+                if task is not None:
+                    task.cancel()
+            case "connection_init":
+                reason = "Too many initialisation requests"
+                raise SocketClosed(Close.TOO_MANY_INITIALISATIONS, reason)
+
+    async def _subscribe(self, operation_id: str, payload: Any) -> None:
+        """Start an operation, or answer why it does not start."""
+        try:
+            request = request_from_json(payload)
+        except Malformed as problem:
+            raise SocketClosed(Close.BAD_REQUEST, f"Invalid message: {problem}") from None
+        if self._principal is None:
+            raise SocketClosed(Close.UNAUTHORIZED, "Unauthorized")
+        if operation_id in self._active:
+            reason = f"Subscriber for {operation_id} already exists"
+            raise SocketClosed(Close.SUBSCRIBER_EXISTS, reason)
+        refusal = self._refusal(payload)
+        if refusal is not None:
+            await self._wire.send(error_message(operation_id, [refusal]))
+            return
+        self._started += 1
+        request_id = f"{self._request_id}-{self._started}"
+        running = self._run(operation_id, request, self._principal, request_id)
+        task = self._active[operation_id] = asyncio.create_task(running)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    def _refusal(self, payload: Any) -> dict[str, Any] | None:
+        """Return the error of an operation that may not start."""
+        limits = self._transport.limits
+        if len(self._tasks) >= limits.operations:
+            message = f"A socket may run {limits.operations} operations at a time."
+            details = {"limit": "operations per socket", "maximum": limits.operations}
+            return error_entry(message, ErrorCode.LIMIT_EXCEEDED, details)
+        try:
+            check_values(payload, max_depth=limits.json_depth)
+        except Malformed as problem:
+            return error_entry(str(problem), ErrorCode.VALIDATION)
+        return None
+
+    # Operations
+
+    async def _run(
+        self, operation_id: str, request: GraphQLRequest, principal: Principal, request_id: str
+    ) -> None:
+        """Run one operation to its end, and tell the client of the end."""
+        operations = self._transport.operations
+        contexts = operations.contexts(principal, request_id, "ws")
+        try:
+            prepared = operations.prepare(request, principal)
+            if prepared.operation_type is OperationType.SUBSCRIPTION:
+                await self._stream(operation_id, prepared, contexts)
+            else:
+                answer = await operations.execute(prepared, contexts)
+                await self._wire.send(next_message(operation_id, answer.body()))
+            last = complete_message(operation_id)
+        except Refused as refused:
+            last = error_message(operation_id, refused.errors)
+        except ClientGone:
+            return
+        except Exception:
+            log.exception("operation failed")
+            last = error_message(operation_id, [internal_error(request_id)])
+        await self._finish(operation_id, last)
+
+    async def _stream(
+        self, operation_id: str, prepared: Prepared, contexts: ContextFactory
+    ) -> None:
+        """Send the answers of a subscription; the next is asked for when the last was sent."""
+        operations, metrics = self._transport.operations, self._transport.metrics
+        task = asyncio.current_task()
+        assert task is not None
+        self._streams.add(task)
+        metrics.subscription_started("ws")
+        try:
+            async with aclosing(operations.subscribe(prepared, contexts)) as answers:
+                async for answer in answers:
+                    await self._wire.send(next_message(operation_id, answer.body()))
+                    metrics.event_sent("ws")
+        finally:
+            self._streams.discard(task)
+            metrics.subscription_ended("ws")
+
+    async def _finish(self, operation_id: str, last: str) -> None:
+        """Send the last message of an operation, unless the client has ended it."""
+        if self._active.get(operation_id) is not asyncio.current_task():
+            return
+        # Once it has read the message, the client may use the id again.
+        del self._active[operation_id]
+        with suppress(ClientGone):
+            await self._wire.send(last)
+
+    # The end
+
+    def _stop_with_server(self) -> None:
+        connection = self._wire.connection
+        if connection is not None:
+            connection.on_shutdown = self._stop
+            if connection.stopping:
+                self._stop()
+
+    def _stop(self) -> None:
+        self._end(SocketClosed(Close.GOING_AWAY, "The server is shutting down"))
+
+    def _end_with_token(self, principal: Principal) -> None:
+        if principal.expires_at is not None:
+            seconds = (principal.expires_at - self._transport.clock()).total_seconds()
+            expired = SocketClosed(Close.FORBIDDEN, "The token has expired")
+            loop = asyncio.get_running_loop()
+            self._expiry = loop.call_later(max(seconds, 0), self._end, expired)
+
+    def _end(self, ending: SocketClosed) -> None:
+        """Stop reading, and close the connection as ``ending`` says."""
+        if self._ending is None and self._reader is not None:
+            self._ending = ending
+            self._reader.cancel()
+
+    async def _close(self, closed: SocketClosed) -> int:
+        """Close the connection; at the server's stop only after what was asked for is answered."""
+        if closed.code is Close.GOING_AWAY:
+            for task in self._streams:
+                task.cancel()
+            # The server cancels this wait when its own time is over.
+            with suppress(asyncio.CancelledError):
+                await self._ended(self._tasks)
+        for task in self._tasks:
+            task.cancel()
+        return await self._wire.close(closed)
+
+    async def _clean_up(self) -> None:
+        """End the operations that still run, wait until they are gone, and let the caller go."""
+        if self._expiry is not None:
+            self._expiry.cancel()
+        if self._wire.connection is not None:
+            self._wire.connection.on_shutdown = None
+        for task in self._tasks:
+            task.cancel()
+        await self._ended(self._tasks)
+        if self._principal is not None:
+            self._transport.leave(self._principal)
+
+    async def _ended(self, tasks: set[asyncio.Task[None]]) -> None:
+        if tasks:
+            await asyncio.wait(tasks)
+
+
+def _text(headers: Mapping[bytes, bytes], name: bytes) -> str | None:
+    value = headers.get(name)
+    return None if value is None else value.decode("latin-1")
