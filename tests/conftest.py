@@ -1,0 +1,11 @@
+"""Fixtures of the whole suite; each kind lives in a file of `tests/fixtures`."""
+
+pytest_plugins = [
+    "tests.fixtures.server",
+    "tests.fixtures.gateway",
+    "tests.fixtures.blocking",
+    "tests.fixtures.leaks",
+    "tests.fixtures.rows",
+    "tests.fixtures.paths",
+    "tests.fixtures.equality",
+]

@@ -1,0 +1,218 @@
+"""The cost of a query grows with its fields, never with its rows: generated for the whole schema.
+
+Every field that leads to objects runs with few and with many parents. Both take the same number of
+statements, and exactly those that the plans of the fields say: one per field and level.
+"""
+
+from collections.abc import AsyncIterator, Sequence
+from typing import Any
+
+import pytest
+import pytest_asyncio
+
+from resolvers.core.relation import Relation
+from schema.core.plan import ChoicePlan, ConnectionPlan, FetchPlan, ListedPlan, RelationPlan
+from tests.fixtures.gateway import PATHS, Gateway, open_gateway, principal
+from tests.fixtures.recording import Recorded, record
+from tests.fixtures.schema_walk import (
+    EDGES,
+    Edge,
+    Known,
+    called,
+    id_selection,
+    known_rows,
+    operation,
+    plain_selection,
+    root_fields,
+    ways_to,
+)
+
+SIZES = (1, 2, 5, 20, 50, 200)
+"""How many objects a way starts from."""
+
+SINGLE = {
+    "Company.currencyDetails": "a caller acts for one company, so there is never a second parent",
+    "PriceQuote.priceList": "prices are asked for one partner, who has one price list",
+    "StockChange.level": "an event tells of one level, and is an operation of its own",
+}
+"""Fields that never have several parents with keys of their own, and why."""
+
+STATEMENTS_OF_ROOTS = {
+    "Query.me": 0,
+    "Query.company": 1,
+    "Query.node": 1,
+    "Query.partner": 1,
+    "Query.product": 1,
+    "Query.productsBySku": 1,
+    "Query.quotePrices": 2,  # products by SKU, then their prices
+    "Query.salesOrder": 1,
+    "Mutation.adjustStock": 0,  # commands write, and what they read is not counted here
+}
+"""How many statements the root fields take that are functions and so have no plan."""
+
+PAGE = "edges {{ cursor node {} }} pageInfo {{ hasNextPage hasPreviousPage startCursor endCursor }}"
+
+
+def planned(path: Sequence[Edge]) -> int:
+    """Return how many statements an operation along ``path`` takes."""
+    root, *below = path
+    own = 1 if root.is_connection else STATEMENTS_OF_ROOTS[str(root)]
+    return own + sum(edge.statements for edge in below)
+
+
+async def run(
+    gateway: Gateway, known: Known, path: Sequence[Edge], size: int, *, beside: str = ""
+) -> Recorded:
+    """Run the operation along ``path``; every plain field is selected at its end."""
+    asked = operation(path, plain_selection(path[-1].target), known, size, beside=beside)
+    recorded = await record(gateway.runtime, asked.query, asked.variables, principal())
+    assert not recorded.answer.errors, (asked.query, recorded.answer.errors)
+    return recorded
+
+
+def parents(recorded: Recorded) -> int:
+    """Return for how many parents the last statement looked."""
+    return len(set(recorded.keys))
+
+
+async def check_batching(gateway: Gateway, known: Known, way: tuple[Edge, ...], edge: Edge) -> None:
+    """Run a field with few and with many parents and compare the statements with the plan."""
+    path = (*way, edge)
+    runs = [await run(gateway, known, path, size) for size in SIZES]
+    reached = [r for r in runs if r.statements > planned(way)]
+    assert reached, f"no object of the small data set leads to {edge}"
+    assert [r.statements for r in reached] == [planned(path)] * len(reached)
+    if str(edge) not in SINGLE:
+        assert 0 < parents(reached[0]) < parents(reached[-1]), "too few parents to tell"
+
+
+def statement_of(edge: Edge) -> object:
+    """Return what the fields of one level have in common that share a statement."""
+    plan = edge.plan
+    if isinstance(plan, ConnectionPlan):
+        return plan.listing, plan.parent
+    assert isinstance(plan, RelationPlan | ListedPlan)
+    return plan.relation
+
+
+CASES = [
+    pytest.param(way, edge, id=f"{edge} of {'.'.join(step.name for step in way)}")
+    for edge in EDGES
+    for way in ways_to(edge.parent)
+]
+LEVELS = [
+    pytest.param(way, level, id=f"{level[0].parent} of {'.'.join(step.name for step in way)}")
+    for level in ([e for e in EDGES if e.parent == name] for name in {e.parent: 0 for e in EDGES})
+    for way in ways_to(level[0].parent)[:1]
+]
+CONNECTIONS = [
+    pytest.param((*way, edge), id=str(edge))
+    for edge in (*root_fields("Query"), *EDGES)
+    if edge.is_connection
+    for way in ([()] if edge.parent == "Query" else ways_to(edge.parent)[:1])
+]
+PAYLOADS = [
+    pytest.param(root, edge, id=str(edge))
+    for root in root_fields("Mutation")
+    for edge in EDGES
+    if edge.parent == str(root.target)
+]
+
+
+@pytest_asyncio.fixture(scope="module", params=PATHS)
+async def gateway(database_url: str, request: pytest.FixtureRequest) -> AsyncIterator[Gateway]:
+    """Yield a gateway that compiles queries, and one that runs them field by field."""
+    async with open_gateway(database_url, compile_queries=request.param) as running:
+        yield running
+
+
+@pytest_asyncio.fixture(scope="module")
+async def known(gateway: Gateway) -> Known:
+    """Return keys that operations can ask for."""
+    return await known_rows(gateway.owner)
+
+
+class TestStatements:
+    """The number of statements is the plans', whatever the number of parents."""
+
+    @pytest.mark.parametrize(("way", "edge"), CASES)
+    async def test_one_statement_for_all_parents(
+        self, gateway: Gateway, known: Known, way: tuple[Edge, ...], edge: Edge
+    ) -> None:
+        """A field takes one statement for all parents of a level, be they few or many."""
+        await check_batching(gateway, known, way, edge)
+
+    @pytest.mark.parametrize(("way", "level"), LEVELS)
+    async def test_fields_of_a_level_do_not_multiply(
+        self, gateway: Gateway, known: Known, way: tuple[Edge, ...], level: list[Edge]
+    ) -> None:
+        """All fields of a type together take one statement each, or share one."""
+        text = " ".join(called(e, id_selection(e.target), {"first": "3"}) for e in level)
+        statements = planned(way) + len({statement_of(e) for e in level})
+        for size in (20, 200):
+            asked = operation(way, f"{{ __typename {text} }}", known, size)
+            recorded = await record(gateway.runtime, asked.query, asked.variables, principal())
+            assert not recorded.answer.errors, (asked.query, recorded.answer.errors)
+            assert recorded.statements == statements
+
+    @pytest.mark.parametrize("path", CONNECTIONS)
+    async def test_counting_a_list_is_one_statement_more(
+        self, gateway: Gateway, known: Known, path: tuple[Edge, ...]
+    ) -> None:
+        """A page with its edges is one statement, totalCount another, for all parents at once."""
+        page = PAGE.format(id_selection(path[-1].target))
+        for size in (5, 50):
+            plain = await run(gateway, known, path, size, beside=page)
+            counted = await run(gateway, known, path, size, beside=f"{page} totalCount")
+            assert (plain.statements, counted.statements) == (planned(path), planned(path) + 1)
+
+    @pytest.mark.parametrize(("root", "edge"), PAYLOADS)
+    async def test_payloads_read_in_one_statement(
+        self, own_gateway: Gateway, root: Edge, edge: Edge
+    ) -> None:
+        """What a mutation changed is read in one statement per field, however many lines it had."""
+        known = await known_rows(own_gateway.owner)
+        few, many = [await run(own_gateway, known, (root, edge), size) for size in (5, 50)]
+        assert (parents(few), parents(many)) == (5, 50)
+        assert few.statements == many.statements == planned((root, edge))
+
+
+class TestCoverage:
+    """No field escapes."""
+
+    @pytest.mark.parametrize("edge", [pytest.param(e, id=str(e)) for e in EDGES])
+    def test_every_field_below_the_root_has_a_plan(self, edge: Edge) -> None:
+        """Only a field with a plan can be batched, counted and compiled."""
+        assert edge.statements == 1
+
+    def test_every_field_is_run_with_several_parents(self) -> None:
+        """A field that no list leads to is a case of its own, or listed with a reason."""
+        run_here = {str(case.values[1]) for case in (*CASES, *PAYLOADS)}
+        assert {str(e) for e in EDGES} - run_here <= set(SINGLE)
+        assert set(SINGLE) <= {str(e) for e in EDGES}, "a reason is left over"
+
+    def test_every_root_function_says_what_it_takes(self) -> None:
+        """Root fields answered by a function of their own are all listed, and no other."""
+        functions = {
+            str(root)
+            for root in root_fields("Query", "Mutation")
+            if root.plan is None or isinstance(root.plan, FetchPlan | ChoicePlan)
+        }
+        assert functions == set(STATEMENTS_OF_ROOTS)
+
+    async def test_the_law_can_be_broken(
+        self, own_gateway: Gateway, known: Known, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """A relation that reads once per parent is found out, by a gateway without plans yet."""
+        together = Relation.rows
+
+        async def one_by_one(
+            self: Relation, reads: Any, keys: Sequence[Any], columns: Any, arguments: Any
+        ) -> list[Any]:
+            found = [await together(self, reads, [key], columns, arguments) for key in keys]
+            return [row for rows in found for row in rows]
+
+        monkeypatch.setattr(Relation, "rows", one_by_one)
+        edge = Edge("Product", "availability")
+        with pytest.raises(AssertionError):
+            await check_batching(own_gateway, known, ways_to("Product")[0], edge)

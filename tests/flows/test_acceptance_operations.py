@@ -1,0 +1,437 @@
+"""The documented operations of frontends, dashboards and partners, against SQL written by hand.
+
+The SQL runs as the database's owner, whom no row security limits, and says itself whose rows it
+means. It builds the whole expected answer, so nothing in an answer goes unchecked.
+"""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import asyncpg
+import pytest
+import pytest_asyncio
+
+from gateway.examples import Example, load_examples
+from gateway.settings import Settings
+from resolvers.core.principal import Principal
+from schema.core.execution import GraphQLRequest
+from schema.core.ids import encode_id
+from tests.fixtures.gateway import principal
+from tests.fixtures.paths import BothPaths
+from tests.fixtures.server import TODAY
+
+EXAMPLES = {
+    example.slug: example
+    for example in load_examples(Path(__file__).resolve().parents[2] / "docs" / "examples")
+}
+OWN, FOREIGN = 1, 2
+"""The company the operations are run for, and the one whose rows must not be seen."""
+
+GLOBAL_ID = """
+create or replace function pg_temp.gid(kind text, id bigint) returns text language sql as $$
+  select rtrim(translate(encode(convert_to(kind || ':' || id, 'utf8'), 'base64'), '+/', '-_'), '=')
+$$;
+create or replace function pg_temp.instant(at timestamptz) returns text language sql as $$
+  select regexp_replace(to_char(at at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'),
+                        '[.]000000Z', 'Z')
+$$;
+"""
+
+ORDER = """
+select json_build_object('salesOrder', json_build_object(
+  'id', pg_temp.gid('SalesOrder', o.id), 'number', o.number, 'state', o.state,
+  'version', o.version,
+  'subtotal', json_build_object('amount', o.subtotal::text),
+  'taxTotal', json_build_object('amount', o.tax_total::text),
+  'total', json_build_object('amount', o.total::text, 'currency', o.currency),
+  'partner', json_build_object(
+    'name', p.name,
+    'creditLimit', case when t.credit_limit is not null then
+      json_build_object('amount', t.credit_limit::text, 'currency', c.currency) end,
+    'terms', case when t.partner_id is not null then json_build_object(
+      'blockedAt', pg_temp.instant(t.blocked_at), 'blockReason', t.block_reason,
+      'paymentTerm', case when pt.id is not null then
+        json_build_object('code', pt.code, 'netDays', pt.net_days) end) end),
+  'lines', (
+    select coalesce(json_agg(json_build_object(
+      'id', pg_temp.gid('SalesOrderLine', l.id), 'seq', l.position, 'qty', l.quantity::text,
+      'qtyReserved', l.reserved::text, 'qtyShipped', l.shipped::text,
+      'qtyBackordered', (l.quantity - l.shipped - l.canceled - l.reserved)::text,
+      'promisedOn', l.promised_on,
+      'unitPrice', json_build_object('amount', l.unit_price::text),
+      'net', json_build_object('amount', l.net::text),
+      'product', json_build_object(
+        'sku', pr.sku, 'name', pr.name, 'tracking', pr.tracking,
+        'availability', (
+          select coalesce(json_agg(json_build_object(
+            'warehouse', json_build_object('code', w.code, 'name', w.name),
+            'onHand', s.on_hand::text, 'reserved', s.reserved::text,
+            'available', (s.on_hand - s.reserved)::text,
+            'incoming', coalesce(e.incoming, 0.0000)::text,
+            'outgoing', coalesce(e.outgoing, 0.0000)::text,
+            'projected',
+            (s.on_hand + coalesce(e.incoming, 0.0000) - coalesce(e.outgoing, 0.0000))::text
+          ) order by s.warehouse_id), '[]')
+          from stock_level s
+          join warehouse w on w.id = s.warehouse_id
+          left join stock_projection e
+            on e.product_id = s.product_id and e.warehouse_id = s.warehouse_id
+          where s.product_id = pr.id and s.company_id = $1))
+    ) order by l.position), '[]')
+    from sales_order_line l join product pr on pr.id = l.product_id
+    where l.order_id = o.id and l.company_id = $1)))
+from sales_order o
+join company c on c.id = o.company_id
+join partner p on p.id = o.partner_id
+left join partner_company t on t.partner_id = p.id and t.company_id = o.company_id
+left join payment_term pt on pt.id = t.payment_term_id
+where o.company_id = $1 and o.number = $2
+"""
+
+# Every rule of the partner's list that fits, best first; what a person would look up by hand.
+PRICE = """
+select coalesce(b.fixed_price, round(pr.list_price * (1 - coalesce(b.discount, 0) / 100), 6))::text
+         as unit_price,
+       case when b.fixed_price is not null then b.currency else pr.list_currency end as currency,
+       coalesce(b.discount, 0.0000)::text as discount,
+       coalesce(b.scope, 'LIST_PRICE') as rule
+from product pr
+join product_category own on own.id = pr.category_id
+left join lateral (
+  select i.scope, i.fixed_price, i.discount_percent as discount, li.currency
+  from partner_company t
+  join price_list li on li.id = t.price_list_id and li.archived_at is null
+  join price_list_item i on i.price_list_id = li.id and i.archived_at is null
+  left join product_category above on above.id = i.category_id
+  where t.company_id = $1 and t.partner_id = $2
+    and i.valid_from <= $5 and $5 < i.valid_to and i.min_quantity <= $4
+    and (i.product_id = pr.id or i.scope = 'ALL'
+         or left(own.path, length(above.path)) = above.path)
+  order by array_position(array['PRODUCT', 'CATEGORY', 'ALL'], i.scope),
+           length(above.path) desc nulls last, i.min_quantity desc, i.valid_from desc, i.id
+  limit 1
+) b on true
+where pr.sku = $3 and pr.archived_at is null
+"""
+
+LEVELS = """
+select json_agg(level) from (
+  select json_build_object(
+    'id', pg_temp.gid('StockLevel', s.id), 'version', s.version::text,
+    'onHand', s.on_hand::text, 'reserved', s.reserved::text,
+    'available', (s.on_hand - s.reserved)::text,
+    'incoming', coalesce(e.incoming, 0.0000)::text,
+    'outgoing', coalesce(e.outgoing, 0.0000)::text,
+    'projected',
+    (s.on_hand + coalesce(e.incoming, 0.0000) - coalesce(e.outgoing, 0.0000))::text,
+    'belowReorderPoint', coalesce(
+      s.on_hand + coalesce(e.incoming, 0) - coalesce(e.outgoing, 0) <= r.min_quantity, false),
+    'updatedAt', pg_temp.instant(s.updated_at),
+    'product', json_build_object('sku', p.sku, 'name', p.name),
+    'warehouse', json_build_object('code', w.code)) as level
+  from stock_level s
+  join product p on p.id = s.product_id
+  join warehouse w on w.id = s.warehouse_id
+  left join stock_projection e on e.product_id = s.product_id and e.warehouse_id = s.warehouse_id
+  left join reorder_rule r on r.product_id = s.product_id and r.warehouse_id = s.warehouse_id
+    and r.archived_at is null
+  where s.company_id = $1 and s.warehouse_id = any ($2::int[])
+    and s.on_hand - s.reserved <= 20 and s.on_hand <> 0
+  order by s.on_hand - s.reserved, s.id limit $3) page
+"""
+
+
+@pytest_asyncio.fixture(scope="module")
+async def owner(reader: BothPaths) -> "asyncpg.Connection[Any]":
+    """Return the owner's connection, with the functions the SQL uses."""
+    await reader.owner.execute(GLOBAL_ID)
+    return reader.owner
+
+
+async def price_by_hand(
+    owner: "asyncpg.Connection[Any]", partner_id: int | None, sku: str, quantity: int
+) -> dict[str, Any] | None:
+    """Look up a price of the own company on the test data's last day."""
+    row = await owner.fetchrow(PRICE, OWN, partner_id, sku, quantity, TODAY)
+    return None if row is None else dict(row)
+
+
+async def test_examples_are_for_all_three_audiences_and_within_the_limits(
+    reader: BothPaths,
+) -> None:
+    """Each documented operation may be run as it is, on a server with default settings."""
+    assert {example.audience for example in EXAMPLES.values()} == {
+        "frontend",
+        "dashboard",
+        "partner",
+    }
+    for example in EXAMPLES.values():
+        request = GraphQLRequest(example.query, None, example.variables)
+        prepared = reader.compiled.runtime.executor.prepare(request, known_caller=True)
+        assert prepared.cost <= Settings().max_cost, example.slug
+
+
+@pytest.mark.parametrize(
+    "which",
+    [
+        "state = 'CONFIRMED'",
+        "state = 'DRAFT'",
+        "state = 'CANCELED'",
+        "hold is not null",
+        "shipment_status = 'PARTIAL'",
+        "id in (select order_id from sales_order_line group by 1 order by count(*) desc limit 2)",
+        "id in (select order_id from sales_order_line where reserved < quantity - shipped)",
+        "partner_id in (select partner_id from partner_company where blocked_at is not null)",
+        "partner_id in (select id from partner where archived_at is not null)",
+    ],
+)
+async def test_order_page(reader: BothPaths, owner: "asyncpg.Connection[Any]", which: str) -> None:
+    """An order with terms, lines, products and stock per warehouse takes eight statements."""
+    example = EXAMPLES["order-page"]
+    numbers = await owner.fetch(
+        f"select number from sales_order where company_id = {OWN} and {which}"
+        " order by id desc limit 5"
+    )
+    assert numbers, "the demo data has no such order"
+    for (number,) in numbers:
+        data = await reader.data(example.query, {"number": number})
+        expected = json.loads(await owner.fetchval(ORDER, OWN, number))
+        assert data == expected
+        assert reader.statements == 8
+
+
+async def test_order_page_of_another_company_is_empty(own_reader: BothPaths) -> None:
+    """A number that only another company uses finds nothing."""
+    number = await own_reader.owner.fetchval(
+        "update sales_order set number = 'SO-ELSEWHERE' where id ="
+        " (select min(id) from sales_order where company_id = $1) returning number",
+        FOREIGN,
+    )
+    data = await own_reader.data(EXAMPLES["order-page"].query, {"number": number})
+    assert data == {"salesOrder": None}
+
+
+async def test_quick_entry(reader: BothPaths, owner: "asyncpg.Connection[Any]") -> None:
+    """Products, stock and prices for typed SKUs and for a basket take six statements."""
+    example = EXAMPLES["quick-entry"]
+    skus = [
+        sku
+        for (sku,) in await owner.fetch(
+            "select sku from product where archived_at is null order by id % 97, id limit 40"
+        )
+    ]
+    typed = [*skus, "NO-SUCH-SKU", skus[0]]
+    basket = [(sku, quantity) for sku in skus for quantity in (1, 10, 250)] + [("NO-SUCH-SKU", 1)]
+    for partner_id in await partners_with_prices(owner):
+        variables = {
+            "partner": encode_id("Partner", partner_id),
+            "skus": typed,
+            "items": [{"sku": sku, "qty": str(quantity)} for sku, quantity in basket],
+        }
+        data = await reader.data(example.query, variables)
+        assert reader.statements == 6
+        assert data["productsBySku"] == [
+            await quick_entry_by_hand(owner, partner_id, sku) for sku in typed
+        ]
+        prices = [await price_by_hand(owner, partner_id, *line) for line in basket]
+        assert data["quotePrices"] == [
+            price
+            and {"unitPrice": {"amount": price["unit_price"]}, "discountPct": price["discount"]}
+            for price in prices
+        ]
+
+
+async def partners_with_prices(owner: "asyncpg.Connection[Any]") -> list[int]:
+    """Return partners with an agreement of their own, a common list, and no list."""
+    rows = await owner.fetch(
+        """
+        (select partner_id from partner_company t where company_id = $1 and price_list_id is null
+         order by 1 limit 1)
+        union
+        (select min(partner_id) from partner_company
+         where company_id = $1 and price_list_id is not null group by price_list_id)
+        """,
+        OWN,
+    )
+    return [partner_id for (partner_id,) in rows]
+
+
+async def quick_entry_by_hand(
+    owner: "asyncpg.Connection[Any]", partner_id: int, sku: str
+) -> dict[str, Any] | None:
+    """Return what the quick entry shows of one SKU."""
+    row = await owner.fetchrow(
+        """
+        select pg_temp.gid('Product', p.id) as id, p.name, u.code,
+               coalesce((select sum(on_hand - reserved) from stock_level
+                         where product_id = p.id and company_id = $1), 0.0000)::text as available,
+               coalesce((select sum(incoming) from stock_projection
+                         where product_id = p.id and company_id = $1), 0.0000)::text as incoming
+        from product p join unit_of_measure u on u.id = p.uom_id
+        where p.sku = $2 and p.archived_at is null
+        """,
+        OWN,
+        sku,
+    )
+    price = await price_by_hand(owner, partner_id, sku, 1)
+    if row is None or price is None:
+        return None
+    return {
+        "id": row["id"],
+        "sku": sku,
+        "name": row["name"],
+        "uom": {"code": row["code"]},
+        "archivedAt": None,
+        "totals": {"available": row["available"], "incoming": row["incoming"]},
+        "price": {
+            "unitPrice": {"amount": price["unit_price"], "currency": price["currency"]},
+            "discountPct": price["discount"],
+            "rule": price["rule"],
+        },
+    }
+
+
+@pytest.mark.parametrize("warehouses", [[1, 2], [1], [2], [3], []])
+async def test_stock_snapshot(
+    reader: BothPaths, owner: "asyncpg.Connection[Any]", warehouses: list[int]
+) -> None:
+    """What runs out takes three statements, one where there is none: another company's is none."""
+    variables = {"warehouses": [encode_id("Warehouse", id_) for id_ in warehouses]}
+    data = await reader.data(EXAMPLES["stock-snapshot"].query, variables)
+    expected = json.loads(await owner.fetchval(LEVELS, OWN, warehouses, 200) or "[]")
+    assert data["stockLevels"]["nodes"] == expected
+    assert reader.statements == (3 if expected else 1)
+    assert bool(expected) is bool({1, 2} & set(warehouses))
+    assert data["stockLevels"]["pageInfo"]["hasNextPage"] is (len(expected) == 200)
+
+
+@pytest_asyncio.fixture(scope="module")
+async def partner_client(owner: "asyncpg.Connection[Any]") -> Principal:
+    """Return the demo's API client, with the permissions of its key."""
+    row = await owner.fetchrow(
+        "select company_id, partner_id, permissions from api_client where code = 'partner-demo'"
+    )
+    assert row is not None
+    assert row["company_id"] == OWN
+    return principal(OWN, frozenset(row["permissions"]), partner_id=row["partner_id"])
+
+
+async def test_basket_availability_of_a_partner(
+    reader: BothPaths, owner: "asyncpg.Connection[Any]", partner_client: Principal
+) -> None:
+    """A partner sees what can be promised and its own prices, in three statements."""
+    skus = [
+        sku for (sku,) in await owner.fetch("select sku from product where archived_at is null")
+    ]
+    basket = [*skus[::7], "NO-SUCH-SKU"]
+    data = await reader.data(
+        EXAMPLES["basket-availability"].query, {"skus": basket}, caller=partner_client
+    )
+    assert reader.statements == 3
+    expected = []
+    for sku in basket:
+        line = await quick_entry_by_hand(owner, partner_client.partner_id or 0, sku)
+        expected.append(
+            line
+            and {
+                "sku": sku,
+                "name": line["name"],
+                "totals": {"available": line["totals"]["available"]},
+                "price": {"unitPrice": line["price"]["unitPrice"]},
+            }
+        )
+    assert data["productsBySku"] == expected
+    own_prices = [line["price"] for line in expected if line]
+    at_list = await reader.data(
+        "query($skus: [String!]!) { productsBySku(skus: $skus) { listPrice { amount currency } } }",
+        {"skus": basket},
+        caller=partner_client,
+    )
+    list_prices = [
+        {"unitPrice": line["listPrice"]} for line in at_list["productsBySku"] if line is not None
+    ]
+    assert own_prices != list_prices, "the demo partner has an agreement of its own"
+
+
+@pytest.mark.parametrize(
+    ("fields", "denied"),
+    [
+        ("totals { onHand }", "onHand"),
+        ("totals { reserved }", "reserved"),
+        ("totals { outgoing }", "outgoing"),
+        ("totals { projected }", "projected"),
+        ("availability { onHand }", "onHand"),
+        ("availability { reserved }", "reserved"),
+        ("availability { belowReorderPoint }", "belowReorderPoint"),
+        ("availability { balances { onHand } }", "balances"),
+        ("availability { reservations(first: 1) { nodes { qty } } }", "reservations"),
+        ("availability { warehouse { locations { code } } }", "locations"),
+        ("moves(first: 1) { nodes { qty } }", "moves"),
+    ],
+)
+async def test_a_partner_is_denied_what_is_internal(
+    reader: BothPaths, partner_client: Principal, fields: str, denied: str
+) -> None:
+    """What a partner may not see is null on every row and one error, never a value."""
+    answer = await reader.run(
+        f'{{ productsBySku(skus: ["HAM-00001", "HAM-00002"]) {{ sku {fields} }} }}',
+        caller=partner_client,
+    )
+    values = list(values_of(answer.data, denied))
+    assert values
+    assert values == [None] * len(values)
+    assert [error["extensions"]["code"] for error in answer.errors] == ["FORBIDDEN"]
+
+
+def values_of(data: Any, name: str) -> Iterator[Any]:
+    """Yield every value of a field, wherever it is in an answer."""
+    if isinstance(data, dict):
+        for key, value in data.items():
+            if key == name:
+                yield value
+            else:
+                yield from values_of(value, name)
+    elif isinstance(data, list):
+        for value in data:
+            yield from values_of(value, name)
+
+
+async def test_a_partner_sees_nothing_the_company_keeps_for_itself(
+    reader: BothPaths, partner_client: Principal
+) -> None:
+    """Costs are rows of the company, which a partner does not have at all."""
+    data = await reader.data(
+        '{ productsBySku(skus: ["HAM-00001"]) { ofCompany { standardCost saleOk } } }',
+        caller=partner_client,
+    )
+    assert data == {"productsBySku": [{"ofCompany": None}]}
+
+
+async def test_a_partner_cannot_ask_for_anothers_price(
+    reader: BothPaths, partner_client: Principal
+) -> None:
+    """Another partner's id is refused; the own id is the default."""
+    query = """
+      query($partner: ID!, $items: [QuoteItemInput!]!) {
+        product(sku: "HAM-00001") { price(partnerId: $partner) { unitPrice { amount } } }
+        quotePrices(partnerId: $partner, items: $items) { unitPrice { amount } }
+      }"""
+    items = [{"sku": "HAM-00001", "qty": "1"}]
+    own = partner_client.partner_id or 0
+    others = {"partner": encode_id("Partner", own + 1), "items": items}
+    answer = await reader.run(query, others, caller=partner_client)
+    assert answer.data == {"product": {"price": None}, "quotePrices": None}
+    assert {error["extensions"]["code"] for error in answer.errors} == {"VALIDATION"}
+    data = await reader.data(
+        query, {"partner": encode_id("Partner", own), "items": items}, caller=partner_client
+    )
+    assert data["product"]["price"] == data["quotePrices"][0]
+
+
+@pytest.mark.parametrize("example", EXAMPLES.values(), ids=lambda example: example.slug)
+async def test_documented_variables_work(reader: BothPaths, example: Example) -> None:
+    """The variables printed with an operation give an answer on the demo data."""
+    data = await reader.data(example.query, example.variables)
+    assert any(data.values())

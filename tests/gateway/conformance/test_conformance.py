@@ -1,0 +1,81 @@
+"""The public audits and reference clients, run by Node where there is one."""
+
+import asyncio
+import fcntl
+import json
+import shutil
+import subprocess
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from gateway.transports import GraphQLEndpoint
+from tests.fixtures.gateway import Gateway
+from tests.fixtures.servers import running_server
+from tests.gateway.transports.site import SALES, Door, make_site, site_settings
+
+HERE = Path(__file__).parent
+TICKS = "subscription { ticks(count: 3) }"
+AUDITS = 61
+
+
+@pytest.fixture(scope="session")
+def node() -> str:
+    """Return the Node to run, with the locked packages beside the scripts."""
+    node, npm = shutil.which("node"), shutil.which("npm")
+    if node is None or npm is None:
+        pytest.skip("Node is not installed; the same rules are tested in Python beside this")
+    installed, lock = HERE / "node_modules" / ".package-lock.json", HERE / "package-lock.json"
+    with (HERE / "package.json").open() as mutex:
+        fcntl.flock(mutex, fcntl.LOCK_EX)
+        if not installed.exists() or installed.stat().st_mtime < lock.stat().st_mtime:
+            command = [npm, "ci", "--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error"]
+            outcome = subprocess.run(command, cwd=HERE, capture_output=True, text=True, check=False)
+            if outcome.returncode:
+                pytest.skip(f"npm cannot install the audits: {outcome.stderr.strip()[:200]}")
+            installed.touch()
+    return node
+
+
+async def run(node: str, script: str, *arguments: str) -> list[Any]:
+    """Run a script and return the JSON of its lines."""
+    process = await asyncio.create_subprocess_exec(
+        node,
+        script,
+        *arguments,
+        cwd=HERE,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    output, errors = await asyncio.wait_for(process.communicate(), 60)
+    assert process.returncode == 0, errors.decode()
+    return [json.loads(line) for line in output.splitlines()]
+
+
+async def test_every_audit_of_graphql_http_passes(node: str, gateway: Gateway) -> None:
+    """All audits of the public suite are ok, MUST, SHOULD and MAY alike, over the whole schema."""
+    runtime = gateway.runtime
+    app = GraphQLEndpoint(runtime.executor, Door(), runtime.open_context, runtime.settings)
+    async with running_server(app, runtime.settings, lifespan=False) as address:
+        audits = await run(node, "audits.mjs", address.graphql, SALES["Authorization"])
+    assert [audit for audit in audits if audit["status"] != "ok"] == []
+    assert Counter(audit["status"] for audit in audits) == {"ok": AUDITS}
+
+
+async def test_the_reference_clients_are_content(node: str) -> None:
+    """graphql-ws and graphql-sse get all events, the errors of a bad document, events again."""
+    settings, documents = site_settings(), (TICKS, "subscription { nothing }")
+    async with running_server(make_site(settings), settings, lifespan=False) as address:
+        known = (address.graphql, SALES["Authorization"])
+        found = await run(node, "clients.mjs", *known, *documents)
+    ticks = [{"data": {"ticks": str(number)}} for number in range(3)]
+    assert [one["transport"] for one in found] == ["ws", "sse"]
+    for one in found:
+        assert one["good"] == {"results": ticks, "complete": True}
+        assert one["again"] == {"results": ticks, "complete": True}
+    over_socket, over_stream = (one["refused"] for one in found)
+    assert over_socket["error"][0]["extensions"]["code"] == "GRAPHQL_VALIDATION_FAILED"
+    (event,) = over_stream["results"]
+    assert event["errors"][0]["extensions"]["code"] == "GRAPHQL_VALIDATION_FAILED"

@@ -1,0 +1,45 @@
+"""The plan of a document as `python -m gateway explain` shows it."""
+
+from gateway.explain import explain_document
+from gateway.settings import Settings
+from tests.fixtures.gateway import EVERY_PERMISSION
+
+ORDERS = """
+query Orders { salesOrders(first: 5) { totalCount nodes { number lines { product { sku } } } } }
+"""
+
+
+def explained(text: str, permissions: frozenset[str] = EVERY_PERMISSION) -> list[str]:
+    """Return the explanation of a document."""
+    return list(explain_document(text, Settings(), permissions=permissions))
+
+
+def test_a_query_is_a_tree_of_statements() -> None:
+    """Each level says where its rows come from and which columns it reads."""
+    assert explained(ORDERS) == [
+        "query Orders",
+        "  4 statements",
+        "  salesOrders: page of salesOrders reads id, number, and their number",
+        "    lines: SalesOrderLinesByOrderId by id reads product_id",
+        "      product: ProductById by product_id reads sku",
+    ]
+
+
+def test_masked_fields_are_named_and_not_read() -> None:
+    """What the caller may not see is no column of any statement."""
+    text = "{ products(first: 1) { nodes { sku ofCompany { standardCost saleOk } } } }"
+    lines = explained(text, EVERY_PERMISSION - {"cost.read"})
+    assert "    ofCompany: ProductOfCompanyByProductId by id reads sale_ok" in lines
+    assert lines[-1].startswith("  masked: products.nodes.ofCompany.standardCost")
+
+
+def test_what_is_not_compiled_says_why() -> None:
+    """Mutations and introspection run ordinarily."""
+    assert explained("mutation { __typename }")[-1].startswith("  not compiled: mutation")
+    assert explained("{ __schema { types { name } } }")[-1].startswith("  not compiled: __schema")
+
+
+def test_mistakes_and_excesses_are_told() -> None:
+    """A document that would be refused is refused here too."""
+    assert explained("{ nothing }")[0].startswith("invalid: Cannot query field 'nothing'")
+    assert explained("{ " + "me { name } " * 3000 + "}")[0].startswith("refused: ")

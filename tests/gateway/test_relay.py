@@ -1,0 +1,528 @@
+"""The outbox relay and its followers: every committed event once, in order, whatever breaks."""
+
+import asyncio
+import random
+import signal
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+import asyncpg
+import pytest
+from sqlalchemy.dialects import postgresql
+from sqlalchemy.schema import CreateIndex, CreateTable
+
+from gateway.postgres import EmbeddedPostgres
+from gateway.relay import Follower, Relay, WakeUp
+from resolvers.core.broker import Broker, PublishedEvent, SubscriberLagged, Subscription
+from resolvers.core.metrics import Metrics
+from resolvers.core.outbox import COUNTER_ROW, UUID7, outbox_counter, outbox_event
+
+LEVELS = 4
+LEVEL_TABLE = f"""
+create table level (id int primary key, version int not null default 0);
+insert into level select generate_series(1, {LEVELS})
+"""
+CHANGE = """
+with changed as (update level set version = version + 1 where id = $1 returning id, version)
+insert into outbox_event (company_id, topic, entity, entity_id, payload)
+select 1, 'stock', 'Level', id, jsonb_build_object('version', version, 'writer', $2::text)
+from changed
+returning id::text
+"""
+
+
+def outbox_sql() -> str:
+    """Return the script that makes the outbox, and a table whose changes it tells of."""
+    dialect = postgresql.dialect()  # type: ignore[no-untyped-call]
+    statements = [UUID7]
+    for table in (outbox_event, outbox_counter):
+        statements.append(str(CreateTable(table).compile(dialect=dialect)))
+        statements += [str(CreateIndex(i).compile(dialect=dialect)) for i in table.indexes]
+    return ";\n".join([*statements, COUNTER_ROW, LEVEL_TABLE])
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[EmbeddedPostgres]:
+    """A server of our own: some tests stop it.
+
+    Not in pytest's folder, which every other run of pytest shuts to the server's account.
+    """
+    with (
+        tempfile.TemporaryDirectory(prefix="relay-") as folder,
+        EmbeddedPostgres(Path(folder)) as server,
+    ):
+        yield server
+
+
+@pytest.fixture
+async def url(server: EmbeddedPostgres) -> AsyncIterator[str]:
+    """A fresh database with an outbox."""
+    name = f"relay_{random.randrange(10**9)}"
+    await asyncio.to_thread(server.create_database, name)
+    async with connected(server.url(name)) as connection:
+        await connection.execute(outbox_sql())
+    yield server.url(name)
+    await asyncio.to_thread(server.drop_database, name)
+
+
+@asynccontextmanager
+async def connected(url: str) -> AsyncIterator["asyncpg.Connection[Any]"]:
+    """Open a connection that is no part of the gateway."""
+    connection = await asyncpg.connect(url)
+    try:
+        yield connection
+    finally:
+        await connection.close(timeout=5)
+
+
+@asynccontextmanager
+async def running(*parts: Relay | Follower | WakeUp) -> AsyncIterator[None]:
+    """Run parts of the gateway for the time of the block."""
+    tasks = [asyncio.create_task(part.run()) for part in parts]
+    try:
+        for part in parts:
+            if isinstance(part, Follower):
+                async with asyncio.timeout(20):
+                    await part.started()
+        yield
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+
+class Gateway:
+    """What a gateway process has of this: a follower, a broker, here with one subscriber."""
+
+    def __init__(self, url: str, *, capacity: int = 100_000) -> None:
+        self.broker = Broker()
+        self.follower = Follower(url, self.broker, Metrics())
+        self.subscription: Subscription = self.broker.subscribe(
+            company_id=1, topic="stock", accepts=lambda _: True, capacity=capacity
+        )
+        self.events: list[PublishedEvent] = []
+
+    async def receive(self, number: int) -> list[PublishedEvent]:
+        """Wait until ``number`` events arrived in all; return all that did."""
+        async with asyncio.timeout(60):
+            while len(self.events) < number:
+                self.events.append(await anext(self.subscription))
+        return self.events
+
+    async def receive_nothing(self, seconds: float = 0.5) -> None:
+        """Make sure that no event arrives."""
+        before = self.broker.published
+        await asyncio.sleep(seconds)
+        assert self.broker.published == before
+
+
+async def eventually(condition: Callable[[], Awaitable[Any]], seconds: float = 20) -> None:
+    """Wait until ``condition`` holds."""
+    async with asyncio.timeout(seconds):
+        while not await condition():  # noqa: ASYNC110 - other processes change it
+            await asyncio.sleep(0.02)
+
+
+async def change(connection: "asyncpg.Connection[Any]", level: int = 1, writer: str = "") -> str:
+    """Change a level and write its event; return the event's id."""
+    return str(await connection.fetchval(CHANGE, level, writer))
+
+
+def assert_published_once_in_order(events: list[PublishedEvent], committed: list[str]) -> None:
+    """Every committed event once, places without gaps, no version before an earlier one."""
+    assert sorted(event.event_id for event in events) == sorted(committed)
+    first = events[0].seq
+    assert [event.seq for event in events] == list(range(first, first + len(events)))
+    for level in range(1, LEVELS + 1):
+        versions = [e.payload["version"] for e in events if e.entity_id == level]
+        assert versions == sorted(versions)
+
+
+# -- from a commit to the broker
+
+
+async def test_a_plain_insert_reaches_the_broker(url: str) -> None:
+    """An event written by plain SQL, which wakes nobody, arrives with all it says."""
+    gateway = Gateway(url)
+    async with running(Relay(url, Metrics()), gateway.follower), connected(url) as writer:
+        written = await change(writer, level=3, writer="psql")
+
+        [event] = await gateway.receive(1)
+
+    assert (event.seq, event.event_id) == (1, written)
+    assert (event.company_id, event.topic, event.entity, event.entity_id) == (
+        1,
+        "stock",
+        "Level",
+        3,
+    )
+    assert event.payload == {"version": 1, "writer": "psql"}
+    assert event.created_at.tzinfo is not None
+
+
+async def test_commit_to_broker_latency(url: str, record_property: Callable[..., None]) -> None:
+    """With a wake-up after the commit events arrive far sooner than by polling; prints when."""
+    gateway, wake = Gateway(url), WakeUp(url)
+    seconds = []
+    async with running(Relay(url, Metrics()), gateway.follower, wake), connected(url) as writer:
+        await change(writer)
+        await gateway.receive(1)
+        for number in range(100):
+            await change(writer)
+            committed = time.perf_counter()
+            wake.soon()
+            await gateway.receive(number + 2)
+            seconds.append(time.perf_counter() - committed)
+            await asyncio.sleep(random.uniform(0, 0.02))
+
+    milliseconds = sorted(s * 1000 for s in seconds)
+    figures = {
+        "p50": statistics.median(milliseconds),
+        "p95": milliseconds[94],
+        "max": milliseconds[-1],
+    }
+    record_property("commit_to_broker_ms", figures)
+    print("commit to broker, ms:", {k: round(v, 1) for k, v in figures.items()})  # noqa: T201
+    assert figures["p50"] < 100
+
+
+async def test_a_follower_starts_with_what_comes(url: str) -> None:
+    """A new process does not replay what was published before it."""
+    async with connected(url) as writer:
+        first = Gateway(url)
+        async with running(Relay(url, Metrics()), first.follower):
+            await change(writer)
+            await first.receive(1)
+
+            second = Gateway(url)
+            async with running(second.follower):
+                await change(writer)
+                [event] = await second.receive(1)
+                assert [e.seq for e in await first.receive(2)] == [1, 2]
+
+    assert event.seq == 2
+
+
+async def test_an_idle_relay_writes_nothing(url: str) -> None:
+    """Polling takes no transaction id and leaves no dead row behind."""
+    gateway = Gateway(url)
+    row_version = "select xmin::text from outbox_counter"
+    async with running(Relay(url, Metrics()), gateway.follower), connected(url) as connection:
+        await change(connection)
+        await gateway.receive(1)
+        before = await connection.fetchval(row_version)
+        await gateway.receive_nothing(1.0)
+
+        assert await connection.fetchval(row_version) == before
+
+
+async def test_the_backlog_is_measured(url: str) -> None:
+    """While no relay works, every following process shows how many events wait and for how long."""
+    metrics = Metrics()
+    follower = Follower(url, Broker(), metrics)
+
+    def shown(name: str) -> float:
+        return metrics.registry.get_sample_value(name) or 0.0
+
+    async def backlog_shown() -> bool:
+        return shown("gateway_outbox_backlog_events") == 2
+
+    async with connected(url) as writer:
+        await change(writer)
+        await change(writer)
+        async with running(follower):
+            await eventually(backlog_shown)
+
+    assert shown("gateway_outbox_lag_seconds") > 0
+
+
+# -- order
+
+
+async def test_every_committed_event_once_in_order_under_writers(url: str) -> None:
+    """16 writers with rollbacks and long transactions: nothing lost, doubled or out of order."""
+    gateway, wake = Gateway(url), WakeUp(url)
+    committed: list[str] = []
+
+    async def write(number: int) -> None:
+        dice = random.Random(number)
+        async with connected(url) as connection:
+            for _ in range(25):
+                transaction = connection.transaction()
+                await transaction.start()
+                await connection.execute("select pg_current_xact_id()")
+                await asyncio.sleep(0.2 if dice.random() < 0.05 else dice.uniform(0, 0.01))
+                levels = sorted(dice.sample(range(1, LEVELS + 1), dice.choice((1, 1, 2))))
+                written = [await change(connection, n, str(number)) for n in levels]
+                if dice.random() < 0.3:
+                    await transaction.rollback()
+                    continue
+                await transaction.commit()
+                committed.extend(written)
+                wake.soon()
+
+    async with running(Relay(url, Metrics()), gateway.follower, wake):
+        await asyncio.gather(*(write(number) for number in range(16)))
+        events = await gateway.receive(len(committed))
+        await gateway.receive_nothing()
+
+    assert_published_once_in_order(events, committed)
+
+
+async def test_an_event_never_precedes_the_one_it_follows_from(url: str) -> None:
+    """A transaction that began first but changed a level second comes out second.
+
+    A third one is open all the while, with a transaction id between the two.
+    """
+    gateway = Gateway(url)
+    async with AsyncExitStack() as stack:
+        late, other, early = [await stack.enter_async_context(connected(url)) for _ in range(3)]
+        transactions = [connection.transaction() for connection in (late, other, early)]
+        for connection, transaction in zip((late, other, early), transactions, strict=True):
+            await transaction.start()
+            await connection.execute("select pg_current_xact_id()")
+        await change(early)
+        await transactions[2].commit()
+        await change(late)
+        await transactions[0].commit()
+
+        await stack.enter_async_context(running(Relay(url, Metrics()), gateway.follower))
+        events = await gateway.receive(2)
+        await transactions[1].rollback()
+
+    assert [event.payload["version"] for event in events] == [1, 2]
+
+
+async def test_an_open_transaction_holds_nobody_up(url: str) -> None:
+    """Events of others are published while a transaction stays open, its own once it commits."""
+    gateway = Gateway(url)
+    async with (
+        running(Relay(url, Metrics()), gateway.follower),
+        connected(url) as slow,
+        connected(url) as quick,
+    ):
+        transaction = slow.transaction()
+        await transaction.start()
+        await change(slow, 1, "slow")
+        await change(quick, 2, "quick")
+        await gateway.receive(1)
+        await transaction.commit()
+        events = await gateway.receive(2)
+
+    assert [event.payload["writer"] for event in events] == ["quick", "slow"]
+
+
+async def test_a_rolled_back_event_leaves_no_gap(url: str) -> None:
+    """Places in the log are counted over what is published, not over what was tried."""
+    gateway = Gateway(url)
+    async with running(Relay(url, Metrics()), gateway.follower), connected(url) as writer:
+        await change(writer)
+        with suppress(ZeroDivisionError):
+            async with writer.transaction():
+                await change(writer)
+                raise ZeroDivisionError
+        await change(writer)
+        events = await gateway.receive(2)
+
+    assert [(event.seq, event.payload["version"]) for event in events] == [(1, 1), (2, 2)]
+
+
+async def test_a_backlog_does_not_flood_a_subscriber_that_reads(url: str) -> None:
+    """After an absence longer than a subscriber's queue, one that reads still gets every event."""
+    gateway = Gateway(url, capacity=200)
+    many = "insert into outbox_event (company_id, topic, entity, entity_id, payload) "
+    many += "select 1, 'stock', 'Level', n, '{}' from generate_series(1, 3000) n"
+    async with connected(url) as writer, running(gateway.follower):
+        await writer.execute(many)
+        async with running(Relay(url, Metrics())):
+            for number in range(10, 3001, 10):
+                await gateway.receive(number)
+                await asyncio.sleep(0.001)
+
+    assert [event.entity_id for event in gateway.events] == list(range(1, 3001))
+
+
+async def test_a_backlog_does_not_wait_for_a_subscriber_that_stopped(url: str) -> None:
+    """One that reads nothing is ended after a while, and the others get every event."""
+    gateway = Gateway(url, capacity=200)
+    stopped = gateway.broker.subscribe(
+        company_id=1, topic="stock", accepts=lambda _: True, capacity=200
+    )
+    many = "insert into outbox_event (company_id, topic, entity, entity_id, payload) "
+    many += "select 1, 'stock', 'Level', n, '{}' from generate_series(1, 1000) n"
+    async with connected(url) as writer, running(Relay(url, Metrics()), gateway.follower):
+        await writer.execute(many)
+        await gateway.receive(1000)
+
+    with pytest.raises(SubscriberLagged):
+        await anext(stopped)
+
+
+# -- faults
+
+
+def relay_process(url: str) -> "subprocess.Popen[bytes]":
+    """Start a relay in a process of its own."""
+    program = (
+        "import asyncio, sys; from gateway.relay import Relay; "
+        "from resolvers.core.metrics import Metrics; "
+        "asyncio.run(Relay(sys.argv[1], Metrics()).run())"
+    )
+    root = Path(__file__).resolve().parents[2]
+    return subprocess.Popen([sys.executable, "-c", program, url], cwd=root)
+
+
+async def holder(connection: "asyncpg.Connection[Any]") -> int | None:
+    """Return the server process that holds the relay's lock."""
+    pid = await connection.fetchval(
+        "select pid from pg_locks where locktype = 'advisory' and granted and database = "
+        "(select oid from pg_database where datname = current_database())"
+    )
+    return None if pid is None else int(pid)
+
+
+async def test_another_relay_takes_over_from_a_killed_one(url: str) -> None:
+    """When the relay's process is killed under load, another goes on, without a gap."""
+    gateway, wake = Gateway(url), WakeUp(url)
+    committed: list[str] = []
+    first = relay_process(url)
+    second: subprocess.Popen[bytes] | None = None
+    try:
+        async with running(gateway.follower, wake), connected(url) as writer:
+
+            async def write(number: int) -> None:
+                for _ in range(number):
+                    committed.append(await change(writer, random.randint(1, LEVELS)))
+                    wake.soon()
+                    await asyncio.sleep(0.005)
+
+            await eventually(lambda: holder(writer))
+            second = relay_process(url)
+            await write(100)
+            working = await holder(writer)
+
+            first.send_signal(signal.SIGKILL)
+            killed = time.monotonic()
+            await write(50)
+            await eventually(lambda: _other_holder(writer, working))
+            print(f"taken over after {time.monotonic() - killed:.2f} s")  # noqa: T201
+            await write(50)
+            events = await gateway.receive(len(committed))
+            await gateway.receive_nothing()
+    finally:
+        for process in filter(None, (first, second)):
+            process.kill()
+            process.wait()
+
+    assert_published_once_in_order(events, committed)
+
+
+async def _other_holder(connection: "asyncpg.Connection[Any]", former: int | None) -> bool:
+    return await holder(connection) not in {None, former}
+
+
+async def test_a_relay_that_stops_hands_over_at_once(url: str) -> None:
+    """At shutdown the lock is given back, so that another process can publish."""
+    first, second = Relay(url, Metrics()), Relay(url, Metrics())
+
+    async def at_work(relay: Relay) -> bool:
+        return relay.publishing
+
+    async with running(second):
+        await eventually(lambda: at_work(second))
+        stopping = asyncio.create_task(first.run())
+        await asyncio.sleep(0.2)
+        assert not first.publishing
+    await eventually(lambda: at_work(first), seconds=5)
+    stopping.cancel()
+    with suppress(asyncio.CancelledError):
+        await stopping
+
+    assert not first.publishing
+    async with connected(url) as connection:
+        assert await holder(connection) is None
+
+
+async def test_cut_connections_heal_without_loss(url: str) -> None:
+    """While connections of relay, follower and wake-up are cut again and again, nothing is lost."""
+    gateway, wake = Gateway(url), WakeUp(url)
+    committed: list[str] = []
+    cut = "select count(pg_terminate_backend(pid)) from pg_stat_activity "
+    cut += "where application_name like 'erp-gateway %' and datname = current_database()"
+    cuts = 0
+    async with running(Relay(url, Metrics()), gateway.follower, wake), connected(url) as writer:
+        for number in range(200):
+            committed.append(await change(writer, random.randint(1, LEVELS)))
+            wake.soon()
+            if number % 50 == 25:
+                cuts += await writer.fetchval(cut)
+            await asyncio.sleep(0.01)
+        events = await gateway.receive(len(committed))
+        await gateway.receive_nothing()
+
+    assert cuts >= 8
+    assert_published_once_in_order(events, committed)
+
+
+async def test_a_restarted_server_is_found_again(url: str, server: EmbeddedPostgres) -> None:
+    """Events written after the database server was restarted arrive without anybody's help."""
+    gateway, wake = Gateway(url), WakeUp(url)
+    async with running(Relay(url, Metrics()), gateway.follower, wake):
+        async with connected(url) as writer:
+            await change(writer)
+            await gateway.receive(1)
+        await asyncio.to_thread(server.stop)
+        await asyncio.sleep(0.2)
+        await asyncio.to_thread(server.start)
+        async with connected(url) as writer:
+            await change(writer)
+            events = await gateway.receive(2)
+
+    assert [event.seq for event in events] == [1, 2]
+
+
+async def test_an_outbox_that_is_not_there_yet_is_waited_for(server: EmbeddedPostgres) -> None:
+    """Relay and follower that start before the migrations begin to work after them."""
+    name = f"relay_{random.randrange(10**9)}"
+    await asyncio.to_thread(server.create_database, name)
+    gateway = Gateway(server.url(name))
+    tasks = [
+        asyncio.create_task(p.run()) for p in (Relay(server.url(name), Metrics()), gateway.follower)
+    ]
+    await asyncio.sleep(0.3)
+    async with connected(server.url(name)) as connection:
+        await connection.execute(outbox_sql())
+        async with asyncio.timeout(10):
+            await gateway.follower.started()
+        await change(connection)
+        [event] = await gateway.receive(1)
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
+    await asyncio.to_thread(server.drop_database, name)
+
+    assert event.seq == 1
+
+
+async def test_wake_ups_are_coalesced(url: str) -> None:
+    """A thousand commits in a moment are a few notifications."""
+    wake = WakeUp(url)
+    heard: list[object] = []
+    async with connected(url) as listener, running(wake):
+        await listener.add_listener(
+            "erp_outbox_written", lambda *heard_now: heard.append(heard_now)
+        )
+        for _ in range(1000):
+            wake.soon()
+            if random.random() < 0.05:
+                await asyncio.sleep(0)
+        await asyncio.sleep(0.5)
+
+    assert 1 <= len(heard) < 50

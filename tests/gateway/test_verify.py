@@ -1,0 +1,206 @@
+"""Verification: finds every kind of broken data, hides nothing, and says what to do."""
+
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import asynccontextmanager
+from io import StringIO
+from typing import Any
+from uuid import uuid4
+
+import asyncpg
+import pytest
+from rich.console import Console
+
+from gateway.postgres import EmbeddedPostgres
+from gateway.verify import (
+    MOST_ROWS,
+    TABLES,
+    InvariantResult,
+    VerifyError,
+    invariants,
+    print_results,
+    verify,
+)
+from resolvers.core.module import Invariant
+from resolvers.modules import data_modules
+
+# What breaks each invariant, written past every guard the database has.
+SABOTAGE: Mapping[str, str] = {
+    "balance_is_sum_of_moves": "update stock_balance set on_hand = on_hand + 1 where id = 1",
+    "level_is_sum_of_balances": "update stock_level set on_hand = on_hand + 1 where id = 2",
+    "level_reserved_is_sum_of_reservations": (
+        "update stock_level set reserved = 0.5 where reserved = 0 and on_hand > 1"
+    ),
+    "never_oversold": (
+        "update stock_level set reserved = on_hand + 1 where id = 4 and not allow_negative"
+    ),
+    "goods_neither_appear_nor_vanish": (
+        "update stock_balance set on_hand = on_hand + 7 where id = 5"
+    ),
+    "level_negative_flag": "update stock_level set allow_negative = true where id = 6",
+    "order_totals": (
+        "update sales_order set subtotal = subtotal + 1, total = total + 1 where id = 7"
+    ),
+    "order_shipment_status": (
+        "update sales_order set shipment_status = 'PARTIAL' where state = 'FULFILLED' and id < 99"
+    ),
+    "order_reservation_status": (
+        "update sales_order set reservation_status = 'FULL' where state = 'FULFILLED' and id < 99"
+    ),
+    "line_reserved": ("update sales_order_line set reserved = reserved / 2 where reserved > 0"),
+    "line_net": "update sales_order_line set net = net + 0.01 where id = 11",
+    "projection_outgoing": "update stock_projection set outgoing = outgoing + 1",
+}
+
+
+@asynccontextmanager
+async def unguarded(url: str) -> AsyncIterator["asyncpg.Connection[Any]"]:
+    """Open a connection past triggers, references and checks."""
+    connection = await asyncpg.connect(url)
+    try:
+        await connection.execute("set session_replication_role = replica")
+        checks = await connection.fetch(
+            "select conrelid::regclass::text as name, conname from pg_constraint"
+            " where contype = 'c' and connamespace = 'public'::regnamespace"
+        )
+        for check in checks:
+            await connection.execute(
+                f'alter table {check["name"]} drop constraint "{check["conname"]}"'
+            )
+        yield connection
+    finally:
+        await connection.close()
+
+
+async def broken_in(url: str) -> dict[str, InvariantResult]:
+    """Return what does not hold, by the invariant's name."""
+    results = await verify(url)
+    return {result.invariant.name: result for result in results if not result.holds}
+
+
+async def test_seeded_data_holds(database_url: str) -> None:
+    """Nothing is wrong with the demo data, and everything that can be was looked at."""
+    seen: list[str] = []
+    results = await verify(database_url, progress=lambda name, _done, _total: seen.append(name))
+    assert [r.invariant.name for r in results if not r.holds] == []
+    assert seen == [invariant.name for _, invariant in invariants()]
+    assert len(seen) == len(set(seen))
+
+
+def test_every_invariant_has_a_sabotage() -> None:
+    """An invariant without a way to break it here might be one that never finds anything."""
+    names = {invariant.name for module in data_modules() for invariant in module.invariants}
+    assert names == set(SABOTAGE)
+
+
+@pytest.mark.parametrize("name", SABOTAGE)
+async def test_invariant_finds_what_breaks_it(name: str, own_database_url: str) -> None:
+    """Each invariant of a module finds the rows that break it."""
+    async with unguarded(own_database_url) as connection:
+        status = await connection.execute(SABOTAGE[name])
+        assert status != "UPDATE 0"
+    broken = await broken_in(own_database_url)
+    assert name in broken
+    assert broken[name].violations > 0
+    assert broken[name].rows
+
+
+async def test_lost_rows_are_found_by_what_refers_to_them(own_database_url: str) -> None:
+    """A row that vanished past the guards leaves references that find nothing."""
+    async with unguarded(own_database_url) as connection:
+        partner, order = await connection.fetchrow(  # type: ignore[misc]
+            "select partner_id, id from sales_order where id = 1"
+        )
+        await connection.execute("delete from partner where id = $1", partner)
+        await connection.execute("delete from sales_order where id = $1", order)
+    broken = await broken_in(own_database_url)
+    assert "refers: sales_order(partner_id)" in broken
+    lines = broken["refers: sales_order_line(order_id, company_id, partner_id, currency)"]
+    assert {row["order_id"] for row in lines.rows} == {order}
+
+
+async def test_rows_of_another_company_are_found(own_database_url: str) -> None:
+    """An order from another company's warehouse is found; a shared price list is fine."""
+    async with unguarded(own_database_url) as connection:
+        await connection.execute(
+            "update sales_order set warehouse_id = 3 where id = (select min(id) from sales_order"
+            " where company_id = 1)"
+        )
+        shared = await connection.fetchval(
+            "select count(*) from sales_order o join price_list l on l.id = o.price_list_id"
+            " where l.company_id is null"
+        )
+    broken = await broken_in(own_database_url)
+    assert set(broken) - {"projection_outgoing"} == {"same company: sales_order(warehouse_id)"}
+    assert shared > 0
+
+
+async def test_all_rows_are_counted_and_the_first_shown(own_database_url: str) -> None:
+    """However much is broken, the answer stays short."""
+    async with unguarded(own_database_url) as connection:
+        await connection.execute("update stock_level set allow_negative = true")
+        count = await connection.fetchval("select count(*) from stock_level")
+    found = (await broken_in(own_database_url))["level_negative_flag"]
+    assert (found.violations, len(found.rows)) == (count, MOST_ROWS)
+
+
+async def test_a_login_that_sees_less_proves_nothing(
+    server: EmbeddedPostgres, database_url: str
+) -> None:
+    """To a login under row security broken data looks fine, so it gets a refusal, not a proof."""
+    name = database_url.partition("@/")[2].partition("?")[0]
+    with pytest.raises(VerifyError, match="owns the tables"):
+        await verify(server.url(name, user="erp_app"))
+
+
+@pytest.fixture
+def empty_url(server: EmbeddedPostgres) -> Iterator[str]:
+    """Yield the owner's URL of a database without tables."""
+    name = f"erp_empty_{uuid4().hex[:12]}"
+    server.create_database(name)
+    yield server.url(name)
+    server.drop_database(name)
+
+
+async def test_a_database_without_tables_is_refused(empty_url: str) -> None:
+    """The message says what to do first."""
+    with pytest.raises(VerifyError, match="python -m gateway migrate"):
+        await verify(empty_url)
+
+
+def printed(*results: InvariantResult) -> str:
+    """Return what is printed of results."""
+    screen = StringIO()
+    print_results(results, Console(file=screen, width=120))
+    return screen.getvalue()
+
+
+def result_of(module: str, name: str, violations: int, /, **row: object) -> InvariantResult:
+    """Return a result as `verify` would."""
+    invariant = Invariant(name, "select 1", f"What to do about {name}.")
+    return InvariantResult(module, invariant, violations, (row,) if violations else (), 0.25)
+
+
+def test_print_says_what_holds() -> None:
+    """One line per invariant, one for all sound references, and a sum."""
+    text = printed(
+        result_of("sales", "order_totals", 0),
+        result_of(TABLES, "refers: a(b)", 0),
+        result_of(TABLES, "refers: c(d)", 0),
+    )
+    assert "order_totals" in text
+    assert "2 references between tables" in text
+    assert "refers: a(b)" not in text
+    assert "3 of 3 invariants hold (0.8 s)" in text
+
+
+def test_print_shows_rows_and_the_hint_of_what_does_not_hold() -> None:
+    """What is broken comes with its first rows, as they are, and with what to do."""
+    text = printed(
+        result_of("sales", "order_totals", 21, number="SO-1", name="[red]O'Hara[/]"),
+        result_of(TABLES, "refers: a(b)", 1, id=5),
+    )
+    assert "What to do about order_totals." in text
+    assert "[red]O'Hara[/]" in text
+    assert "... and 20 more" in text
+    assert "refers: a(b)" in text
+    assert "0 of 2 invariants hold" in text

@@ -1,0 +1,288 @@
+"""Connections: every list of the schema, walked from both ends, and the lists below objects."""
+
+from base64 import urlsafe_b64decode
+from typing import Any, Final
+
+import pytest
+from graphql import GraphQLNonNull, GraphQLObjectType
+
+from resolvers.core.listing import MAX_PAGE
+from schema.build import build_schema, core_schema
+from schema.core.ids import encode_id
+from schema.core.plan import ConnectionPlan, plan_of
+from tests.fixtures.paths import BothPaths
+
+SCHEMA: Final = core_schema(build_schema())
+
+
+def connections() -> dict[str, ConnectionPlan]:
+    """Return every connection field of the schema with its plan, by `Type.field`."""
+    found = {}
+    for type_ in SCHEMA.type_map.values():
+        if isinstance(type_, GraphQLObjectType) and not type_.name.startswith("__"):
+            for name, field in type_.fields.items():
+                definition = field.extensions.get("strawberry-definition")
+                plan = plan_of(definition) if definition is not None else None
+                if isinstance(plan, ConnectionPlan):
+                    found[f"{type_.name}.{name}"] = plan
+    return found
+
+
+CONNECTIONS: Final = connections()
+
+LISTS: Final = {
+    "currencies": "select code from currency where archived_at is null order by code",
+    "unitsOfMeasure": "select id from unit_of_measure order by code, id",
+    "users": """
+        select id from app_user u where archived_at is null
+          and exists (select from user_role r where r.user_id = u.id and r.company_id = 1)
+        order by id""",
+    "apiClients": """
+        select id from api_client where company_id = 1 and archived_at is null order by id""",
+    "partners": "select id from partner where archived_at is null order by name, id",
+    "products": "select id from product where archived_at is null order by sku, id",
+    "categories": "select id from product_category where archived_at is null order by path, id",
+    "priceLists": """
+        select id from price_list
+        where archived_at is null and (company_id = 1 or company_id is null) order by code, id""",
+    "warehouses": """
+        select id from warehouse where company_id = 1 and archived_at is null order by code, id""",
+    "stockLevels": """
+        select id from stock_level where company_id = 1 order by on_hand - reserved, id""",
+    "stockMoves": "select id from stock_move where company_id = 1 order by posted_at desc, id desc",
+    "salesOrders": """
+        select id from sales_order where company_id = 1 order by placed_on desc, id desc""",
+}
+"""Each list of the root as SQL by hand, for company 1."""
+
+NESTED: Final = {
+    "Partner.orders": (
+        "{ partners(first: 60) { nodes { id sub: orders(%s) { %s } } } }",
+        (
+            "select id from sales_order where company_id = 1 and partner_id = $1"
+            " order by placed_on desc, id desc"
+        ),
+    ),
+    "Product.moves": (
+        "{ products(first: 60) { nodes { id sub: moves(%s) { %s } } } }",
+        (
+            "select id from stock_move where company_id = 1 and product_id = $1"
+            " order by posted_at desc, id desc"
+        ),
+    ),
+    "Warehouse.levels": (
+        "{ warehouses { nodes { id sub: levels(%s) { %s } } } }",
+        "select id from stock_level where warehouse_id = $1 order by on_hand - reserved, id",
+    ),
+    "StockLevel.reservations": (
+        (
+            "{ stockLevels(first: 60, filter: {hasStock: true}) { nodes { id sub: reservations(%s) "
+            "{ %s } } } }"
+        ),
+        "select id from stock_reservation where level_id = $1 order by id",
+    ),
+    "PriceList.items": (
+        "{ priceLists { nodes { id sub: items(%s) { %s } } } }",
+        (
+            "select id from price_list_item where price_list_id = $1 and archived_at is null"
+            " and (company_id = 1 or company_id is null) order by id"
+        ),
+    ),
+}
+"""Each list below an object: a query for many parents, and one parent's list as SQL by hand."""
+
+PAGE_INFO: Final = "pageInfo { hasNextPage hasPreviousPage startCursor endCursor }"
+
+
+def test_every_list_of_the_schema_is_tested_here() -> None:
+    """A new connection is not forgotten."""
+    roots = {name.removeprefix("Query.") for name in CONNECTIONS if name.startswith("Query.")}
+    assert roots == set(LISTS)
+    assert {name for name in CONNECTIONS if not name.startswith("Query.")} == set(NESTED)
+
+
+@pytest.mark.parametrize("plan", CONNECTIONS.values(), ids=CONNECTIONS)
+def test_lists_are_ordered_by_columns_that_are_never_null(plan: ConnectionPlan) -> None:
+    """A keyset cannot go on behind NULL, so no order sorts by a column that can be NULL."""
+    listing = plan.listing
+    for names in listing.orders.values():
+        for name in (*names, listing.entity.key):
+            column = listing.entity.table.columns.get(name)
+            parts = [column] if column is not None else listing.entity.columns[name].get_children()
+            assert not any(getattr(part, "nullable", False) for part in parts), name
+
+
+def key_of(field: str, node: dict[str, Any]) -> str:
+    """Return what tells nodes of a list apart."""
+    return str(node["code" if field == "currencies" else "id"])
+
+
+def expected_keys(field: str, keys: list[Any]) -> list[str]:
+    """Return the keys of nodes, from what SQL found."""
+    if field == "currencies":
+        return [str(key).strip() for key in keys]
+    definition = SCHEMA.query_type.fields[field] if SCHEMA.query_type else None
+    assert definition is not None
+    type_ = definition.type
+    named = type_.of_type if isinstance(type_, GraphQLNonNull) else type_
+    assert isinstance(named, GraphQLObjectType)
+    return [encode_id(named.name.removesuffix("Connection"), key) for key in keys]
+
+
+@pytest.mark.parametrize("backward", [False, True], ids=["forwards", "backwards"])
+@pytest.mark.parametrize("field", LISTS)
+async def test_all_pages_together_are_the_list(
+    reader: BothPaths, field: str, *, backward: bool
+) -> None:
+    """From either end, the pages hold every row of the company once, in the order of the SQL."""
+    expected = expected_keys(field, await reader.ids(LISTS[field]))
+    sizes = [MAX_PAGE, 7, 1] if len(expected) < 100 else [MAX_PAGE, 37]
+    for size in sizes:
+        assert await walk(reader, field, size, backward=backward) == expected
+
+
+async def walk(reader: BothPaths, field: str, size: int, *, backward: bool) -> list[str]:
+    """Read all pages from one end, and check what every page says about itself."""
+    one = "code" if field == "currencies" else "id"
+    arguments = "last: $size, before: $cursor" if backward else "first: $size, after: $cursor"
+    query = f"""
+      query Walk($size: Int!, $cursor: String) {{
+        {field}({arguments}) {{ edges {{ cursor node {{ {one} }} }} nodes {{ {one} }} {PAGE_INFO} }}
+      }}"""
+    seen: list[str] = []
+    cursor = None
+    while True:
+        data = await reader.data(query, {"size": size, "cursor": cursor})
+        assert reader.statements == 1
+        page, info = data[field], data[field]["pageInfo"]
+        assert page["nodes"] == [edge["node"] for edge in page["edges"]]
+        cursors = [edge["cursor"] for edge in page["edges"]] or [None]
+        assert (info["startCursor"], info["endCursor"]) == (cursors[0], cursors[-1])
+        keys = [key_of(field, node) for node in page["nodes"]]
+        seen = keys + seen if backward else seen + keys
+        ahead, behind = info["hasNextPage"], info["hasPreviousPage"]
+        if backward:
+            ahead, behind = behind, ahead
+        assert behind is (cursor is not None)
+        if not ahead:
+            return seen
+        cursor = cursors[0] if backward else cursors[-1]
+
+
+@pytest.mark.parametrize("field", LISTS)
+async def test_total_count_is_the_length_of_the_list(reader: BothPaths, field: str) -> None:
+    """The count does not depend on the page, and is a statement of its own, alone or not."""
+    expected = len(await reader.ids(LISTS[field]))
+    for arguments in ("", "(first: 1)", "(last: 2)", "(first: 0)"):
+        data = await reader.data(f"{{ {field}{arguments} {{ totalCount {PAGE_INFO} }} }}")
+        assert data[field]["totalCount"] == expected
+        assert reader.statements == 2
+
+
+@pytest.mark.parametrize("field", LISTS)
+@pytest.mark.parametrize(
+    ("arguments", "argument"),
+    [
+        ("first: -1", "first"),
+        ("first: 201", "first"),
+        ("last: -1", "last"),
+        ("last: 201", "last"),
+        ("first: 1, last: 1", "last"),
+        ('first: 1, after: ""', "after"),
+        ('first: 1, after: "x"', "after"),
+        ('last: 1, before: "bm90IGEgY3Vyc29y"', "before"),
+        ('last: 1, after: "x"', "after"),
+        ('first: 1, before: "x"', "before"),
+    ],
+)
+async def test_impossible_pages_name_the_argument(
+    reader: BothPaths, field: str, arguments: str, argument: str
+) -> None:
+    """The error is of the field, says what is wrong with which argument, and reads nothing."""
+    error = await reader.refusal(f"{{ {field}({arguments}) {{ pageInfo {{ hasNextPage }} }} }}")
+    assert error["path"] == [field]
+    assert error["extensions"] == {"code": "VALIDATION", "inputPath": [argument]}
+    assert reader.statements == 0
+
+
+@pytest.mark.parametrize("field", LISTS)
+async def test_cursors_of_other_lists_are_refused(reader: BothPaths, field: str) -> None:
+    """No list takes the cursor of any other."""
+    for other in LISTS:
+        data = await reader.data(f"{{ {other}(first: 1) {{ pageInfo {{ endCursor }} }} }}")
+        cursor = data[other]["pageInfo"]["endCursor"]
+        query = f"query($c: String) {{ {field}(first: 1, after: $c) {{ {PAGE_INFO} }} }}"
+        answer = await reader.run(query, {"c": cursor})
+        codes = [error["extensions"].get("inputPath") for error in answer.errors]
+        assert codes == ([] if other == field else [["after"]]), other
+
+
+@pytest.mark.parametrize("arguments", ["first: 3", "last: 2", "first: 0", "first: 200"])
+@pytest.mark.parametrize("name", NESTED)
+async def test_each_parent_has_its_own_page(reader: BothPaths, name: str, arguments: str) -> None:
+    """Sizes, flags and counts hold per parent, for all parents in one statement each."""
+    query, sql = NESTED[name]
+    data = await reader.data(query % (arguments, f"totalCount nodes {{ id }} {PAGE_INFO}"))
+    assert reader.statements == 3
+    [listed] = data.values()
+    assert len(listed["nodes"]) > 1
+    end, size = arguments.split(": ")
+    for parent in listed["nodes"]:
+        keys = await reader.ids(sql, key_in(parent["id"]))
+        expected = keys[: int(size)] if end == "first" else keys[-int(size) :]
+        page = parent["sub"]
+        assert [key_in(node["id"]) for node in page["nodes"]] == expected
+        assert page["totalCount"] == len(keys)
+        more = len(keys) > int(size)
+        flags = (page["pageInfo"]["hasNextPage"], page["pageInfo"]["hasPreviousPage"])
+        assert flags == ((more, False) if end == "first" else (False, more))
+
+
+@pytest.mark.parametrize("name", NESTED)
+async def test_a_parents_page_goes_on_where_it_ended(reader: BothPaths, name: str) -> None:
+    """The cursor from a page below one of many parents goes on below that parent alone."""
+    query, sql = NESTED[name]
+    data = await reader.data(query % ("first: 2", f"nodes {{ id }} {PAGE_INFO}"))
+    [listed] = data.values()
+    parent = next(p for p in listed["nodes"] if p["sub"]["pageInfo"]["hasNextPage"])
+    type_, field = name.split(".")
+    one = f"""
+      query One($id: ID!, $after: String) {{
+        node(id: $id) {{ ... on {type_} {{ {field}(first: 2, after: $after) {{
+          nodes {{ id }} {PAGE_INFO} }} }} }} }}"""
+    keys = await reader.ids(sql, key_in(parent["id"]))
+    seen = [key_in(node["id"]) for node in parent["sub"]["nodes"]]
+    cursor = parent["sub"]["pageInfo"]["endCursor"]
+    for _ in range(5):
+        data = await reader.data(one, {"id": parent["id"], "after": cursor})
+        page = data["node"][field]
+        seen += [key_in(node["id"]) for node in page["nodes"]]
+        assert seen == keys[: len(seen)]
+        assert page["pageInfo"]["hasPreviousPage"]
+        assert page["pageInfo"]["hasNextPage"] is (len(seen) < len(keys))
+        cursor = page["pageInfo"]["endCursor"]
+        if not page["pageInfo"]["hasNextPage"]:
+            break
+
+
+def key_in(global_id: str) -> int:
+    """Return the key inside a global id, without the code under test."""
+    return int(urlsafe_b64decode(global_id + "==").decode().partition(":")[2])
+
+
+async def test_a_list_twice_with_other_arguments_is_two_lists(reader: BothPaths) -> None:
+    """Aliases with other arguments do not share a page; with the same ones they share the rows."""
+    data = await reader.data("""
+      { warehouses(first: 1) { nodes {
+          few: levels(first: 2) { nodes { id } totalCount }
+          same: levels(first: 2) { nodes { id onHand } }
+          high: levels(first: 2, orderBy: {field: AVAILABLE, direction: DESC}) { nodes { id } }
+          none: levels(first: 2, filter: {productIds: []}) { nodes { id } totalCount }
+      } } }""")
+    [warehouse] = data["warehouses"]["nodes"]
+    few, same, high, none = (warehouse[name] for name in ("few", "same", "high", "none"))
+    assert [node["id"] for node in same["nodes"]] == [node["id"] for node in few["nodes"]]
+    assert high["nodes"] != few["nodes"]
+    assert none == {"nodes": [], "totalCount": 0}
+    assert few["totalCount"] > 2
+    assert reader.statements == 1 + 3 + 2

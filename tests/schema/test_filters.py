@@ -1,0 +1,274 @@
+"""Every filter of every list, against its condition written by hand."""
+
+from typing import Any, Final
+
+import pytest
+from graphql import GraphQLInputObjectType, get_named_type
+
+from schema.build import build_schema, core_schema
+from schema.core.ids import encode_id
+from tests.fixtures.paths import BothPaths
+
+SCHEMA: Final = core_schema(build_schema())
+
+TABLES: Final = {
+    "products": "product where {}",
+    "partners": "partner where {}",
+    "stockLevels": "stock_level l where company_id = 1 and {}",
+    "stockMoves": "stock_move where company_id = 1 and {}",
+    "salesOrders": "sales_order where company_id = 1 and {}",
+}
+"""What each list lists, for company 1."""
+
+ACTIVE: Final = "archived_at is null and "
+WORDS: Final = "(sku || ' ' || name || ' ' || coalesce(barcode, '')) ~* '\\m{}'"
+PARTNER_WORDS: Final = (
+    "(code || ' ' || name || ' ' || coalesce(email, '') || ' ' || coalesce(tax_id, '')) ~* '\\m{}'"
+)
+REORDER: Final = """exists (
+  select from reorder_rule r left join stock_projection e using (product_id, warehouse_id)
+  where r.product_id = l.product_id and r.warehouse_id = l.warehouse_id and r.archived_at is null
+    and l.on_hand + coalesce(e.incoming, 0) - coalesce(e.outgoing, 0) <= r.min_quantity)"""
+
+
+def ids(type_name: str, *keys: int) -> list[str]:
+    """Return global ids."""
+    return [encode_id(type_name, key) for key in keys]
+
+
+CASES: Final[dict[str, list[tuple[dict[str, Any], str]]]] = {
+    "products": [
+        ({}, ACTIVE + "true"),
+        ({"search": None, "skus": None, "kinds": None}, ACTIVE + "true"),
+        ({"search": "hammer"}, ACTIVE + WORDS.format("hammer")),
+        (
+            {"search": "STEEL, ham"},
+            ACTIVE + WORDS.format("steel") + " and " + WORDS.format("ham"),
+        ),
+        ({"search": "HAM-00001"}, "sku = 'HAM-00001'"),
+        (
+            {"search": "ham-0000"},
+            ACTIVE + WORDS.format("ham") + " and " + WORDS.format("0000"),
+        ),
+        ({"search": "„Torx“"}, ACTIVE + "name like '%„Torx“%'"),
+        ({"search": "2000000000015"}, "barcode = '2000000000015'"),
+        ({"search": "nosuchword"}, "false"),
+        ({"skus": ["HAM-00001", "HAM-00002", "ham-00001"]}, "sku in ('HAM-00001', 'HAM-00002')"),
+        ({"skus": []}, "false"),
+        ({"categoryId": encode_id("ProductCategory", 17)}, ACTIVE + "category_id = 17"),
+        ({"categoryId": encode_id("ProductCategory", 2**40)}, "false"),
+        (
+            {"categoryPath": "/electrical/"},
+            ACTIVE + "category_id in (select id from product_category "
+            "where left(path, 12) = '/electrical/')",
+        ),
+        (
+            {"categoryPath": "electrical"},
+            ACTIVE + "category_id in (select id from product_category "
+            "where left(path, 12) = '/electrical/')",
+        ),
+        ({"categoryPath": "/"}, ACTIVE + "true"),
+        ({"categoryPath": ""}, ACTIVE + "true"),
+        ({"categoryPath": "/elec"}, "false"),
+        ({"categoryPath": "/cleaning/paper"}, "false"),  # there is /cleaning/paper-hygiene/
+        ({"categoryPath": "/electrical/%"}, "false"),
+        ({"kinds": ["SERVICE"]}, ACTIVE + "kind = 'SERVICE'"),
+        ({"kinds": ["GOODS", "SERVICE"]}, ACTIVE + "true"),
+        ({"kinds": []}, "false"),
+        ({"includeArchived": True}, "true"),
+        ({"includeArchived": False}, ACTIVE + "true"),
+        ({"includeArchived": None}, ACTIVE + "true"),
+        (
+            {"includeArchived": True, "kinds": ["GOODS"], "search": "anc", "categoryPath": "/"},
+            "kind = 'GOODS' and " + WORDS.format("anc"),
+        ),
+    ],
+    "partners": [
+        ({}, ACTIVE + "true"),
+        ({"search": "o'brien"}, ACTIVE + PARTNER_WORDS.format("brien")),
+        ({"search": "möll"}, ACTIVE + PARTNER_WORDS.format("möll")),
+        (
+            {"search": "purchasing@o-brien-industrial-and-sons.example"},
+            "email = 'purchasing@o-brien-industrial-and-sons.example'",
+        ),
+        ({"search": "08-9437525"}, "tax_id = '08-9437525'"),
+        ({"search": "S00001"}, ACTIVE + "code = 'S00001'"),
+        ({"code": "S00001"}, "code = 'S00001'"),
+        ({"code": "s00001"}, "false"),
+        ({"code": ""}, "false"),
+        ({"isCustomer": True}, ACTIVE + "is_customer"),
+        ({"isCustomer": False}, ACTIVE + "not is_customer"),
+        ({"isSupplier": True}, ACTIVE + "is_supplier"),
+        (
+            {"isSupplier": False, "isCustomer": False},
+            ACTIVE + "not is_supplier and not is_customer",
+        ),
+        ({"includeArchived": True}, "true"),
+    ],
+    "stockLevels": [
+        ({}, "true"),
+        ({"warehouseIds": ids("Warehouse", 2)}, "warehouse_id = 2"),
+        ({"warehouseIds": ids("Warehouse", 1, 2, 3, 2**40)}, "warehouse_id in (1, 2)"),
+        ({"warehouseIds": ids("Warehouse", 3)}, "false"),
+        ({"warehouseIds": []}, "false"),
+        ({"productIds": ids("Product", 1, 2, 3)}, "product_id in (1, 2, 3)"),
+        ({"productIds": ids("Product", 2**63 - 1)}, "false"),
+        ({"available": {"lte": "20"}}, "on_hand - reserved <= 20"),
+        ({"available": {"gte": "20.0001"}}, "on_hand - reserved > 20"),
+        ({"available": {"gte": "0", "lte": "0"}}, "on_hand = reserved"),
+        ({"available": {"gte": "5", "lte": "4"}}, "false"),
+        ({"available": {}}, "true"),
+        ({"available": {"gte": None, "lte": None}}, "true"),
+        ({"available": {"gte": "0.000000000001"}}, "on_hand > reserved"),
+        ({"belowReorderPoint": True}, REORDER),
+        ({"belowReorderPoint": False}, "not " + REORDER),
+        ({"hasStock": True}, "on_hand <> 0"),
+        ({"hasStock": False}, "on_hand = 0"),
+        (
+            {"hasStock": True, "belowReorderPoint": True, "warehouseIds": ids("Warehouse", 1)},
+            f"on_hand <> 0 and warehouse_id = 1 and {REORDER}",
+        ),
+    ],
+    "stockMoves": [
+        ({"kinds": ["SCRAP", "RETURN"]}, "kind in ('SCRAP', 'RETURN')"),
+        ({"kinds": []}, "false"),
+        ({"productIds": ids("Product", 5, 9)}, "product_id in (5, 9)"),
+        ({"postedAt": {"from": "2026-06-01T00:00:00Z"}}, "posted_at >= '2026-06-01Z'"),
+        ({"postedAt": {"to": "2025-06-30T07:00:00+02:00"}}, "posted_at <= '2025-06-30 05:00Z'"),
+        (
+            {
+                "postedAt": {"from": "2026-01-01T00:00:00Z", "to": "2026-02-01T00:00:00Z"},
+                "kinds": ["RECEIPT"],
+            },
+            "posted_at between '2026-01-01Z' and '2026-02-01Z' and kind = 'RECEIPT'",
+        ),
+        ({"postedAt": {"from": "9999-12-31T23:59:59Z"}}, "false"),
+    ],
+    "salesOrders": [
+        ({}, "true"),
+        (
+            {"numbers": ["SO-2026-000001", "SO-2026-000002", "x"]},
+            "number in ('SO-2026-000001', 'SO-2026-000002')",
+        ),
+        ({"numbers": []}, "false"),
+        ({"externalRefs": ["EDI-00000998", "nothing"]}, "external_ref = 'EDI-00000998'"),
+        ({"states": ["CONFIRMED", "PLACED"]}, "state in ('CONFIRMED', 'PLACED')"),
+        ({"states": []}, "false"),
+        ({"shipmentStatus": ["NONE", "PARTIAL"]}, "shipment_status <> 'SHIPPED'"),
+        ({"hold": "CREDIT"}, "hold = 'CREDIT'"),
+        ({"hold": None}, "true"),
+        ({"placedOn": {"from": "2026-01-01"}}, "placed_on >= '2026-01-01'"),
+        ({"placedOn": {"to": "2025-12-31"}}, "placed_on <= '2025-12-31'"),
+        (
+            {"placedOn": {"from": "2026-03-01", "to": "2026-03-01"}},
+            "placed_on = '2026-03-01'",
+        ),
+        ({"placedOn": {"from": "0001-01-01", "to": "9999-12-31"}}, "true"),
+        ({"partnerIds": ids("Partner", 31, 32)}, "partner_id in (31, 32)"),
+        ({"warehouseIds": ids("Warehouse", 2)}, "warehouse_id = 2"),
+        ({"warehouseIds": ids("Warehouse", 3)}, "false"),
+        (
+            {
+                "states": ["CONFIRMED"],
+                "shipmentStatus": ["NONE"],
+                "placedOn": {"from": "2026-01-01"},
+                "warehouseIds": ids("Warehouse", 1, 2),
+            },
+            "state = 'CONFIRMED' and shipment_status = 'NONE' and placed_on >= '2026-01-01'",
+        ),
+    ],
+}
+"""What clients can ask, and the SQL of what they should get."""
+
+
+def filter_input(field: str) -> GraphQLInputObjectType:
+    """Return the filter of a list."""
+    assert SCHEMA.query_type is not None
+    found = get_named_type(SCHEMA.query_type.fields[field].args["filter"].type)
+    assert isinstance(found, GraphQLInputObjectType)
+    return found
+
+
+def test_every_filter_of_the_schema_is_tested_here() -> None:
+    """A new filter, or a new list with one, is not forgotten."""
+    assert SCHEMA.query_type is not None
+    lists = {name for name, field in SCHEMA.query_type.fields.items() if "filter" in field.args}
+    assert lists == set(CASES)
+    for field, cases in CASES.items():
+        used = {name for filters, _ in cases for name in filters}
+        assert used == set(filter_input(field).fields), field
+
+
+@pytest.mark.parametrize(
+    ("field", "filters", "condition"),
+    [(field, *case) for field, cases in CASES.items() for case in cases],
+    ids=[f"{field}-{n}" for field, cases in CASES.items() for n in range(len(cases))],
+)
+async def test_a_list_holds_what_its_filter_says(
+    reader: BothPaths, field: str, filters: dict[str, Any], condition: str
+) -> None:
+    """All pages together are the rows of the condition, and the count is theirs."""
+    query = f"""
+      query Filtered($filter: {filter_input(field).name}, $after: String) {{
+        {field}(first: 200, after: $after, filter: $filter) {{
+          totalCount nodes {{ id }} pageInfo {{ endCursor hasNextPage }} }} }}"""
+    type_name = {"products": "Product", "partners": "Partner"}.get(field)
+    type_name = type_name or f"{field[0].upper()}{field[1:-1]}"
+    table = TABLES[field].format(condition)
+    expected = {encode_id(type_name, key) for key in await reader.ids(f"select id from {table}")}
+    seen: list[str] = []
+    cursor = None
+    while True:
+        data = await reader.data(query, {"filter": filters, "after": cursor})
+        page = data[field]
+        assert page["totalCount"] == len(expected)
+        seen += [node["id"] for node in page["nodes"]]
+        if not page["pageInfo"]["hasNextPage"]:
+            break
+        cursor = page["pageInfo"]["endCursor"]
+    assert len(seen) == len(set(seen))
+    assert set(seen) == expected
+
+
+def test_conditions_find_some_rows_and_not_all() -> None:
+    """The cases of a list are not all trivial."""
+    for field, cases in CASES.items():
+        telling = [c for _, c in cases if c not in ("true", "false", ACTIVE + "true")]
+        assert len(telling) >= len(filter_input(field).fields), field
+
+
+@pytest.mark.parametrize(
+    ("field", "filters", "message", "path"),
+    [
+        ("products", {"search": "-"}, "Give at least one letter or digit", ["filter", "search"]),
+        ("products", {"search": "a" * 201}, "Search for at most", ["filter", "search"]),
+        ("products", {"skus": ["x"] * 201}, "filter.skus takes at most 200", ["filter", "skus"]),
+        (
+            "products",
+            {"categoryId": encode_id("Product", 1)},
+            "filter.categoryId is the id of a Product, not of a ProductCategory.",
+            ["filter", "categoryId"],
+        ),
+        (
+            "stockLevels",
+            {"warehouseIds": [encode_id("Warehouse", 1), "x"]},
+            "filter.warehouseIds.1 is not an id",
+            ["filter", "warehouseIds", "1"],
+        ),
+        (
+            "salesOrders",
+            {"partnerIds": ids("Partner", *range(1, 202))},
+            "filter.partnerIds takes at most 200",
+            ["filter", "partnerIds"],
+        ),
+    ],
+)
+async def test_filters_that_cannot_be_used_are_refused_by_name(
+    reader: BothPaths, field: str, filters: dict[str, Any], message: str, path: list[str]
+) -> None:
+    """The error names the filter, and the place in its list."""
+    query = f"query($f: {filter_input(field).name}) {{ {field}(filter: $f) {{ totalCount }} }}"
+    error = await reader.refusal(query, {"f": filters})
+    assert error["message"].startswith(message)
+    assert error["extensions"] == {"code": "VALIDATION", "inputPath": path}
+    assert error["path"] == [field]
