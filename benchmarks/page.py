@@ -1,0 +1,272 @@
+"""The page a run is told on, as Markdown."""
+
+from collections.abc import Iterable, Iterator, Sequence
+
+from benchmarks.hotspots import COLLECTOR, LAYERS, LOOP, Hotspots
+from benchmarks.measure import CONNECTIONS, Measured
+from benchmarks.results import Results, ShapeResult, spread
+
+PRODUCT, ORDINARY, FLOOR = "product", "ordinary", "hand-written"
+UNINSTRUMENTED = "uninstrumented"
+BUDGET = 5
+"""Percent that metrics, logs and the watchdog may cost."""
+
+
+def page(results: Results) -> str:
+    """Return the page of a run."""
+    parts = (
+        _head(results),
+        _cpu(results.shapes),
+        _speed(results.shapes),
+        _database(results.shapes),
+        _loop(results.shapes),
+        _instruments(results.instruments),
+        _hotspots(results),
+    )
+    return "\n".join(line for part in parts for line in part) + "\n"
+
+
+def _head(results: Results) -> Iterator[str]:
+    at, pace = results.circumstances, results.pace
+    foreign = [
+        one.foreign
+        for shape in results.shapes
+        for measured in shape.servers.values()
+        for one in measured.rounds
+    ]
+    rows = ", ".join(f"{count:,} {name}" for name, count in at.rows.items())
+    versions = ", ".join(f"{name} {number}" for name, number in at.versions.items())
+    yield "# What the gateway costs"
+    yield ""
+    yield "Written by the benchmark; what is measured and how stands in [README.md](README.md)."
+    yield "Absolute figures belong to the machine: compare ratios."
+    yield ""
+    yield f"- Run: {at.date}, commit {at.commit}, `{at.command}`"
+    yield f"- Machine: {at.processor}, {at.cores} cores, {at.kernel}"
+    yield f"- Versions: {versions}"
+    yield f"- Data, as the caller's company sees it: {rows}"
+    yield (
+        f"- Load: {CONNECTIONS} connections, {pace.rounds} rounds of {pace.seconds:g} s "
+        f"after {pace.warm_seconds:g} s to warm up, servers in turns"
+    )
+    yield (
+        f"- Neighbors: load average {at.load_before:.1f} before the run; something else had the "
+        f"server's core for {_percent(spread(foreign)[0])} of the time (median; worst round "
+        f"{_percent(max(foreign))})"
+    )
+
+
+def _cpu(shapes: Sequence[ShapeResult]) -> Iterator[str]:
+    yield from _title(
+        "Server CPU per request",
+        "Milliseconds of the server process: median of the rounds (least to greatest). The gateway "
+        "runs compiled plans; ordinary is the same gateway without them. The ratio is the "
+        "gateway's CPU to the hand-written plan's, round by round.",
+    )
+    yield from _table(
+        ("shape", "what", "gateway", "ordinary", "hand-written plan", "ratio"),
+        (
+            (
+                shape.name,
+                shape.meaning,
+                *(_cpu_of(shape.servers[name]) for name in (PRODUCT, ORDINARY, FLOOR)),
+                _spread(shape.ratio(PRODUCT, FLOOR), " x"),
+            )
+            for shape in shapes
+        ),
+        left=2,
+    )
+
+
+def _cpu_of(measured: Measured) -> str:
+    return _spread(spread([one.cpu for one in measured.rounds]))
+
+
+def _speed(shapes: Sequence[ShapeResult]) -> Iterator[str]:
+    yield from _title(
+        "Requests per second and latency",
+        "One process on one core, as many requests as it answers: latency is waiting for that "
+        "core. Milliseconds over all rounds.",
+    )
+    yield from _table(
+        (
+            *("shape", "answer, bytes", "gateway, req/s", "p50", "p99"),
+            *("ordinary, req/s", "p50", "p99"),
+            *("hand-written, req/s", "p50", "p99"),
+        ),
+        (
+            (
+                shape.name,
+                f"{shape.bytes:,}",
+                *_speed_of(shape.servers[PRODUCT]),
+                *_speed_of(shape.servers[ORDINARY]),
+                *_speed_of(shape.servers[FLOOR]),
+            )
+            for shape in shapes
+        ),
+    )
+
+
+def _speed_of(measured: Measured) -> tuple[str, str, str]:
+    return (
+        _number(measured.middle("rate")),
+        _number(measured.percentile(0.50)),
+        _number(measured.percentile(0.99)),
+    )
+
+
+def _database(shapes: Sequence[ShapeResult]) -> Iterator[str]:
+    names = (PRODUCT, ORDINARY, FLOOR)
+    yield from _title(
+        "Statements, and PostgreSQL's CPU",
+        "Per request; CPU in milliseconds of all of PostgreSQL's processes.",
+    )
+    yield from _table(
+        (
+            *("shape", "gateway, statements", "ordinary", "hand-written"),
+            *("gateway, CPU", "ordinary", "hand-written"),
+        ),
+        (
+            (
+                shape.name,
+                *(f"{shape.statements[name]:.1f}" for name in names),
+                *(_number(shape.servers[name].middle("postgres_cpu")) for name in names),
+            )
+            for shape in shapes
+        ),
+    )
+
+
+def _loop(shapes: Sequence[ShapeResult]) -> Iterator[str]:
+    yield from _title(
+        "The gateway's event loop under this load",
+        "How late the heartbeat came, from /metrics. A histogram tells upper bounds; the worst "
+        "round counts.",
+    )
+    yield from _table(
+        ("shape", "99 % of beats within", "longest within", "beats later than 50 ms"),
+        (
+            (
+                shape.name,
+                f"{max(lag.p99 for lag in lags):g} ms",
+                f"{max(lag.longest for lag in lags):g} ms",
+                f"{sum(lag.stalls for lag in lags)} of {sum(lag.beats for lag in lags)}",
+            )
+            for shape in shapes
+            if (lags := shape.servers[PRODUCT].lags)
+        ),
+    )
+
+
+def _instruments(shapes: Sequence[ShapeResult]) -> Iterator[str]:
+    if not shapes:
+        return
+    yield from _title(
+        "Cost of metrics, logs and watchdog",
+        f"Server CPU in milliseconds with and without them; {BUDGET} % are allowed. The median of "
+        "the pairs of rounds counts; where neighbors make noise, the cheapest rounds tell more.",
+    )
+    yield from _table(
+        ("shape", "with", "without", "cost, median of pairs", "cost, cheapest rounds"),
+        (
+            (
+                shape.name,
+                _cpu_of(shape.servers[PRODUCT]),
+                _cpu_of(shape.servers[UNINSTRUMENTED]),
+                _cost(shape.ratio(PRODUCT, UNINSTRUMENTED)[0]),
+                _cost(_least(shape, PRODUCT) / _least(shape, UNINSTRUMENTED)),
+            )
+            for shape in shapes
+        ),
+    )
+
+
+def _least(shape: ShapeResult, server: str) -> float:
+    return min(one.cpu for one in shape.servers[server].rounds)
+
+
+def _cost(ratio: float) -> str:
+    return f"{(ratio - 1) * 100:+.1f} %"
+
+
+def _hotspots(results: Results) -> Iterator[str]:
+    if not results.hotspots:
+        return
+    shapes = {shape.name: shape for shape in results.shapes}
+    yield from _title(
+        "Where the gateway's time goes",
+        "Share of its CPU time by layer, from a sampler that looks some hundred times a second. "
+        "Time in C counts to the Python code that called it.",
+    )
+    for name, found in results.hotspots.items():
+        yield _sentence(name, found, shapes[name].servers[PRODUCT].middle("cpu"))
+        yield ""
+    columns = list(results.hotspots)
+    layers = list(dict.fromkeys((*(layer for _, layer in LAYERS), LOOP, COLLECTOR)))
+    yield from _table(
+        ("layer", *columns),
+        (
+            (layer, *(_percent(results.hotspots[c].layers.get(layer, 0)) for c in columns))
+            for layer in layers
+        ),
+    )
+
+
+def _sentence(name: str, found: Hotspots, cpu: float) -> str:
+    parts = [f"{layer} {_number(share * cpu)} ms" for layer, share in _largest(found.layers)]
+    return f"{name} takes {_number(cpu)} ms: {', '.join(parts)}. ({found.samples:,} samples)"
+
+
+def _largest(layers: dict[str, float], most: int = 4) -> list[tuple[str, float]]:
+    return sorted(layers.items(), key=lambda item: -item[1])[:most]
+
+
+def profile_page(name: str, found: Hotspots, cpu: float) -> str:
+    """Return the profile of one shape in full; ``cpu`` is milliseconds per request."""
+    lines = [f"# {name}: {_number(cpu)} ms of server CPU per request under the sampler"]
+    for title, shares in (
+        ("layers", list(found.layers.items())),
+        ("functions, own time and C code they call", found.own),
+        ("functions, with all they call", found.below),
+    ):
+        lines += ["", f"## By {title}", ""]
+        lines += _table(
+            ("", "share", "us per request"),
+            ((what, _percent(share), f"{share * cpu * 1e3:.0f}") for what, share in shares),
+        )
+    return "\n".join([*lines, "", f"{found.samples:,} samples"])
+
+
+def _title(title: str, explanation: str) -> Iterator[str]:
+    yield from ("", f"## {title}", "", explanation, "")
+
+
+def _table(header: Sequence[str], rows: Iterable[Sequence[str]], *, left: int = 1) -> Iterator[str]:
+    """Lay out a table; the first ``left`` columns are text, the others figures."""
+    cells = [list(header), *(list(row) for row in rows)]
+    widths = [max(3, *(len(row[column]) for row in cells)) for column in range(len(header))]
+    rule = [
+        "-" * width if column < left else "-" * (width - 1) + ":"
+        for column, width in enumerate(widths)
+    ]
+    for row in (cells[0], rule, *cells[1:]):
+        laid_out = (
+            cell.ljust(width) if column < left else cell.rjust(width)
+            for column, (cell, width) in enumerate(zip(row, widths, strict=True))
+        )
+        yield f"| {' | '.join(laid_out)} |"
+
+
+def _spread(values: tuple[float, float, float], unit: str = "") -> str:
+    middle, least, greatest = map(_number, values)
+    return f"{middle}{unit}" if least == greatest else f"{middle}{unit} ({least} to {greatest})"
+
+
+def _number(value: float) -> str:
+    """Return a figure with about three digits."""
+    digits = 0 if value >= 100 else 1 if value >= 10 else 2
+    return f"{value:,.{digits}f}"
+
+
+def _percent(share: float) -> str:
+    return f"{share * 100:.1f} %"

@@ -1,0 +1,76 @@
+"""The gateway as it is served, on one core; on request without instruments, or under the sampler.
+
+``python -m benchmarks.product_server CORE [--uninstrumented] [--samples FILE]``; the rest are the
+gateway's settings.
+"""
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+from benchmarks.sampler import Sampler
+from benchmarks.serving import announce, pin
+from gateway import lifespan
+from gateway.app import create_app
+from gateway.server import bind, serve
+from gateway.serving import serve_gateway
+from gateway.settings import Settings
+from resolvers.core.metrics import Metrics
+
+
+class NoMetrics(Metrics):
+    """Metrics that record nothing of what happens for every request."""
+
+    def operation_finished(self, *_: Any, **__: Any) -> None:
+        """Record nothing."""
+
+    document_looked_up = query_ran = http_responded = pool_acquired = operation_finished
+
+
+class NoWatchdog:
+    """A loop watchdog that looks away."""
+
+    def __init__(self, _metrics: Metrics) -> None:
+        pass
+
+    def start(self) -> None:
+        """Do nothing."""
+
+    stop = start
+
+
+def serve_uninstrumented(settings: Settings, listener: Any) -> None:
+    """Serve without metrics, log lines and watchdog.
+
+    The product has no switch for it, so parts are replaced here before the process is composed.
+    """
+    vars(lifespan).update(Metrics=NoMetrics, LoopWatchdog=NoWatchdog)
+    app = create_app(settings)
+    app.runtime.listeners.clear()
+    app.runtime.executor._on_finish = None  # noqa: SLF001 - no report is made when nobody reads it
+    serve(app, settings, [listener])
+
+
+def main() -> None:
+    """Serve until stopped."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("core", type=int)
+    parser.add_argument("--uninstrumented", action="store_true")
+    parser.add_argument("--samples", type=Path)
+    arguments = parser.parse_args()
+    pin(arguments.core)
+    settings = Settings()
+    listener = bind(settings)
+    announce(listener)
+    if arguments.uninstrumented:
+        serve_uninstrumented(settings, listener)
+    elif arguments.samples is not None:
+        with Sampler() as sampler:
+            serve_gateway(settings, sockets=[listener])
+        sampler.write(arguments.samples)
+    else:
+        serve_gateway(settings, sockets=[listener])
+
+
+if __name__ == "__main__":
+    main()
