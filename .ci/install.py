@@ -121,7 +121,7 @@ def remove_venv() -> None:
 
 def install_packages() -> None:
     """Install the lock with pip, counting the packages as they come."""
-    total = len(re.findall(r"^[\w.-]+==", LOCK.read_text(), re.MULTILINE))
+    total = len(re.findall(r"^[\w.\[\],-]+==", LOCK.read_text(), re.MULTILINE))
     pip: list[str | Path] = [VENV_PYTHON, "-Im", "pip", "install", "--no-user", "--no-input"]
     pip += ["--disable-pip-version-check", "--require-hashes", "-r", LOCK]
     tail: deque[str] = deque(maxlen=15)
