@@ -58,6 +58,7 @@ class Logs:
         self._level = level
         self._clock = clock
         self._handler = _Handler(self, writer)
+        self._before: dict[str, Any] = {}
 
     def line(self, event: Event) -> bytes:
         """Return ``event`` complete, without credentials, as the line to write."""
@@ -110,6 +111,7 @@ class Logs:
 
     def install(self) -> None:
         """Make structlog and the standard library's loggers write here."""
+        self._before = structlog.get_config()
         structlog.configure(
             processors=[_named_level, self._from_structlog],
             wrapper_class=structlog.make_filtering_bound_logger(self._level),
@@ -129,7 +131,7 @@ class Logs:
     def close(self) -> None:
         """Take back `install` and write what is left."""
         atexit.unregister(self.close)
-        structlog.reset_defaults()
+        structlog.configure(**self._before)
         logging.captureWarnings(capture=False)
         logging.getLogger("uvicorn.access").disabled = False
         logging.getLogger().removeHandler(self._handler)

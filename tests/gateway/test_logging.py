@@ -272,10 +272,10 @@ def test_close_writes_what_waits(captured: Captured) -> None:
 
 
 def test_close_leaves_logging_as_it_was() -> None:
-    """Closing takes our handler away and gives structlog its defaults."""
-    before = list(logging.getLogger().handlers)
+    """Closing takes our handler away and gives structlog back what it was configured with."""
+    before, processors = list(logging.getLogger().handlers), structlog.get_config()["processors"]
     captured = Captured()
     assert logging.getLogger().handlers != before
     captured.logs.close()
     assert logging.getLogger().handlers == before
-    assert not structlog.is_configured()
+    assert structlog.get_config()["processors"] is processors
