@@ -17,6 +17,7 @@ from graphql import (
     GraphQLNamedType,
     InlineFragmentNode,
     IntValueNode,
+    NullValueNode,
     OperationDefinitionNode,
     SelectionSetNode,
     VariableNode,
@@ -28,7 +29,7 @@ from graphql import (
     is_list_type,
     parse,
 )
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from schema.core.limits import (
@@ -367,7 +368,9 @@ class Naive:
     def size(self, field: GraphQLField, node: FieldNode) -> int | None:
         """Return the page size of a field, None if it has none of its own."""
         declared = [n for n in ("first", "last", "limit") if n in field.args]
-        given = [self.value(a) for a in node.arguments or () if a.name.value in PAGE_ARGUMENTS]
+        pages = [a for a in node.arguments or () if a.name.value in PAGE_ARGUMENTS]
+        # a literal null counts as not given
+        given = [self.value(a) for a in pages if not isinstance(a.value, NullValueNode)]
         sizes = [max(0, min(1_000, one)) for one in given if one is not None]
         defaults = [self.default(field.args[name]) for name in declared]
         defaults = [one for one in defaults if one is not None]
@@ -446,6 +449,7 @@ def documents(draw: st.DrawFn) -> str:
 
 
 @settings(max_examples=200, deadline=None)
+@example("query Q($n: Int, $m: Int) { product(first: 3) { tags(first: null) { count } } }", {})
 @given(
     documents(),
     st.fixed_dictionaries({}, optional={n: st.none() | st.integers(-2, 1_200) for n in "nm"}),
