@@ -1,7 +1,7 @@
 """Connections: a pool for reads on raw asyncpg, a pool for commands through SQLAlchemy.
 
-Reads never open a transaction and set no session state but the caller's row scope, so their pool
-skips asyncpg's reset round trip and sets the scope only when a connection last served another one.
+Reads never open a transaction and set no session state but the caller's row scope, so their
+connections are lent without a reset, and the scope is set only when one last served another caller.
 """
 
 import asyncio
@@ -17,6 +17,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 from sqlalchemy.pool import AsyncAdaptedQueuePool
 
+from gateway.connections import ConnectionPool
 from gateway.settings import Settings
 from resolvers.core.context import OperationStats
 from resolvers.core.database_errors import expected
@@ -31,6 +32,8 @@ _SCOPE = (
 )
 _NOBODY = RowScope(STAFF_ROLE, 0)
 """The staff role, set to a company that never exists."""
+_CONNECT_SECONDS = 60.0
+"""Longest the first connection may take: a database may be starting."""
 _BUSY = "The database is busy; try again shortly."
 
 
@@ -40,13 +43,10 @@ def _scope_values(rows: RowScope) -> tuple[str, str, str]:
 
 
 class ReadConnection(asyncpg.Connection):
-    """A connection that remembers which rows it is set to, and is not reset between uses."""
+    """A connection that remembers which rows it is set to."""
 
     rows: RowScope | None = None
-
-    def get_reset_query(self) -> str:
-        """Return nothing to run: reads leave nothing behind that a reset would clean."""
-        return ""
+    idle_since: float = 0.0
 
     async def set_rows(self, rows: RowScope) -> None:
         """Set the caller's row scope unless it is set already."""
@@ -76,59 +76,55 @@ def _to_json(value: Any) -> str:
 class ReadPool:
     """The pool that queries and subscriptions read from."""
 
-    def __init__(self, pool: "asyncpg.Pool[Any]", settings: Settings, metrics: Metrics) -> None:
+    def __init__(
+        self, pool: ConnectionPool[ReadConnection], settings: Settings, metrics: Metrics
+    ) -> None:
         self._pool = pool
         self._limit = settings.read_pool_size
         self._wait = settings.pool_wait_seconds
+        self._longest = settings.operation_timeout_seconds
         self._metrics = metrics
-        self._waiting = 0
 
     def state(self) -> PoolState:
         """Return how the pool stands now."""
-        size = self._pool.get_size()
-        in_use = size - self._pool.get_idle_size()
-        return PoolState(self._limit, size, in_use, max(0, self._waiting - (size - in_use)))
+        pool = self._pool
+        return PoolState(self._limit, pool.size, pool.in_use, pool.waiting)
 
-    async def acquire(self) -> Any:
+    async def acquire(self) -> ReadConnection:
         """Take a connection.
 
         Raises:
             Overloaded: none became free within ``pool_wait_seconds``.
 
         """
-        self._waiting += 1
         started = time.perf_counter()
         try:
-            connection = await self._pool.acquire(timeout=self._wait)
+            connection = await self._pool.acquire(self._wait)
         except TimeoutError:
             self._metrics.pool_timed_out("read")
             raise Overloaded(_BUSY) from None
         except (OSError, asyncpg.PostgresConnectionError, asyncpg.CannotConnectNowError):
             raise Overloaded("The database cannot be reached; try again shortly.") from None
-        finally:
-            self._waiting -= 1
         self._metrics.pool_acquired("read", time.perf_counter() - started)
         return connection
 
-    async def release(self, connection: Any) -> None:
+    def release(self, connection: ReadConnection) -> None:
         """Give a connection back."""
-        await self._pool.release(connection)
+        self._pool.release(connection)
 
     async def fetch(self, sql: str, *arguments: Any) -> list[Any]:
         """Run one statement as the staff role, set to no company; for identity and health."""
         connection = await self.acquire()
         try:
-            await connection.set_rows(_NOBODY)
-            return list(await connection.fetch(sql, *arguments))
+            async with asyncio.timeout(self._longest):
+                await connection.set_rows(_NOBODY)
+                return list(await connection.fetch(sql, *arguments))
         finally:
-            await self.release(connection)
+            self.release(connection)
 
     async def close(self) -> None:
         """Close every connection; those still in use are cut after five seconds."""
-        try:
-            await asyncio.wait_for(self._pool.close(), 5)
-        except TimeoutError:
-            self._pool.terminate()
+        await self._pool.close()
 
 
 class OperationReads:
@@ -140,7 +136,7 @@ class OperationReads:
         self._pool = pool
         self._rows = rows
         self._stats = stats
-        self._connection: Any = None
+        self._connection: ReadConnection | None = None
         self._lock = asyncio.Lock()
 
     async def fetch(
@@ -154,7 +150,7 @@ class OperationReads:
                     self._connection = await self._pool.acquire()
                     await self._connection.set_rows(self._rows)
                 started = time.perf_counter()
-                rows = await self._connection.fetch(statement.sql, *arguments)
+                rows: Any = await self._connection.fetch(statement.sql, *arguments)
             except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError) as error:
                 raise expected(error) or error from error
         stats = self._stats
@@ -167,7 +163,7 @@ class OperationReads:
         """Give the connection back, if one was taken."""
         connection, self._connection = self._connection, None
         if connection is not None:
-            await self._pool.release(connection)
+            self._pool.release(connection)
 
 
 class WritePool:
@@ -278,15 +274,21 @@ async def open_read_pool(url: str, settings: Settings, metrics: Metrics) -> Read
         asyncpg.PostgresError: the login was refused.
 
     """
-    pool = await asyncpg.create_pool(
-        url,
-        min_size=1,
-        max_size=settings.read_pool_size,
-        connection_class=ReadConnection,
-        init=_prepare,
-        server_settings=_session_settings(settings, as_role=True),
-        command_timeout=settings.statement_timeout_seconds + 5,
-    )
+    server_settings = _session_settings(settings, as_role=True)
+
+    async def connect() -> ReadConnection:
+        connection = await asyncpg.connect(
+            url, connection_class=ReadConnection, server_settings=server_settings
+        )
+        try:
+            await _prepare(connection)
+        except BaseException:
+            connection.terminate()
+            raise
+        return connection
+
+    pool = ConnectionPool(connect, settings.read_pool_size)
+    pool.release(await pool.acquire(_CONNECT_SECONDS))
     return ReadPool(pool, settings, metrics)
 
 

@@ -11,6 +11,8 @@ from collections.abc import Callable
 from types import TracebackType
 from typing import Any, Final, Protocol, Self
 
+from gateway.transports.faults import Headers
+
 EXTENSION: Final = "gateway.connection"
 """Key of the `Connection` in ``scope["extensions"]``."""
 
@@ -32,6 +34,10 @@ class Connection(Protocol):
 
     def abort(self) -> None:
         """Drop the connection at once, with whatever was not sent yet."""
+        ...
+
+    def respond(self, scope: Any, status: int, headers: Headers, body: bytes) -> bool:
+        """Write a whole response at once; False where it has to go the way of ASGI."""
         ...
 
 

@@ -14,7 +14,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 from decimal import Decimal
-from typing import Any
+from typing import Any, NamedTuple
 
 from sqlalchemy import (
     ColumnElement,
@@ -203,8 +203,7 @@ class PageRequest:
         return (self.first, self.after, self.last, self.before, self.order, self.descending, leaves)
 
 
-@dataclass(frozen=True, slots=True)
-class Page:
+class Page(NamedTuple):
     """Rows of one page in list order, and whether there are more on either side."""
 
     rows: Sequence[Any]
@@ -212,8 +211,7 @@ class Page:
     has_previous: bool
 
 
-@dataclass(frozen=True, slots=True)
-class _Window:
+class _Window(NamedTuple):
     """A checked page request: how many rows, from where, in which direction."""
 
     size: int

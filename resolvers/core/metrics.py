@@ -1,9 +1,9 @@
 """Counters, gauges and histograms of one process; every metric name stands here and nowhere else.
 
 Recording happens on the event loop for every operation, so what an operation costs is kept in plain
-numbers of that one thread, and the children of other labeled metrics are looked up once and kept:
-one finished operation costs a microsecond or two. A scrape renders them from another thread.
-Several processes each count for themselves; a scraper that wants them all scrapes each.
+numbers of that one thread, without locks: one finished operation costs a microsecond or two. A
+scrape renders them from another thread. Several processes each count for themselves; a scraper that
+wants them all scrapes each.
 """
 
 from bisect import bisect_left
@@ -22,7 +22,7 @@ from prometheus_client import (
     ProcessCollector,
     disable_created_metrics,
 )
-from prometheus_client.core import HistogramMetricFamily
+from prometheus_client.core import CounterMetricFamily, HistogramMetricFamily
 from prometheus_client.utils import floatToGoString
 
 from resolvers.core.context import OperationStats
@@ -185,27 +185,44 @@ class _OperationSeries:
 
 
 class _Counters:
-    """The children of a counter with one label, looked up once and bounded in number."""
+    """A counter with one label, which one thread fills without locks and any thread may collect.
 
-    __slots__ = ("_children", "_counter", "_most")
+    It takes the place of `prometheus_client.Counter`, with the same text in a scrape, where every
+    request counts. Beyond ``most`` labels the rest count as `OTHER`.
+    """
 
-    def __init__(self, counter: Counter, *, most: int) -> None:
-        self._counter = counter
+    __slots__ = ("_counts", "_label", "_meaning", "_most", "_name")
+
+    def __init__(
+        self, name: str, meaning: str, label: str, *, most: int, registry: CollectorRegistry
+    ) -> None:
+        self._name = name
+        self._meaning = meaning
+        self._label = label
         self._most = most
-        self._children: dict[str | int, Counter] = {}
+        self._counts: dict[str | int, float] = {}
+        registry.register(self)
 
     def add(self, label: str | int, amount: float = 1) -> None:
         """Count ``label``; labels beyond the bound count as `OTHER`."""
-        child = self._children.get(label)
-        if child is None:
-            child = self._admit(label)
-        child.inc(amount)
+        counts = self._counts
+        if label in counts:
+            counts[label] += amount
+            return
+        fits = len(counts) < self._most and len(str(label)) <= _LONGEST_LABEL
+        label = label if fits else OTHER
+        counts[label] = counts.get(label, 0) + amount
 
-    def _admit(self, label: str | int) -> Counter:
-        if len(self._children) >= self._most or len(str(label)) > _LONGEST_LABEL:
-            return self._counter.labels(OTHER)
-        child = self._children[label] = self._counter.labels(str(label))
-        return child
+    def describe(self) -> list[CounterMetricFamily]:
+        """Return the family without samples: the names the registry keeps for it."""
+        return [CounterMetricFamily(self._name, self._meaning, labels=[self._label])]
+
+    def collect(self) -> list[CounterMetricFamily]:
+        """Return the family as it stands at this moment."""
+        [family] = self.describe()
+        for label, count in self._counts.copy().items():
+            family.add_metric([str(label)], count)
+        return [family]
 
 
 class Metrics:
@@ -237,7 +254,7 @@ class Metrics:
             return _Distributions(name, meaning, labels, bounds, registry=registry)
 
         def counters(name: str, meaning: str, label: str, *, most: int = 100) -> _Counters:
-            return _Counters(Counter(name, meaning, (label,), registry=registry), most=most)
+            return _Counters(name, meaning, label, most=most, registry=registry)
 
         operation = ("type", "operation")
         self.operation_seconds = distributions(
@@ -302,9 +319,10 @@ class Metrics:
                 ("waiting", "gateway_pool_waiting", "Callers waiting for a connection now."),
             )
         }
-        self._pool_waits = histogram(
+        pool_waits = distributions(
             "gateway_pool_acquire_seconds", "Wait for a connection.", pool, _WAITS
         )
+        self._pool_waits = {pool: pool_waits.series(pool) for pool in ("read", "write")}
         self._pool_timeouts = counters(
             "gateway_pool_timeouts_total", "Callers that got no connection in time.", "pool"
         )
@@ -414,7 +432,7 @@ class Metrics:
 
     def pool_acquired(self, pool: str, seconds: float) -> None:
         """Record how long a caller waited for a connection it got."""
-        self._pool_waits.labels(pool).observe(seconds)
+        self._pool_waits[pool].observe(seconds)
 
     def pool_timed_out(self, pool: str) -> None:
         """Count a caller that got no connection in time."""

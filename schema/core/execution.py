@@ -18,7 +18,7 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, field
 from enum import Enum
 from time import perf_counter
-from typing import Any, Protocol, TypeGuard, cast
+from typing import Any, NamedTuple, Protocol, TypeGuard, cast
 
 import strawberry
 import structlog
@@ -62,8 +62,7 @@ ContextFactory = Callable[[], AbstractAsyncContextManager[Context]]
 """Opens one `Context`: once per query or mutation, once per event of a subscription."""
 
 
-@dataclass(frozen=True, slots=True)
-class GraphQLRequest:
+class GraphQLRequest(NamedTuple):
     """One request as a transport decoded it; types are already checked, contents are not."""
 
     query: str
@@ -92,8 +91,7 @@ class Refused(Exception):
         self.errors = errors
 
 
-@dataclass(frozen=True, slots=True)
-class Prepared:
+class Prepared(NamedTuple):
     """An operation that parsed, validated and fits the limits; ready to run.
 
     ``variables`` are coerced, with defaults filled in. ``source`` is shared by all requests with
@@ -132,8 +130,7 @@ class Answer:
         return body
 
 
-@dataclass(frozen=True, slots=True)
-class OperationReport:
+class OperationReport(NamedTuple):
     """What one execution took, for metrics and logs: an operation, or one event of a subscription.
 
     ``codes`` are those of its errors, in order. ``canceled`` tells that nobody got the answer.

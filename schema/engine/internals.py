@@ -1,6 +1,7 @@
 """What graphql-core and Strawberry do not promise and the engine needs; pinned by tests."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
+from datetime import date
 from typing import Any
 
 from graphql import (
@@ -16,6 +17,7 @@ from graphql import (
     GraphQLSkipDirective,
     InlineFragmentNode,
     SelectionSetNode,
+    ValueNode,
     VariableNode,
     Visitor,
     get_named_type,
@@ -37,27 +39,51 @@ def definition_of(field: GraphQLField) -> StrawberryField:
     return definition
 
 
-class Arguments:
-    """The arguments of one selected field: coerced by graphql-core, converted by Strawberry."""
+class _Absent:
+    """Stands for a variable that was not given."""
 
-    __slots__ = ("_config", "_field", "_known", "_node", "_registry", "_types", "constant")
+
+_ABSENT = _Absent()
+_COMPARABLE = frozenset({str, int, bool, date, type(None), _Absent})
+"""Types of which equal values are the same value; decimals, for one, may differ in their zeros."""
+
+
+class Arguments:
+    """The arguments of one selected field: coerced by graphql-core, converted by Strawberry.
+
+    Those without variables are worked out once, and one that is a variable is what the variable was
+    coerced to; so a request pays for literals that hold variables, and for input objects.
+    """
+
+    __slots__ = (
+        "_asked",
+        "_direct",
+        "_field",
+        "_fixed",
+        "_known",
+        "_nested",
+        "_node",
+        "_variables",
+        "constant",
+    )
 
     def __init__(self, field: GraphQLField, node: FieldNode, converter: Any) -> None:
         self._field = field
         self._node = node
-        self._config = converter.config
-        # resolving an argument's type is what takes Strawberry long, so it is done once
-        self._types = [
-            (
-                argument.python_name,
-                self._config.name_converter.from_argument(argument),
-                argument.type,
-            )
+        self._asked = {
+            name: _Asked(argument.python_name, argument.type, name, converter)
             for argument in definition_of(field).arguments
-        ]
+            if (name := converter.config.name_converter.from_argument(argument))
+        }
+        given = {argument.name.value: argument.value for argument in node.arguments or ()}
+        direct = {n: v.name.value for n, v in given.items() if isinstance(v, VariableNode)}
+        nested = {n for n, v in given.items() if n not in direct and _variables(v)}
+        self._variables = sorted({name for value in given.values() for name in _variables(value)})
+        self._direct = direct
+        self._nested = nested
+        self._fixed = set(field.args) - set(direct) - nested
         self._known: dict[str, Any] | None = None
-        self._registry = converter.scalar_registry
-        self.constant = not _has_variables(node)
+        self.constant = not direct and not nested
         """Whether the values are the same in every execution."""
 
     def values(self, variables: VariableValues) -> dict[str, Any]:
@@ -67,23 +93,62 @@ class Arguments:
             GraphQLError: a value does not fit; ordinary execution tells it.
 
         """
-        if self._known is not None:
-            return self._known
-        coerced = get_argument_values(self._field, self._node, variables)
-        values = {
-            python_name: self._converted(coerced[name], name, type_)
-            for python_name, name, type_ in self._types
-            if name in coerced
-        }
+        if self._known is None:
+            self._known = self._coerced(self._fixed, variables)
         if self.constant:
-            self._known = values
-        return values
+            return self._known
+        values = dict(self._known)
+        coerced = variables.coerced
+        others = self._nested
+        for name, variable in self._direct.items():
+            value = coerced.get(variable)
+            if value is None:
+                # null, or not given: there may be a default, or an error to tell
+                others = others | {name}
+            else:
+                asked = self._asked[name]
+                values[asked.python_name] = asked.converted(value)
+        return values | self._coerced(others, variables) if others else values
 
-    def _converted(self, value: Any, name: str, type_: Any) -> Any:
+    def key(self, variables: VariableValues) -> tuple[Any, ...] | None:
+        """Return what decides about the values, None where it cannot be compared exactly."""
+        coerced = variables.coerced
+        key = tuple(coerced.get(name, _ABSENT) for name in self._variables)
+        return key if _COMPARABLE.issuperset(map(type, key)) else None
+
+    def _coerced(self, names: Collection[str], variables: VariableValues) -> dict[str, Any]:
+        """Return some of the arguments, coerced as the specification says in section 6.4.1."""
+        arguments = tuple(a for a in self._node.arguments or () if a.name.value in names)
+        coerced = get_argument_values(
+            GraphQLField(self._field.type, {name: self._field.args[name] for name in names}),
+            FieldNode(name=self._node.name, arguments=arguments),
+            variables,
+        )
+        return {
+            self._asked[name].python_name: self._asked[name].converted(value)
+            for name, value in coerced.items()
+        }
+
+
+class _Asked:
+    """An argument as its resolver knows it."""
+
+    __slots__ = ("_converter", "_name", "_type", "python_name")
+
+    def __init__(self, python_name: str, type_: Any, name: str, converter: Any) -> None:
+        self.python_name = python_name
+        self._type = type_  # resolving it is what takes Strawberry long, so it is done once
+        self._name = name
+        self._converter = converter
+
+    def converted(self, value: Any) -> Any:
         """Return a coerced value as resolvers get it: only input objects differ."""
         if not _has_objects(value):
             return value
-        return convert_argument(value, type_, self._registry, self._config, path=(name,))
+        converter = self._converter
+        return convert_argument(
+            value, self._type, converter.scalar_registry, converter.config, path=(self._name,)
+        )
 
 
 def _has_objects(value: Any) -> bool:
@@ -92,16 +157,16 @@ def _has_objects(value: Any) -> bool:
     )
 
 
-def _has_variables(node: FieldNode) -> bool:
-    found: list[VariableNode] = []
+def _variables(value: ValueNode) -> list[str]:
+    """Return the names of the variables in a value."""
+    found: list[str] = []
 
     class Finder(Visitor):
         def enter_variable(self, variable: VariableNode, *_: Any) -> None:
-            found.append(variable)
+            found.append(variable.name.value)
 
-    for argument in node.arguments or ():
-        visit(argument, Finder())
-    return bool(found)
+    visit(value, Finder())
+    return found
 
 
 class Selections:

@@ -131,6 +131,8 @@ class Level:
     counted: bool = False
     request: PageRequest | None = None
     """The page asked for, once it is known to be the same in every execution."""
+    requests: dict[tuple[Any, ...], PageRequest] = field(default_factory=dict)
+    """Pages asked for lately, by what decided about them."""
 
     @property
     def depth(self) -> int:

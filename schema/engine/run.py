@@ -29,6 +29,7 @@ from graphql import (
 from graphql.execution.values import VariableValues
 
 from resolvers.core.context import Context
+from resolvers.core.listing import Listing, PageRequest
 from schema.core.connection import page_request
 from schema.core.execution import Prepared
 from schema.core.permissions import denials
@@ -45,6 +46,8 @@ from schema.engine.plan import (
 )
 
 _log = structlog.get_logger("engine")
+_MOST_REQUESTS = 64
+"""Pages remembered per level."""
 _MOST_VARIANTS = 64
 """Plans kept per document: one per set of permissions and of included fields."""
 
@@ -126,17 +129,35 @@ def _bind(level: Level, context: Context, variables: VariableValues) -> Any:
     """Return what a level's statement is asked with, from the arguments of its field."""
     if level.request is not None:
         return level.request
-    given = {} if level.arguments is None else level.arguments.values(variables)
-    source = level.source
+    source, asked = level.source, level.arguments
     if isinstance(source, Paged):
-        request = page_request(source.listing, given, context.principal)
-        if level.arguments is None or level.arguments.constant:
-            level.request = request
-        return request
+        return _page_request(level, source.listing, context, variables)
+    given = {} if asked is None else asked.values(variables)
     if isinstance(source, Followed):
         assert source.bind is not None
         return source.bind(context, given)
     return given
+
+
+def _page_request(
+    level: Level, listing: Listing, context: Context, variables: VariableValues
+) -> PageRequest:
+    """Return the page a level asks for; a dashboard asks for the same few again and again."""
+    asked = level.arguments
+    if asked is None or asked.constant:
+        given = {} if asked is None else asked.values(variables)
+        level.request = page_request(listing, given, context.principal)
+        return level.request
+    key = asked.key(variables)
+    known = None if key is None else level.requests.get(key)
+    if known is not None:
+        return known
+    made = page_request(listing, asked.values(variables), context.principal)
+    if key is not None:
+        if len(level.requests) >= _MOST_REQUESTS:
+            level.requests.clear()
+        level.requests[key] = made
+    return made
 
 
 ROOT: list[Any] = [{}]

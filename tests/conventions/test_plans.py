@@ -77,7 +77,7 @@ async def planner(gateway: Gateway, *off: str) -> AsyncIterator[Any]:
         yield connection
         await transaction.rollback()
     finally:
-        await gateway.runtime.reads.release(connection)
+        gateway.runtime.reads.release(connection)
 
 
 async def explain(
