@@ -84,10 +84,23 @@ class Authenticator:
             Overloaded: no connection became free, or no key of the identity provider is known yet.
 
         """
-        credential = _credential(authorization)
-        if credential.startswith(api_keys.MARK):
-            return await self._client(credential, company)
-        return await self._user(credential, company)
+        if authorization is None:
+            raise refusals.missing()
+        if len(authorization) > _LONGEST_HEADER:
+            raise refusals.too_long(_LONGEST_HEADER)
+        header = hashlib.sha256(authorization.encode(errors="surrogatepass")).digest()
+        session = self._sessions.get(header)
+        if session is None:
+            credential = _credential(authorization)
+            if credential.startswith(api_keys.MARK):
+                return await self._client(credential, company)
+            session = await self._begin(credential, header)
+        elif not self._verifier.still_holds(session.token):
+            session = await self._begin(_credential(authorization), header)
+        access = await self._users.get((session.token.email, session.token.token_id))
+        if access is None:
+            raise refusals.invalid()
+        return session.principal(access, company)
 
     def invalidate(self) -> None:
         """Ask the database again about every caller from now on, because access has changed."""
@@ -109,16 +122,12 @@ class Authenticator:
             raise _foreign(access.principal.companies)
         return access.principal
 
-    async def _user(self, credential: str, company: str | None) -> Principal:
+    async def _begin(self, credential: str, header: bytes) -> "_Session":
+        """Verify a token, and remember it by the digest of the header it came in."""
         digest = hashlib.sha256(credential.encode("ascii")).digest()
-        session = self._sessions.get(digest)
-        if session is None or not self._verifier.still_holds(session.token):
-            session = _Session(await self._verifier.verify(credential), digest)
-            self._sessions.put(digest, session)
-        access = await self._users.get((session.token.email, session.token.token_id))
-        if access is None:
-            raise refusals.invalid()
-        return session.principal(access, company)
+        session = _Session(await self._verifier.verify(credential), digest)
+        self._sessions.put(header, session)
+        return session
 
 
 class _Session:
@@ -156,11 +165,7 @@ class _Session:
         return found
 
 
-def _credential(authorization: str | None) -> str:
-    if authorization is None:
-        raise refusals.missing()
-    if len(authorization) > _LONGEST_HEADER:
-        raise refusals.too_long(_LONGEST_HEADER)
+def _credential(authorization: str) -> str:
     match = _BEARER.fullmatch(authorization)
     if match is None:
         raise refusals.malformed()

@@ -11,6 +11,7 @@ from graphql import (
     GraphQLInputType,
     GraphQLSchema,
     GraphQLSyntaxError,
+    OperationDefinitionNode,
     OverlappingFieldsCanBeMergedRule,
     StringValueNode,
     ValidationContext,
@@ -28,6 +29,7 @@ from strawberry.schema.validation_rules.maybe_null import MaybeNullValidationRul
 
 from resolvers.core.errors import LimitExceeded
 from schema.core.limits import DocumentMeasure, Limits, OperationMeasure, excess, excesses, measure
+from schema.core.variables import Variables
 
 MAX_ERRORS = 20
 """Errors reported of one document or of one set of variables."""
@@ -64,6 +66,15 @@ class Document:
     fragment_details: dict[str, FragmentDetails]
     plans: dict[Any, Any] = field(default_factory=dict)
     """What a compiler of operations keeps for this document; ordinary execution needs none."""
+    _variables: dict[int, Variables] = field(default_factory=dict)
+
+    def variables(self, schema: GraphQLSchema, operation: OperationDefinitionNode) -> Variables:
+        """Return what the operation declares of its variables."""
+        found = self._variables.get(id(operation))
+        if found is None:
+            definitions = operation.variable_definitions or ()
+            found = self._variables[id(operation)] = Variables(schema, definitions)
+        return found
 
     def operation(self, name: str | None) -> OperationMeasure:
         """Pick the operation to run, as the GraphQL specification says (section 6.1).

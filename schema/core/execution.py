@@ -44,6 +44,7 @@ from strawberry.execution import optimized_is_awaitable
 
 from resolvers.core.context import Context, OperationStats
 from resolvers.core.errors import ErrorCode, TimedOut, Unauthenticated
+from schema.core.deadline import Deadlines
 from schema.core.documents import (
     MAX_ERRORS,
     Document,
@@ -176,6 +177,7 @@ class Executor:
     ) -> None:
         self._schema = schema._schema  # noqa: SLF001 - the only way to graphql-core's schema
         self._limits = limits
+        self._deadlines = Deadlines(limits.seconds)
         self._documents = DocumentCache(cache_size)
         self._log: Log = logger or structlog.get_logger(__name__)
         self._on_finish = on_finish
@@ -199,7 +201,7 @@ class Executor:
             self._admit_stranger(operation)
         if kept is None:
             self._validate(document, known_caller)
-        values = self._coerce(operation, request.variables, known_caller)
+        values = self._coerce(document, operation, request.variables, known_caller=known_caller)
         return Prepared(
             document=document.node,
             operation=operation.node,
@@ -274,14 +276,19 @@ class Executor:
 
     def _coerce(
         self,
+        document: Document,
         operation: OperationMeasure,
         variables: Mapping[str, Any] | None,
+        *,
         known_caller: bool,
     ) -> VariableValues:
         """Coerce the variables to the types the operation declares."""
         declared = operation.node.variable_definitions
         if not declared:
             return VariableValues({}, {})
+        usual = document.variables(self._schema, operation.node).usual(variables or {})
+        if usual is not None:
+            return usual
         values = get_variable_values(
             self._schema,
             declared,
@@ -307,12 +314,13 @@ class Executor:
         started = perf_counter()
         context: Context | None = None
         answer: Answer | None = None
-        deadline = asyncio.timeout(self._limits.seconds)
+        deadline = self._deadlines.begin()
         try:
-            async with deadline, contexts() as context:
-                answer = await self._run(prepared, context, root_value)
+            with deadline:
+                async with contexts() as context:
+                    answer = await self._run(prepared, context, root_value)
         except Exception as error:  # noqa: BLE001 - whatever fails, the client gets an answer
-            failure = self._out_of_time() if deadline.expired() else error
+            failure = self._out_of_time() if deadline.expired else error
             answer = self._failed(failure, context)
         finally:
             self._report(prepared, started, context, answer)
@@ -337,15 +345,15 @@ class Executor:
         self, prepared: Prepared, context: Context
     ) -> AsyncIterable[Any] | ExecutionResult:
         """Start the source stream of a subscription."""
-        deadline = asyncio.timeout(self._limits.seconds)
+        deadline = self._deadlines.begin()
         try:
-            async with deadline:
+            with deadline:
                 stream = create_source_event_stream(self._core(prepared, context, None))
                 if isinstance(stream, ExecutionResult | AsyncIterable):
                     return stream
                 return await stream
         except TimeoutError:
-            if not deadline.expired():
+            if not deadline.expired:
                 raise
             raise self._out_of_time() from None
 
