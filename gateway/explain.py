@@ -1,7 +1,8 @@
 """What the gateway would do with a document: limits, cost, plan, and what is not compiled."""
 
 from collections.abc import Iterator
-from typing import Any
+
+from graphql import GraphQLObjectType, OperationType, get_named_type
 
 from gateway.lifespan import limits_of
 from gateway.settings import Settings
@@ -9,7 +10,8 @@ from resolvers.modules import data_modules
 from schema.build import build_schema
 from schema.core.documents import TooLarge, read_document, validation_errors
 from schema.engine.explain import explain
-from schema.engine.run import Engine, NotCompiled
+from schema.engine.internals import Selections
+from schema.engine.run import Asked, Compiled, Engine, NotCompiled
 
 
 def explain_document(
@@ -32,12 +34,31 @@ def explain_document(
     if errors:
         yield from (f"invalid: {error.message}" for error in errors)
         return
-    kept: dict[Any, Any] = {}
     for operation in document.measure.operations:
-        name = operation.name or "anonymous"
-        compiled = engine.compiled(operation.node, document.fragments, kept, {}, permissions)
-        yield f"{operation.node.operation.value} {name}"
-        if isinstance(compiled, NotCompiled):
-            yield f"  not compiled: {compiled.reason}"
-            continue
+        asked = Asked(operation.node, document.fragments, {}, {}, permissions)
+        yield f"{operation.node.operation.value} {operation.name or 'anonymous'}"
+        if operation.node.operation is OperationType.QUERY:
+            yield from _explained(engine.compiled(asked), sql=sql)
+        else:
+            yield from _below_root(engine, asked, sql=sql)
+
+
+def _below_root(engine: Engine, asked: Asked, *, sql: bool) -> Iterator[str]:
+    """Explain the root fields of a mutation or subscription: each a function, a plan below it."""
+    root = engine.schema.get_root_type(asked.operation.operation)
+    assert root is not None, "the operation is valid"
+    selections = Selections(engine.schema, asked.fragments, {})
+    for name, nodes in selections.fields(root, [asked.operation.selection_set]).items():
+        yield f"  {name}: its own function"
+        field = root.fields.get(nodes[0].name.value)
+        type_ = get_named_type(field.type) if field else None
+        if isinstance(type_, GraphQLObjectType):
+            below = engine.compiled_below(asked, nodes, type_)
+            yield from (f"  {line}" for line in _explained(below, sql=sql))
+
+
+def _explained(compiled: Compiled | NotCompiled, *, sql: bool) -> Iterator[str]:
+    if isinstance(compiled, NotCompiled):
+        yield f"  not compiled: {compiled.reason}"
+    else:
         yield from (f"  {line}" for line in explain(compiled.plan, sql=sql))

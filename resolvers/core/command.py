@@ -80,6 +80,7 @@ async def run_command(
             await _answer(context, connection, key, outcome)
     except DBAPIError as error:
         raise expected(error) or error from error
+    context.forget()
     context.wake_relay()
     return outcome
 

@@ -107,3 +107,7 @@ class Context:
         if found is None:
             found = self.loaders[key] = make(self)
         return found
+
+    def forget(self) -> None:
+        """Load anew from now on, because what was loaded before may have been changed."""
+        self.loaders.clear()

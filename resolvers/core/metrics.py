@@ -286,7 +286,7 @@ class Metrics:
         )
         self._plans = counters(
             "gateway_query_plans_total",
-            "Queries by how they ran: compiled, or ordinarily for a reason.",
+            "Queries, payloads and events by how they ran: compiled, or ordinarily for a reason.",
             "outcome",
         )
         self._responses = counters(

@@ -17,6 +17,7 @@ from collections.abc import (
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, field
 from enum import Enum
+from functools import partial
 from time import perf_counter
 from typing import Any, NamedTuple, Protocol, TypeGuard, cast
 
@@ -26,6 +27,7 @@ from graphql import (
     DocumentNode,
     ExecutionResult,
     GraphQLError,
+    GraphQLObjectType,
     GraphQLSyntaxError,
     OperationDefinitionNode,
     OperationType,
@@ -33,7 +35,6 @@ from graphql import (
     default_type_resolver,
     located_error,
 )
-from graphql import Executor as CoreExecutor
 from graphql.execution import (
     create_source_event_stream,
     execute_root_selection_set,
@@ -44,6 +45,7 @@ from strawberry.execution import optimized_is_awaitable
 
 from resolvers.core.context import Context, OperationStats
 from resolvers.core.errors import ErrorCode, TimedOut, Unauthenticated
+from schema.core.completion import CompletingExecutor
 from schema.core.deadline import Deadlines
 from schema.core.documents import (
     MAX_ERRORS,
@@ -54,6 +56,7 @@ from schema.core.documents import (
     validation_errors,
 )
 from schema.core.error_format import Log, tell_expected, tell_failures, tell_refusal
+from schema.core.info import CoreInfo
 from schema.core.limits import Limits, OperationMeasure, excess
 from schema.core.permissions import denials
 
@@ -147,12 +150,26 @@ class OperationReport(NamedTuple):
 
 
 class Engine(Protocol):
-    """Another way to run queries, faster than ordinary execution and with the same answers."""
+    """Another way to answer, faster than ordinary execution and with the same answers."""
 
     async def result(self, prepared: Prepared, context: Context) -> ExecutionResult | None:
         """Return the result of a query; None where ordinary execution has to answer.
 
         Raises nothing but cancellation.
+        """
+        ...
+
+    async def selection(
+        self,
+        prepared: Prepared,
+        context: Context,
+        info: CoreInfo,
+        type_: GraphQLObjectType,
+        row: Any,
+    ) -> dict[str, Any] | None:
+        """Return what is selected of ``row`` below a root field of a mutation or subscription.
+
+        None where ordinary execution has to answer. Raises nothing but cancellation.
         """
         ...
 
@@ -332,6 +349,8 @@ class Executor:
             if compiled is not None:
                 return self._told(compiled, context.request_id)
         core = self._core(prepared, context, root_value)
+        if self._engine is not None and prepared.operation_type is not OperationType.QUERY:
+            core.complete = partial(self._engine.selection, prepared, context)
         try:
             result = execute_root_selection_set(core)
             if not isinstance(result, ExecutionResult):
@@ -357,15 +376,13 @@ class Executor:
                 raise
             raise self._out_of_time() from None
 
-    def _core(
-        self, prepared: Prepared, context: Context, root_value: object
-    ) -> CoreExecutor[Context]:
+    def _core(self, prepared: Prepared, context: Context, root_value: object) -> CompletingExecutor:
         """Return graphql-core's state of one execution.
 
         Made anew for each event too: the copies graphql-core makes for events share a cache that
         grows with every event.
         """
-        return CoreExecutor(
+        return CompletingExecutor(
             self._schema,
             prepared.source.fragments,
             prepared.source.fragment_details,
@@ -450,7 +467,7 @@ async def _closing(source: AsyncIterable[Any]) -> AsyncIterator[AsyncIterator[An
             await close()
 
 
-async def _end_leftovers(core: CoreExecutor[Context]) -> None:
+async def _end_leftovers(core: CompletingExecutor) -> None:
     """End what the siblings of a failed field still do, before the context they use closes."""
     leftovers = list(core.background_futures)
     if not leftovers:

@@ -8,7 +8,7 @@ from schema.engine.plan import Chosen, Fetched, Followed, Level, OperationPlan, 
 def explain(plan: OperationPlan, *, sql: bool = False) -> list[str]:
     """Return the lines that describe a plan; with ``sql`` also the statements of its relations."""
     statements = sum(1 + level.counted for level in plan.levels if level.parent is not None)
-    lines = [f"{statements} statements"]
+    lines = [f"{statements} statement{'' if statements == 1 else 's'}"]
     for level in plan.root.children:
         lines += _tree(level, "", sql=sql)
     lines += [

@@ -339,16 +339,21 @@ class Planner:
             ChoicePlan: self._chosen,
         }
 
-    def plan(self, type_: GraphQLObjectType, sets: list[SelectionSetNode]) -> OperationPlan:
-        """Plan the selection of ``type_`` over rows that are given.
+    def plan(
+        self,
+        type_: GraphQLObjectType,
+        sets: list[SelectionSetNode],
+        path: tuple[str, ...] = (),
+    ) -> OperationPlan:
+        """Plan the selection of ``type_`` over rows that are given, at ``path`` in the answer.
 
         Raises:
             CannotPlan: a field has no plan, or is one the caller may not see.
 
         """
-        root = Level(0, (), Given(), None)
+        root = Level(0, path, Given(), None)
         self._levels.append(root)
-        shape = self._shape(type_, sets, root, ())
+        shape = self._shape(type_, sets, root, path)
         levels = sorted(self._levels, key=lambda level: level.depth)
         return OperationPlan(root, shape, tuple(levels), tuple(self._denied))
 
@@ -428,16 +433,22 @@ class Planner:
             return Column(plan.column, required, words=_words(named))
         if not is_leaf_type(named):
             raise CannotPlan(f"{selected.where} is an object in a column")
-        ready = named.name in _READY_FOR_JSON
+        # what a function gives holds Python's values, what is read from the database text
+        given = isinstance(selected.level.source, Given)
+        ready = named.name in _READY_FOR_JSON and not given
         return Column(plan.column, required, None if ready else named.coerce_output_value)
 
     def _global_id(self, plan: IdPlan, selected: "Selected") -> GlobalId:
         selected.level.columns.add(plan.column)
         return GlobalId(plan.type_name, plan.column)
 
-    def _amount(self, plan: MoneyPlan, selected: "Selected") -> Amount:
+    def _amount(self, plan: MoneyPlan, selected: "Selected") -> Amount | Computed:
         level = selected.level
         level.columns |= plan.needs
+        if isinstance(level.source, Given):
+            return Computed(
+                plan.read, self._finish(selected.field.type, selected.sets, selected.where)
+            )
         fields = self._selections.fields(_object_type(selected.field.type), selected.sets)
         names = tuple((name, nodes[0].name.value) for name, nodes in fields.items())
         return Amount(plan.amount, plan.currency, names, selected.required)

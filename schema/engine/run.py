@@ -7,16 +7,17 @@ own mistakes.
 """
 
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 import strawberry
 import structlog
 from graphql import (
     DirectiveNode,
     ExecutionResult,
+    FieldNode,
     FragmentDefinitionNode,
     GraphQLObjectType,
     OperationDefinitionNode,
@@ -32,7 +33,8 @@ from resolvers.core.context import Context
 from resolvers.core.listing import Listing, PageRequest
 from schema.core.connection import page_request
 from schema.core.execution import Prepared
-from schema.core.permissions import denials
+from schema.core.info import CoreInfo
+from schema.core.permissions import Denied, denials
 from schema.engine.generate import Unusual, compile_plan
 from schema.engine.internals import CannotPlan, Selections
 from schema.engine.plan import (
@@ -160,6 +162,28 @@ def _page_request(
     return made
 
 
+class Asked(NamedTuple):
+    """What a plan is made for; ``kept`` holds what was compiled of its document before."""
+
+    operation: OperationDefinitionNode
+    fragments: Mapping[str, FragmentDefinitionNode]
+    kept: dict[Any, Any]
+    variables: Mapping[str, Any]
+    permissions: frozenset[str]
+
+    @classmethod
+    def of(cls, prepared: Prepared, context: Context) -> "Asked":
+        """Return what is asked by an operation that is about to run."""
+        document = prepared.source
+        return cls(
+            prepared.operation,
+            document.fragments,
+            document.plans,
+            prepared.variables,
+            context.principal.permissions,
+        )
+
+
 ROOT: list[Any] = [{}]
 """The one row of the root level of a query."""
 
@@ -167,7 +191,8 @@ ROOT: list[Any] = [{}]
 class Engine:
     """Compiles and runs the reads of one schema. One per process.
 
-    ``on_run`` is told how each query ran: ``compiled``, or why it was left to ordinary execution.
+    Queries are compiled whole, mutations and subscriptions below their root fields. ``on_run`` is
+    told how each of these ran: ``compiled``, or why it was left to ordinary execution.
     """
 
     def __init__(
@@ -179,49 +204,88 @@ class Engine:
         self.schema = schema._schema  # noqa: SLF001 - the only way to graphql-core's schema
         self._converter = schema.schema_converter
 
-    def compiled(
-        self,
-        operation: OperationDefinitionNode,
-        fragments: Mapping[str, FragmentDefinitionNode],
-        kept: dict[Any, Any],
-        variables: Mapping[str, Any],
-        permissions: frozenset[str],
+    def compiled(self, asked: Asked) -> Compiled | NotCompiled:
+        """Return the compiled query, or why there is none."""
+        if asked.operation.operation is not OperationType.QUERY:
+            kind = asked.operation.operation.value
+            return NotCompiled(f"the root fields of a {kind} are functions")
+        assert self.schema.query_type is not None
+        return self._kept(asked, self.schema.query_type, [asked.operation.selection_set], ())
+
+    def compiled_below(
+        self, asked: Asked, nodes: Sequence[FieldNode], type_: GraphQLObjectType
     ) -> Compiled | NotCompiled:
-        """Return the compiled operation, or why there is none; ``kept`` holds what was compiled."""
-        name = operation.name.value if operation.name else None
-        included = kept.get(name)
-        if included is None:
-            included = kept[name] = _including_variables(operation, fragments)
-        choices = tuple((v, variables.get(v)) for v in included)
-        key = (name, permissions, choices)
-        found: Compiled | NotCompiled | None = kept.get(key)
-        if found is None:
-            if len(kept) > _MOST_VARIANTS:
-                kept.clear()
-            found = kept[key] = self._compile(operation, fragments, dict(choices), permissions)
-        return found
+        """Return what ``nodes``, a root field, selects of ``type_``, or why it is not compiled."""
+        name = (nodes[0].alias or nodes[0].name).value
+        sets = [node.selection_set for node in nodes if node.selection_set]
+        return self._kept(asked, type_, sets, (name,))
 
     async def result(self, prepared: Prepared, context: Context) -> ExecutionResult | None:
         """Return the result by the compiled plan; None where ordinary execution has to answer."""
-        document = prepared.source
-        compiled = self.compiled(
-            prepared.operation,
-            document.fragments,
-            document.plans,
-            prepared.variables,
-            context.principal.permissions,
+        answers = await self._run(
+            self.compiled(Asked.of(prepared, context)), prepared, context, ROOT
         )
+        if answers is None:
+            return None
+        [data], denied = answers
+        return ExecutionResult(data, denials(denied, data))
+
+    async def selection(
+        self,
+        prepared: Prepared,
+        context: Context,
+        info: CoreInfo,
+        type_: GraphQLObjectType,
+        row: Any,
+    ) -> dict[str, Any] | None:
+        """Return what is selected of ``row`` below a root field of a mutation or subscription."""
+        compiled = self.compiled_below(Asked.of(prepared, context), info.field_nodes, type_)
+        answers = await self._run(compiled, prepared, context, [row])
+        if answers is None:
+            return None
+        [answer], denied = answers
+        for one in denied:
+            context.denied.setdefault((*one.path, one.name), one)
+        return answer  # type: ignore[no-any-return]
+
+    async def _run(
+        self, compiled: Compiled | NotCompiled, prepared: Prepared, context: Context, rows: Any
+    ) -> tuple[list[Any], Collection[Denied]] | None:
+        """Return the answers of ``rows`` and what is masked in them, None where there are none."""
         if isinstance(compiled, NotCompiled):
             self.fell_back("not compiled")
             return None
         try:
-            [data] = await compiled.run(context, prepared.variable_values, ROOT)
+            answers = await compiled.run(context, prepared.variable_values, rows)
         except Exception as error:  # noqa: BLE001 - ordinary execution tells what is wrong
             context.alone = False
             self.fell_back(_reason(error))
             return None
         self._on_run("compiled")
-        return ExecutionResult(data, denials(compiled.plan.denied, data))
+        return answers, compiled.plan.denied
+
+    def _kept(
+        self,
+        asked: Asked,
+        type_: GraphQLObjectType,
+        sets: list[SelectionSetNode],
+        path: tuple[str, ...],
+    ) -> Compiled | NotCompiled:
+        """Return what was compiled before for the same operation, permissions and inclusions."""
+        operation, kept = asked.operation, asked.kept
+        name = operation.name.value if operation.name else None
+        included = kept.get(name)
+        if included is None:
+            included = kept[name] = _including_variables(operation, asked.fragments)
+        choices = tuple((v, asked.variables.get(v)) for v in included)
+        key = (name, asked.permissions, choices, path)
+        found: Compiled | NotCompiled | None = kept.get(key)
+        if found is None:
+            if len(kept) > _MOST_VARIANTS:
+                kept.clear()
+            selections = Selections(self.schema, asked.fragments, dict(choices))
+            found = kept[key] = self._compile(selections, asked.permissions, type_, sets, path)
+        return found
 
     def fell_back(self, reason: str) -> None:
         """Count an operation that was left to ordinary execution."""
@@ -231,32 +295,34 @@ class Engine:
 
     def _compile(
         self,
-        operation: OperationDefinitionNode,
-        fragments: Mapping[str, FragmentDefinitionNode],
-        included: Mapping[str, bool | None],
+        selections: Selections,
         permissions: frozenset[str],
+        type_: GraphQLObjectType,
+        sets: list[SelectionSetNode],
+        path: tuple[str, ...],
     ) -> Compiled | NotCompiled:
-        if operation.operation is not OperationType.QUERY:
-            return NotCompiled(f"{operation.operation.value}s are executed ordinarily")
-        assert self.schema.query_type is not None
-        selections = Selections(self.schema, fragments, included)
         types = self.schema.type_map
 
-        def plan_for(type_name: str, sets: list[SelectionSetNode]) -> Compiled:
-            type_ = types[type_name]
-            assert isinstance(type_, GraphQLObjectType)
-            plan = Planner(selections, self._converter, permissions).plan(type_, sets)
+        def plan_for(
+            type_: GraphQLObjectType, sets: list[SelectionSetNode], path: tuple[str, ...]
+        ) -> Compiled:
+            plan = Planner(selections, self._converter, permissions).plan(type_, sets, path)
             source, function = compile_plan(plan)
             bound = tuple(level for level in plan.levels if _needs_binding(level))
             choices = {
-                level.number: Choice(level.source, plan_for)
+                level.number: Choice(level.source, plan_of_type)
                 for level in bound
                 if isinstance(level.source, Chosen)
             }
             return Compiled(plan, source, function, bound, choices)
 
+        def plan_of_type(type_name: str, sets: list[SelectionSetNode]) -> Compiled:
+            chosen = types[type_name]
+            assert isinstance(chosen, GraphQLObjectType)
+            return plan_for(chosen, sets, ())
+
         try:
-            return plan_for(self.schema.query_type.name, [operation.selection_set])
+            return plan_for(type_, sets, path)
         except CannotPlan as refusal:
             return NotCompiled(str(refusal))
         except Exception as error:  # noqa: BLE001 - a mistake of ours costs speed, not the answer

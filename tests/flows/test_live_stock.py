@@ -10,6 +10,7 @@ from itertools import pairwise
 from typing import Any
 
 from gateway.verify import verify
+from resolvers.core.principal import Principal
 from schema.core.execution import GraphQLRequest
 from schema.core.ids import encode_id
 from tests.fixtures.gateway import Gateway, principal
@@ -74,17 +75,15 @@ async def adjust(gateway: Gateway, key: str, *lines: dict[str, Any]) -> Any:
 
 @asynccontextmanager
 async def watching(
-    gateway: Gateway, filter_: dict[str, Any] | None = None
+    gateway: Gateway, filter_: dict[str, Any] | None = None, *, caller: Principal | None = None
 ) -> AsyncIterator[asyncio.Queue[Any]]:
     """Subscribe for as long as the block lasts; yields the queue its answers go to."""
-    executor = gateway.runtime.executor
+    executor, who = gateway.runtime.executor, caller or principal()
     prepared = executor.prepare(GraphQLRequest(WATCH, None, {"filter": filter_}), known_caller=True)
     got: asyncio.Queue[Any] = asyncio.Queue()
 
     async def read() -> None:
-        stream = executor.subscribe(
-            prepared, lambda: gateway.runtime.open_context(principal(), "watch")
-        )
+        stream = executor.subscribe(prepared, lambda: gateway.runtime.open_context(who, "watch"))
         async for answer in stream:
             await got.put(answer)
 

@@ -33,9 +33,29 @@ def test_masked_fields_are_named_and_not_read() -> None:
     assert lines[-1].startswith("  masked: products.nodes.ofCompany.standardCost")
 
 
+def test_below_root_fields_of_mutations_and_subscriptions() -> None:
+    """The root field is a function of its own; what it leads to has a plan."""
+    text = """
+        mutation Adjust {
+          done: adjustStock(idempotencyKey: "k", lines: []) { levels { product { sku } } }
+        }
+        subscription Watch { stockChanged { available level { onHand } } }
+    """
+    assert explained(text) == [
+        "mutation Adjust",
+        "  done: its own function",
+        "    2 statements",
+        "    levels: StockLevelById by level_ids reads product_id",
+        "      product: ProductById by product_id reads sku",
+        "subscription Watch",
+        "  stockChanged: its own function",
+        "    1 statement",
+        "    level: StockLevelById by level_id reads on_hand",
+    ]
+
+
 def test_what_is_not_compiled_says_why() -> None:
-    """Mutations and introspection run ordinarily."""
-    assert explained("mutation { __typename }")[-1].startswith("  not compiled: mutation")
+    """Introspection runs ordinarily."""
     assert explained("{ __schema { types { name } } }")[-1].startswith("  not compiled: __schema")
 
 
