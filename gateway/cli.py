@@ -34,6 +34,7 @@ from gateway.serving import serve_gateway
 from gateway.settings import Settings
 from gateway.steps import Steps
 from gateway.tokens import TokenError, issue_client_key, issue_user_token, require_user
+from gateway.trusted import TrustedDocumentsError
 from gateway.verify import VerifyError, print_results, verify
 from resolvers.core.clock import system_clock
 from resolvers.core.metrics import Metrics
@@ -56,6 +57,7 @@ EXPECTED = (
     SecretError,
     SeedError,
     TokenError,
+    TrustedDocumentsError,
     VerifyError,
 )
 """Failures that say themselves what is wrong and what to do."""

@@ -18,13 +18,14 @@ from gateway.observability.loop_watchdog import LoopWatchdog
 from gateway.relay import Follower, Relay, WakeUp
 from gateway.secrets import signing_secret
 from gateway.settings import Settings
+from gateway.trusted import TrustedDocumentsError, read_trusted_documents
 from resolvers.core.broker import Broker
 from resolvers.core.clock import Clock, system_clock
 from resolvers.core.metrics import Metrics, PoolState
 from resolvers.core.principal import Principal
 from schema.build import build_schema
 from schema.conformance import MODULE as CONFORMANCE
-from schema.core.execution import Executor, OperationReport
+from schema.core.execution import Admission, Executor, OperationReport, UntrustworthyDocument
 from schema.core.limits import Limits
 from schema.engine.run import Engine
 
@@ -64,6 +65,26 @@ def schema_of(settings: Settings) -> strawberry.Schema:
     if settings.environment == "production":
         raise ValueError("GATEWAY_CONFORMANCE_FIELDS is for test and demo, not for production.")
     return build_schema(extra=(CONFORMANCE,))
+
+
+def trust_documents(executor: Executor, settings: Settings) -> None:
+    """Have the executor take the documents in the file that the settings name.
+
+    Raises:
+        TrustedDocumentsError: there is no such file, or one of its documents cannot run.
+
+    """
+    path = settings.trusted_documents
+    if path is None:
+        if settings.document_admission == "trusted":
+            raise TrustedDocumentsError(
+                "GATEWAY_DOCUMENT_ADMISSION is trusted, and GATEWAY_TRUSTED_DOCUMENTS names no file"
+            )
+        return
+    try:
+        executor.trust(read_trusted_documents(path))
+    except UntrustworthyDocument as error:
+        raise TrustedDocumentsError(f"{path}: {error}") from None
 
 
 def _settle_memory() -> None:
@@ -118,7 +139,10 @@ class Runtime:
             on_finish=self._finished,
             on_lookup=lambda hit: self.metrics.document_looked_up(hit=hit),
             engine=self.engine,
+            admission=Admission(settings.document_admission),
+            on_admission=self.metrics.document_admitted,
         )
+        trust_documents(self.executor, settings)
         self.authenticator = Authenticator(
             settings, secret=signing_secret(settings), fetch=self._fetch, clock=clock
         )

@@ -80,6 +80,15 @@ class Settings(BaseSettings):
         1_000, ge=1, description="Documents kept parsed and validated."
     )
 
+    trusted_documents: Path | None = Field(
+        None,
+        description="File of the documents that clients may send by id: JSON, ids to documents or Apollo's manifest.",
+    )
+    document_admission: Literal["any", "audit", "trusted"] = Field(
+        "any",
+        description="Which documents run: `any`, `audit` to log and count those not trusted, or `trusted` ones only.",
+    )
+
     ws_init_timeout_seconds: float = Field(3.0, gt=0, description="Time to send connection_init.")
     ws_max_message_bytes: int = Field(262_144, ge=1024, description="Largest WebSocket message.")
     ws_max_operations: int = Field(100, ge=1, description="Most live operations on one socket.")

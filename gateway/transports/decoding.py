@@ -16,8 +16,10 @@ import orjson
 from schema.core.execution import GraphQLRequest
 
 _BEYOND: Final = 2.0**64
-_PARAMETERS: Final = frozenset({"query", "operationName", "variables", "extensions"})
-_ASKS: Final = re.compile(rb"(?:^|&)query=")
+_PARAMETERS: Final = frozenset({"query", "operationName", "variables", "extensions", "documentId"})
+_ASKS: Final = re.compile(rb"(?:^|&)(?:query|documentId|extensions)=")
+_HASH: Final = re.compile(r"[0-9a-f]{64}")
+_HASH_PREFIX: Final = "sha256:"
 _LONGEST_NAME: Final = 40
 _LONGEST_WAY: Final = 20
 _TOO_DEEP: Final = "The JSON is nested too deeply."
@@ -123,14 +125,47 @@ def request_from_json(body: Any) -> GraphQLRequest:
     if type(body) is not dict:
         hint = "; batches are not supported" if type(body) is list else ""
         raise Malformed(f'The request must be a JSON object with the entry "query"{hint}.')
+    extensions = _map(body, "extensions")
+    document_id = _document_id(body, extensions)
     query = body.get("query")
-    if type(query) is not str:
+    if type(query) is not str and (query is not None or document_id is None):
         problem = "must be a string" if "query" in body else "is missing"
         raise Malformed(f'The entry "query" {problem}.')
     operation_name = body.get("operationName")
     if operation_name is not None and type(operation_name) is not str:
         raise Malformed('The entry "operationName" must be a string or null.')
-    return GraphQLRequest(query, operation_name, _map(body, "variables"), _map(body, "extensions"))
+    variables = _map(body, "variables")
+    return GraphQLRequest(query, operation_name, variables, extensions, document_id)
+
+
+def _document_id(body: Mapping[str, Any], extensions: Mapping[str, Any] | None) -> str | None:
+    """Return the id sent in place of a document, or by automatic persisted queries beside it.
+
+    Raises:
+        Malformed: it is not an id, or there are two.
+
+    """
+    given = body.get("documentId")
+    persisted = extensions.get("persistedQuery") if extensions else None
+    if persisted is None:
+        if given is None:
+            return None
+        if type(given) is not str or not given:
+            raise Malformed('The entry "documentId" must be a string that is not empty.')
+        if body.get("query") is not None:
+            raise Malformed('Send either "query" or "documentId".')
+        return given
+    if given is not None:
+        raise Malformed('Send either "documentId" or "extensions.persistedQuery".')
+    if type(persisted) is not dict or persisted.get("version") != 1:
+        raise Malformed('The entry "extensions.persistedQuery" must have the version 1.')
+    digest = persisted.get("sha256Hash")
+    if type(digest) is not str or not _HASH.fullmatch(digest):
+        raise Malformed(
+            'The entry "extensions.persistedQuery.sha256Hash" must be 64 hexadecimal digits, '
+            "in lower case."
+        )
+    return _HASH_PREFIX + digest
 
 
 def _map(body: Mapping[str, Any], name: str) -> dict[str, Any] | None:
@@ -141,7 +176,7 @@ def _map(body: Mapping[str, Any], name: str) -> dict[str, Any] | None:
 
 
 def asks_anything(query_string: bytes) -> bool:
-    """Tell whether a query string has the parameter ``query``."""
+    """Tell whether a query string asks for an operation."""
     return _ASKS.search(query_string) is not None
 
 

@@ -41,6 +41,9 @@ STATUSES: Final[Mapping[Refusal | Fault, tuple[int, int]]] = {
     Refusal.OPERATION: (400, 400),
     Refusal.LIMIT: (400, 400),
     Refusal.FORBIDDEN: (403, 403),
+    Refusal.UNTRUSTED: (403, 403),
+    # clients of automatic persisted queries expect to be told like of an error of the operation
+    Refusal.DOCUMENT: (400, 200),
     Fault.MALFORMED: (400, 400),
     Fault.UNAUTHENTICATED: (401, 401),
     Fault.FORBIDDEN: (403, 403),

@@ -25,6 +25,8 @@ class ErrorCode(StrEnum):
     SUBSCRIBER_LAGGED = "SUBSCRIBER_LAGGED"
     INTERNAL = "INTERNAL"
 
+    PERSISTED_QUERY_NOT_FOUND = "PERSISTED_QUERY_NOT_FOUND"
+    DOCUMENT_NOT_TRUSTED = "DOCUMENT_NOT_TRUSTED"
     GRAPHQL_PARSE_FAILED = "GRAPHQL_PARSE_FAILED"
     GRAPHQL_VALIDATION_FAILED = "GRAPHQL_VALIDATION_FAILED"
     OPERATION_RESOLUTION_FAILURE = "OPERATION_RESOLUTION_FAILURE"
@@ -110,3 +112,15 @@ class Overloaded(ErpError):
     """No connection became free in time; try again shortly."""
 
     code = ErrorCode.OVERLOADED
+
+
+class UnknownDocument(ErpError):
+    """No document is kept under the id that was sent in place of one."""
+
+    code = ErrorCode.PERSISTED_QUERY_NOT_FOUND
+
+
+class UntrustedDocument(ErpError):
+    """Only trusted documents run here, and this is none."""
+
+    code = ErrorCode.DOCUMENT_NOT_TRUSTED

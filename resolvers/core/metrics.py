@@ -284,6 +284,11 @@ class Metrics:
             "Lookups of parsed and validated documents, hit or miss.",
             "result",
         )
+        self._admissions = counters(
+            "gateway_document_admissions_total",
+            "Requests by what became of their document: trusted, untrusted, or refused.",
+            "outcome",
+        )
         self._plans = counters(
             "gateway_query_plans_total",
             "Queries, payloads and events by how they ran: compiled, or ordinarily for a reason.",
@@ -391,6 +396,10 @@ class Metrics:
     def document_looked_up(self, *, hit: bool) -> None:
         """Count a lookup in the cache of parsed and validated documents."""
         self._documents.add("hit" if hit else "miss")
+
+    def document_admitted(self, outcome: str) -> None:
+        """Count a request by its document, where only trusted ones are meant to run."""
+        self._admissions.add(outcome)
 
     def query_ran(self, outcome: str) -> None:
         """Count a query by how it ran: ``compiled``, ``not compiled``, or why its plan failed."""

@@ -2,6 +2,7 @@
 
 from collections import OrderedDict
 from dataclasses import dataclass, field
+from hashlib import sha256
 from typing import Any
 
 from graphql import (
@@ -66,6 +67,10 @@ class Document:
     fragment_details: dict[str, FragmentDetails]
     plans: dict[Any, Any] = field(default_factory=dict)
     """What a compiler of operations keeps for this document; ordinary execution needs none."""
+    id: str | None = None
+    """What clients may send in place of the text."""
+    trusted: bool = False
+    """Whether the operator registered it."""
     _variables: dict[int, Variables] = field(default_factory=dict)
 
     def variables(self, schema: GraphQLSchema, operation: OperationDefinitionNode) -> Variables:
@@ -101,12 +106,17 @@ class Document:
 
 
 class DocumentCache:
-    """The valid documents used last, bounded by their number and by the memory they take."""
+    """The valid documents used last, bounded by their number and by the memory they take.
+
+    Trusted ones stay for good, and do not count.
+    """
 
     def __init__(self, capacity: int, max_bytes: int = CACHE_BYTES) -> None:
         self._capacity = capacity
         self._max_bytes = max_bytes
         self._documents: OrderedDict[str, Document] = OrderedDict()
+        self._by_id: dict[str, Document] = {}
+        self._trusted: dict[str, Document] = {}
         self._bytes = 0
 
     def __len__(self) -> int:
@@ -117,17 +127,50 @@ class DocumentCache:
         found = self._documents.get(text)
         if found is not None:
             self._documents.move_to_end(text)
+            return found
+        return self._trusted.get(text)
+
+    def get_by_id(self, id_: str) -> Document | None:
+        """Return the document with this id, if it is kept."""
+        found = self._by_id.get(id_)
+        if found is not None and not found.trusted:
+            self._documents.move_to_end(found.text)
         return found
+
+    def trust(self, document: Document) -> None:
+        """Keep ``document`` for good."""
+        assert document.id is not None
+        document.trusted = True
+        # several ids may stand for one text, which then is measured and compiled once
+        self._by_id[document.id] = self._trusted.setdefault(document.text, document)
 
     def keep(self, document: Document) -> None:
         """Keep ``document``, in place of those not used for longest."""
-        if document.text in self._documents:
+        if document.text in self._documents or document.text in self._trusted:
             return
         self._documents[document.text] = document
+        if document.id is not None:
+            self._by_id[document.id] = document
         self._bytes += document.size
         while len(self._documents) > self._capacity or self._bytes > self._max_bytes:
             _, dropped = self._documents.popitem(last=False)
             self._bytes -= dropped.size
+            if dropped.id is not None:
+                del self._by_id[dropped.id]
+
+    def name(self, document: Document, id_: str) -> None:
+        """Let a document that was kept without an id be found by one."""
+        if document.id is None:
+            document.id = id_
+            self._by_id[id_] = document
+
+
+def id_of(text: str) -> str:
+    """Return the id of a document: its SHA-256 hash, with the prefix the appendix gives it.
+
+    https://github.com/graphql/graphql-over-http, Appendix A: Persisted Documents
+    """
+    return f"sha256:{sha256(text.encode(errors='surrogatepass')).hexdigest()}"
 
 
 def read_document(schema: GraphQLSchema, text: str, limits: Limits) -> Document:

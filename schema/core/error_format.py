@@ -27,6 +27,10 @@ class Log(Protocol):
         """Write one line at level error."""
         ...
 
+    def warning(self, event: str, **values: Any) -> Any:
+        """Write one line at level warning."""
+        ...
+
 
 def tell_refusal(errors: Sequence[GraphQLError], code: ErrorCode, *, suggest: bool) -> list[Told]:
     """Tell errors of a request that will not run; only with ``suggest`` they hint at names."""

@@ -15,7 +15,7 @@ from collections.abc import (
     Mapping,
 )
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import Enum
 from functools import partial
 from time import perf_counter
@@ -44,7 +44,14 @@ from graphql.execution.values import VariableValues
 from strawberry.execution import optimized_is_awaitable
 
 from resolvers.core.context import Context, OperationStats
-from resolvers.core.errors import ErrorCode, TimedOut, Unauthenticated
+from resolvers.core.errors import (
+    ErrorCode,
+    Invalid,
+    TimedOut,
+    Unauthenticated,
+    UnknownDocument,
+    UntrustedDocument,
+)
 from schema.core.completion import CompletingExecutor
 from schema.core.deadline import Deadlines
 from schema.core.documents import (
@@ -52,6 +59,7 @@ from schema.core.documents import (
     Document,
     DocumentCache,
     TooLarge,
+    id_of,
     read_document,
     validation_errors,
 )
@@ -62,17 +70,27 @@ from schema.core.permissions import denials
 
 _is_awaitable = cast("Callable[[Any], TypeGuard[Awaitable[Any]]]", optimized_is_awaitable)
 
+_UNKNOWN = "PersistedQueryNotFound"
+"""What clients of automatic persisted queries look for, to send the document itself."""
+_MOST_TOLD = 1_000
+"""Documents told of in an audit; more tell nothing new."""
+
 ContextFactory = Callable[[], AbstractAsyncContextManager[Context]]
 """Opens one `Context`: once per query or mutation, once per event of a subscription."""
 
 
 class GraphQLRequest(NamedTuple):
-    """One request as a transport decoded it; types are already checked, contents are not."""
+    """One request as a transport decoded it; types are already checked, contents are not.
 
-    query: str
+    ``document_id`` stands for a document that was sent before or is trusted, see `documents.id_of`;
+    ``query`` is None where only the id was sent.
+    """
+
+    query: str | None
     operation_name: str | None = None
     variables: Mapping[str, Any] | None = None
     extensions: Mapping[str, Any] | None = None
+    document_id: str | None = None
 
 
 class Refusal(Enum):
@@ -84,6 +102,16 @@ class Refusal(Enum):
     OPERATION = "operation"
     VARIABLES = "variables"
     FORBIDDEN = "forbidden"
+    DOCUMENT = "document"
+    UNTRUSTED = "untrusted"
+
+
+class Admission(Enum):
+    """Which documents run: all, all with a log of those not trusted, or the trusted ones alone."""
+
+    ANY = "any"
+    AUDIT = "audit"
+    TRUSTED = "trusted"
 
 
 class Refused(Exception):
@@ -174,6 +202,14 @@ class Engine(Protocol):
         ...
 
 
+class UntrustworthyDocument(Exception):
+    """A document that was to be trusted cannot run; ``id`` names it."""
+
+    def __init__(self, id_: str, reason: str) -> None:
+        super().__init__(f"document {id_}: {reason}")
+        self.id = id_
+
+
 class Executor:
     """Runs operations over one schema. One per process; holds the document cache.
 
@@ -191,6 +227,8 @@ class Executor:
         on_finish: Callable[[OperationReport], None] | None = None,
         on_lookup: Callable[[bool], None] = lambda _hit: None,
         engine: Engine | None = None,
+        admission: Admission = Admission.ANY,
+        on_admission: Callable[[str], None] = lambda _outcome: None,
     ) -> None:
         self._schema = schema._schema  # noqa: SLF001 - the only way to graphql-core's schema
         self._limits = limits
@@ -200,6 +238,24 @@ class Executor:
         self._on_finish = on_finish
         self._on_lookup = on_lookup
         self._engine = engine
+        self._admission = admission
+        self._on_admission = on_admission
+        self._told_untrusted: set[str] = set()
+
+    def trust(self, documents: Mapping[str, str]) -> None:
+        """Take documents by id that run without being parsed again, and are never forgotten.
+
+        Raises:
+            UntrustworthyDocument: one is not valid against the schema, or passes a limit.
+
+        """
+        for id_, text in documents.items():
+            try:
+                document = self._documents.get(text) or self._read(text, known_caller=True)
+                self._validate(document, known_caller=True, keep=False)
+            except Refused as refused:
+                raise UntrustworthyDocument(id_, refused.errors[0]["message"]) from None
+            self._documents.trust(replace(document, id=id_))
 
     def prepare(self, request: GraphQLRequest, *, known_caller: bool) -> Prepared:
         """Parse, bound, validate and pick the operation; cached by document text.
@@ -210,14 +266,17 @@ class Executor:
             Refused: with the reason and the errors to send.
 
         """
-        kept = self._documents.get(request.query)
+        kept = self._kept(request)
         self._on_lookup(kept is not None)
-        document = kept or self._read(request.query, known_caller)
+        if self._admission is not Admission.ANY:
+            self._admit(request, kept)
+        document = kept or self._read(request.query or "", known_caller)
         operation = _pick(document, request.operation_name)
         if not known_caller:
             self._admit_stranger(operation)
         if kept is None:
-            self._validate(document, known_caller)
+            document.id = request.document_id
+            self._validate(document, known_caller, keep=known_caller)
         values = self._coerce(document, operation, request.variables, known_caller=known_caller)
         return Prepared(
             document=document.node,
@@ -273,8 +332,50 @@ class Executor:
         except TooLarge as error:
             raise _too_large(error) from None
 
-    def _validate(self, document: Document, known_caller: bool) -> None:
-        """Validate a document, and keep it unless a stranger sent it: strangers push out nobody."""
+    def _kept(self, request: GraphQLRequest) -> Document | None:
+        """Return the document a request means, None if it has to be read from its text."""
+        id_, text = request.document_id, request.query
+        if id_ is None:
+            assert text is not None, "a request has a document or an id of one"
+            return self._documents.get(text)
+        kept = self._documents.get_by_id(id_)
+        if text is None:
+            if kept is None and self._admission is not Admission.TRUSTED:
+                raise Refused(Refusal.DOCUMENT, [tell_expected(UnknownDocument(_UNKNOWN))])
+            return kept
+        if (kept is None or kept.text != text) and id_of(text) != id_:
+            mistaken = Invalid("The id that was sent with the document is not its SHA-256 hash.")
+            raise Refused(Refusal.DOCUMENT, [tell_expected(mistaken)])
+        if kept is None:
+            kept = self._documents.get(text)
+            if kept is not None:
+                self._documents.name(kept, id_)
+        return kept
+
+    def _admit(self, request: GraphQLRequest, kept: Document | None) -> None:
+        """Let trusted documents pass; tell of others, or refuse them.
+
+        Raises:
+            Refused: it is not trusted, and only trusted documents are to run.
+
+        """
+        if kept is not None and kept.trusted:
+            self._on_admission("trusted")
+            return
+        if self._admission is Admission.TRUSTED:
+            self._on_admission("refused")
+            refusal = UntrustedDocument("Only documents registered with this server run here.")
+            raise Refused(Refusal.UNTRUSTED, [tell_expected(refusal)])
+        self._on_admission("untrusted")
+        id_ = request.document_id or id_of(request.query or "")
+        told = self._told_untrusted
+        if id_ not in told and len(told) < _MOST_TOLD:
+            told.add(id_)
+            name = request.operation_name
+            self._log.warning("untrusted document", document_id=id_, operation=name)
+
+    def _validate(self, document: Document, known_caller: bool, *, keep: bool) -> None:
+        """Validate a document, and ``keep`` it; not those of strangers, who push out nobody."""
         try:
             errors = validation_errors(self._schema, document, suggest=known_caller)
         except TooLarge as error:
@@ -283,7 +384,7 @@ class Executor:
             raise _refused(
                 Refusal.VALIDATION, errors, ErrorCode.GRAPHQL_VALIDATION_FAILED, known_caller
             )
-        if known_caller:
+        if keep:
             self._documents.keep(document)
 
     def _admit_stranger(self, operation: OperationMeasure) -> None:

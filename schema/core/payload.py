@@ -27,6 +27,8 @@ describe_enum(
         "TIMEOUT": "It took too long and was canceled.",
         "OVERLOADED": "The server is busy; try again shortly.",
         "SUBSCRIBER_LAGGED": "The subscriber read too slowly; subscribe again.",
+        "PERSISTED_QUERY_NOT_FOUND": "No document is known by this id; send the document with it.",
+        "DOCUMENT_NOT_TRUSTED": "Only documents registered by the operator run here.",
         "GRAPHQL_PARSE_FAILED": "The document is not GraphQL.",
         "GRAPHQL_VALIDATION_FAILED": "The document does not fit the schema.",
         "OPERATION_RESOLUTION_FAILURE": "The document has several operations and none was named, "

@@ -208,6 +208,8 @@ class Silence:
     def error(self, event: str, **values: Any) -> None:
         """Write nothing."""
 
+    warning = error
+
 
 async def page(request: Request) -> Response:
     """Stand for GraphiQL."""

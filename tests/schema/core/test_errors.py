@@ -33,6 +33,8 @@ class Log:
         """Keep one line."""
         self.lines.append({"event": event, **values})
 
+    warning = error
+
 
 def raised(error: Exception) -> Exception:
     """Return ``error`` with a traceback, as if a resolver had raised it."""

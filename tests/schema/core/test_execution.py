@@ -275,6 +275,8 @@ class Log:
         """Keep one line."""
         self.lines.append({"event": event, **values})
 
+    warning = error
+
 
 class Bench:
     """An executor with everything around it."""
