@@ -25,6 +25,7 @@ from resolvers.core.errors import Overloaded
 from resolvers.core.metrics import Metrics, PoolState
 from resolvers.core.principal import STAFF_ROLE, RowScope
 from resolvers.core.statement import Statement
+from resolvers.core.trace import Trace, TracedStatement
 
 _SCOPE = (
     "select set_config('role', $1, false), set_config('app.company_id', $2, false), "
@@ -153,10 +154,15 @@ class OperationReads:
                 rows: Any = await self._connection.fetch(statement.sql, *arguments)
             except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError) as error:
                 raise expected(error) or error from error
-        stats = self._stats
+        seconds = time.perf_counter() - started
+        stats, name = self._stats, statement.name
         stats.statements += 1
         stats.rows += len(rows)
-        stats.database_seconds += time.perf_counter() - started
+        stats.database_seconds += seconds
+        by_name = stats.statements_by_name
+        by_name[name] = by_name.get(name, 0) + 1
+        if stats.trace is not None:
+            _record(stats.trace, name, parameters, rows, seconds)
         return rows  # type: ignore[no-any-return]
 
     async def close(self) -> None:
@@ -164,6 +170,14 @@ class OperationReads:
         connection, self._connection = self._connection, None
         if connection is not None:
             self._pool.release(connection)
+
+
+def _record(
+    trace: Trace, name: str, parameters: Mapping[str, Any], rows: Sequence[Any], seconds: float
+) -> None:
+    keys = parameters.get("keys")
+    number = len(keys) if isinstance(keys, list) else None
+    trace.statements.append(TracedStatement(trace.at, name, number, len(rows), seconds))
 
 
 class WritePool:

@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager, suppress
 from typing import Any
 
 import strawberry
+import structlog
 
 from gateway.auth import Authenticator
 from gateway.context import Contexts, OperationContext
@@ -23,12 +24,15 @@ from resolvers.core.broker import Broker
 from resolvers.core.clock import Clock, system_clock
 from resolvers.core.metrics import Metrics, PoolState
 from resolvers.core.principal import Principal
+from resolvers.core.repetition import told
 from schema.build import build_schema
 from schema.conformance import MODULE as CONFORMANCE
 from schema.core.execution import Admission, Executor, OperationReport, UntrustworthyDocument
 from schema.core.limits import Limits
+from schema.core.plan import fields_by_statement
 from schema.engine.run import Engine
 
+_log = structlog.get_logger(__name__)
 _ROLE = """
 select r.rolsuper or r.rolbypassrls or exists (
     select from pg_class c where c.relnamespace = 'public'::regnamespace
@@ -130,6 +134,10 @@ class Runtime:
         serving = settings.serving_database_url or settings.database_url
         self._serving_url = serving.get_secret_value()
         schema = schema_of(settings)
+        readers = fields_by_statement(schema)
+        self.metrics.on_repetition = lambda operation, found: _log.warning(
+            "rows are asked for one by one", operation=operation, fields=told(found, readers)
+        )
         self.sdl = schema.as_str().rstrip() + "\n"
         self.engine = Engine(schema, self.metrics.query_ran) if settings.compile_queries else None
         self.executor = Executor(

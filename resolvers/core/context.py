@@ -9,6 +9,7 @@ from resolvers.core.broker import Broker
 from resolvers.core.clock import Clock
 from resolvers.core.principal import Principal, RowScope
 from resolvers.core.statement import Statement
+from resolvers.core.trace import Trace
 
 
 @dataclass(slots=True)
@@ -24,6 +25,10 @@ class OperationStats:
     database_seconds: float = 0.0
     loaders: dict[str, int] = field(default_factory=dict)
     """Batches per loader name."""
+    statements_by_name: dict[str, int] = field(default_factory=dict)
+    """Reading statements by what they read."""
+    trace: Trace | None = None
+    """Where the statements are recorded, if that was asked for."""
 
 
 class Reads(Protocol):

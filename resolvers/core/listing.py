@@ -310,7 +310,9 @@ class Listing:
         shape = ("count", parent, tuple(sorted(request.leaves)))
         statement = self._statements.get(shape)
         if statement is None:
-            statement = self._statements[shape] = compile_statement(self._count(request, parent))
+            statement = self._statements[shape] = compile_statement(
+                self._count(request, parent), f"{self.statement_name(parent)} count"
+            )
         parameters = {**request.leaves, "cap": COUNT_CAP}
         if parent is None:
             rows = await reads.fetch(statement, parameters)
@@ -328,6 +330,10 @@ class Listing:
     def cursor_columns(self, order: str) -> frozenset[str]:
         """Return the columns a row needs so that its cursor can be made."""
         return frozenset(self._sorted_by(order))
+
+    def statement_name(self, parent: str | None) -> str:
+        """Return what the statements of its pages are called."""
+        return self.name if parent is None else f"{self.name} by {parent}"
 
     # --- how a page is put together
 
@@ -407,7 +413,9 @@ class Listing:
         found = self._statements.get(shape)
         if found is None:
             statement = self._select_page(request, window, columns, parent)
-            found = self._statements[shape] = compile_statement(statement)
+            found = self._statements[shape] = compile_statement(
+                statement, self.statement_name(parent)
+            )
         return found
 
     def _select_page(

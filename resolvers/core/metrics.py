@@ -6,6 +6,8 @@ scrape renders them from another thread. Several processes each count for themse
 wants them all scrapes each.
 """
 
+import math
+import time
 from bisect import bisect_left
 from collections.abc import Callable, Collection, Sequence
 from enum import Enum
@@ -22,10 +24,15 @@ from prometheus_client import (
     ProcessCollector,
     disable_created_metrics,
 )
-from prometheus_client.core import CounterMetricFamily, HistogramMetricFamily
+from prometheus_client.core import (
+    CounterMetricFamily,
+    GaugeMetricFamily,
+    HistogramMetricFamily,
+)
 from prometheus_client.utils import floatToGoString
 
 from resolvers.core.context import OperationStats
+from resolvers.core.repetition import Repeated, Repetition
 
 ANONYMOUS: Final = "anonymous"
 """Label of operations without a name."""
@@ -33,6 +40,9 @@ OTHER: Final = "other"
 """Label of whatever lies beyond a bound on distinct values."""
 
 _LONGEST_LABEL: Final = 100
+_LOOKED_AFTER: Final = 50
+"""Executions after which an operation is looked at for statements it repeats."""
+_TOLD_AGAIN_SECONDS: Final = 3_600.0
 
 _DURATIONS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 15)
 _WAITS: Final = (0.0001, 0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1, 2, 5)
@@ -171,7 +181,17 @@ class _Distributions:
 class _OperationSeries:
     """The distributions of one operation type and name."""
 
-    __slots__ = ("batches", "canceled", "cost", "failed", "rows", "statements", "succeeded")
+    __slots__ = (
+        "batches",
+        "canceled",
+        "cost",
+        "failed",
+        "repetition",
+        "rows",
+        "statements",
+        "succeeded",
+        "told_at",
+    )
 
     def __init__(self, metrics: "Metrics", operation_type: str, operation: str) -> None:
         labels = (operation_type, operation)
@@ -182,6 +202,40 @@ class _OperationSeries:
         self.batches = metrics.operation_batches.series(*labels)
         self.rows = metrics.operation_rows.series(*labels)
         self.cost = metrics.operation_cost.series(*labels)
+        self.repetition = metrics.repetitions.series(*labels)
+        self.told_at = -math.inf
+        """When repetition was told last, by `time.monotonic`."""
+
+
+class _Repetitions:
+    """A gauge of how much the statement counts of each operation vary, read when asked for."""
+
+    def __init__(self, labels: tuple[str, ...], *, registry: CollectorRegistry) -> None:
+        self._labels = labels
+        self._series: dict[tuple[str, ...], Repetition] = {}
+        registry.register(self)
+
+    def series(self, *labels: str) -> Repetition:
+        """Add the series of these label values, which has none yet, and return it."""
+        series = self._series[labels] = Repetition()
+        return series
+
+    def describe(self) -> list[GaugeMetricFamily]:
+        """Return the family without samples: the names the registry keeps for it."""
+        return [
+            GaugeMetricFamily(
+                "gateway_operation_repetition_ratio",
+                "(p90 - p10) / p90 of the statements per execution, of the last 100.",
+                labels=self._labels,
+            )
+        ]
+
+    def collect(self) -> list[GaugeMetricFamily]:
+        """Return the family as it stands at this moment."""
+        [family] = self.describe()
+        for labels, series in self._series.copy().items():
+            family.add_metric(labels, series.ratio)
+        return [family]
 
 
 class _Counters:
@@ -275,6 +329,9 @@ class Metrics:
         self.operation_cost = distributions(
             "gateway_operation_cost", "Cost each operation was admitted with.", operation, _MANY
         )
+        self.repetitions = _Repetitions(operation, registry=registry)
+        self.on_repetition: Callable[[str, list[Repeated]], None] = lambda _operation, _found: None
+        """Called with an operation that asks for rows one by one, once an hour."""
         self._errors = counters("gateway_errors_total", "Errors in answers, by code.", "code")
         self._refusals = counters(
             "gateway_requests_refused_total", "Requests that never ran, by reason.", "reason"
@@ -371,6 +428,16 @@ class Metrics:
         series.cost.observe(facts.cost)
         for code in facts.codes:
             self._errors.add(code)
+        repetition = series.repetition
+        repetition.observe(stats)
+        if repetition.seen % _LOOKED_AFTER == 0:
+            self._look_for_repetition(name, series)
+
+    def _look_for_repetition(self, name: str, series: _OperationSeries) -> None:
+        now = time.monotonic()
+        if now - series.told_at >= _TOLD_AGAIN_SECONDS and (found := series.repetition.repeated()):
+            series.told_at = now
+            self.on_repetition(name, found)
 
     def _series(self, operation_type: Enum, name: str) -> _OperationSeries:
         """Return the series of an operation seen for the first time, or the shared `OTHER`."""

@@ -5,7 +5,7 @@ from sqlalchemy import Float, bindparam, func, select
 from resolvers.core.context import Context
 from resolvers.core.statement import compile_statement
 
-_PAUSE = compile_statement(select(func.pg_sleep(bindparam("seconds", type_=Float))))
+_PAUSE = compile_statement(select(func.pg_sleep(bindparam("seconds", type_=Float))), "pause")
 
 
 async def pause_in_database(context: Context, seconds: float) -> None:

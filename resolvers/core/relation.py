@@ -54,7 +54,9 @@ class Relation:
         shape = (columns, given)
         found = self._statements.get(shape)
         if found is None:
-            found = self._statements[shape] = compile_statement(self._select(columns, given))
+            found = self._statements[shape] = compile_statement(
+                self._select(columns, given), self.name
+            )
         return found
 
     def _select(self, columns: frozenset[str], given: frozenset[str]) -> Select[Any]:

@@ -18,6 +18,8 @@ class Statement:
     sql: str
     names: tuple[str, ...]
     defaults: Mapping[str, Any]
+    name: str = ""
+    """What it reads, for people: a relation or a list."""
 
     def arguments(self, parameters: Mapping[str, Any]) -> list[Any]:
         """Return the positional arguments for asyncpg.
@@ -30,10 +32,10 @@ class Statement:
         return [parameters[n] if n in parameters else defaults[n] for n in self.names]
 
 
-def compile_statement(statement: ClauseElement) -> Statement:
+def compile_statement(statement: ClauseElement, name: str = "") -> Statement:
     """Compile a SQLAlchemy Core statement for asyncpg; do it once per shape and keep the result."""
     compiled = statement.compile(dialect=_DIALECT, compile_kwargs={"render_postcompile": True})
     assert isinstance(compiled, SQLCompiler)
     names = tuple(compiled.positiontup or ())
     defaults = {k: v for k, v in (compiled.params or {}).items() if v is not None}
-    return Statement(str(compiled), names, defaults)
+    return Statement(str(compiled), names, defaults, name)

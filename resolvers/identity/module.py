@@ -21,5 +21,6 @@ MODULE = DataModule(
     permissions={
         "users.read": "See the users of the company and their roles.",
         "audit.read": "See the audit trail.",
+        "operations.trace": "See how an operation was answered: statements, rows and times.",
     },
 )

@@ -67,6 +67,7 @@ from schema.core.error_format import Log, tell_expected, tell_failures, tell_ref
 from schema.core.info import CoreInfo
 from schema.core.limits import Limits, OperationMeasure, excess
 from schema.core.permissions import denials
+from schema.core.tracing import begin_trace, require_trace, told_trace
 
 _is_awaitable = cast("Callable[[Any], TypeGuard[Awaitable[Any]]]", optimized_is_awaitable)
 
@@ -138,6 +139,10 @@ class Prepared(NamedTuple):
     cost: int
     source: Document
     variable_values: VariableValues
+    kept: bool = True
+    """Whether the document had been read before."""
+    traced: bool = False
+    """Whether the answer is to tell how it came about."""
 
 
 @dataclass(slots=True)
@@ -287,6 +292,8 @@ class Executor:
             cost=self._cost(document, operation, values),
             source=document,
             variable_values=values,
+            kept=kept is not None,
+            traced=request.extensions is not None and request.extensions.get("trace") is True,
         )
 
     async def execute(self, prepared: Prepared, contexts: ContextFactory) -> Answer:
@@ -307,6 +314,8 @@ class Executor:
         last: Answer | None = None
         try:
             async with contexts() as context:
+                if prepared.traced:
+                    require_trace(context)
                 source = await self._source(prepared, context)
                 if isinstance(source, ExecutionResult):
                     last = self._told(source, context.request_id)
@@ -436,7 +445,16 @@ class Executor:
         try:
             with deadline:
                 async with contexts() as context:
+                    if prepared.traced:
+                        begin_trace(context)
                     answer = await self._run(prepared, context, root_value)
+                if context.stats.trace is not None:
+                    answer.extensions["trace"] = told_trace(
+                        context.stats,
+                        kept=prepared.kept,
+                        cost=prepared.cost,
+                        seconds=perf_counter() - started,
+                    )
         except Exception as error:  # noqa: BLE001 - whatever fails, the client gets an answer
             failure = self._out_of_time() if deadline.expired else error
             answer = self._failed(failure, context)

@@ -8,6 +8,9 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
+import strawberry
+from strawberry.types.field import StrawberryField
+
 from resolvers.core.listing import Listing
 from resolvers.core.relation import Relation
 from schema.core.ids import encode_id
@@ -160,3 +163,22 @@ def plan_of(definition: Any) -> Plan | None:
     """Return the plan of a Strawberry field, if it has one."""
     plan: Plan | None = definition.metadata.get(PLAN)
     return plan
+
+
+def fields_by_statement(schema: strawberry.Schema) -> dict[str, list[str]]:
+    """Return the fields that each relation and each list is read for, by the statement's name."""
+    found: dict[str, list[str]] = {}
+    for type_ in schema.schema_converter.type_map.values():
+        for definition in getattr(type_.definition, "fields", ()):
+            plan = plan_of(definition) if isinstance(definition, StrawberryField) else None
+            match plan:
+                case RelationPlan(relation=relation) | ListedPlan(relation=relation):
+                    name = relation.name
+                case ConnectionPlan(listing=listing, parent=parent):
+                    name = listing.statement_name(parent)
+                case _:
+                    continue
+            field_name = schema.config.name_converter.from_field(definition)
+            where = getattr(type_.implementation, "name", "")
+            found.setdefault(name, []).append(f"{where}.{field_name}")
+    return found

@@ -2,7 +2,37 @@
 
 from collections.abc import Iterator
 
+from graphql import GraphQLObjectType, OperationType, get_named_type
+
+from schema.engine.internals import Selections
 from schema.engine.plan import Chosen, Fetched, Followed, Level, OperationPlan, Paged
+from schema.engine.run import Asked, Compiled, Engine, NotCompiled
+
+
+def explain_operation(engine: Engine, asked: Asked, *, sql: bool = False) -> Iterator[str]:
+    """Yield the lines that describe the plans of an operation, or why there are none.
+
+    A query has one plan; the root fields of other operations are functions with a plan below each.
+    """
+    if asked.operation.operation is OperationType.QUERY:
+        yield from _explained(engine.compiled(asked), sql=sql)
+        return
+    root = engine.schema.get_root_type(asked.operation.operation)
+    assert root is not None, "the operation is valid"
+    selections = Selections(engine.schema, asked.fragments, {})
+    for name, nodes in selections.fields(root, [asked.operation.selection_set]).items():
+        yield f"{name}: its own function"
+        field = root.fields.get(nodes[0].name.value)
+        type_ = get_named_type(field.type) if field else None
+        if isinstance(type_, GraphQLObjectType):
+            below = engine.compiled_below(asked, nodes, type_)
+            yield from (f"  {line}" for line in _explained(below, sql=sql))
+
+
+def _explained(compiled: Compiled | NotCompiled, *, sql: bool) -> list[str]:
+    if isinstance(compiled, NotCompiled):
+        return [f"not compiled: {compiled.reason}"]
+    return explain(compiled.plan, sql=sql)
 
 
 def explain(plan: OperationPlan, *, sql: bool = False) -> list[str]:

@@ -85,8 +85,9 @@ _PAGE_INFO = {
 class Generator:
     """Writes the source of one plan and collects the names it refers to."""
 
-    def __init__(self, plan: OperationPlan) -> None:
+    def __init__(self, plan: OperationPlan, *, traced: bool = False) -> None:
         self._plan = plan
+        self._traced = traced
         self._lines: list[str] = []
         self.names: dict[str, Any] = {
             "missing": missing,
@@ -102,6 +103,8 @@ class Generator:
         """Return the source of the function ``run(context, reads, arguments, rows0)``."""
         self._line("async def run(context, reads, arguments, rows0):")
         levels = self._plan.levels
+        if self._traced:
+            self._line("    trace = context.stats.trace")
         self._start(levels)
         for level in levels:
             self._fetch(level)
@@ -128,6 +131,8 @@ class Generator:
         source = level.source
         if isinstance(source, Given | Chosen):
             return
+        if self._traced and not isinstance(source, Fetched):
+            self._line(f"    trace.at = {'.'.join(level.path)!r}")
         if isinstance(source, Fetched):
             self._fetch_root(level, source)
         elif isinstance(source, Paged) and source.parent is None:
@@ -139,10 +144,12 @@ class Generator:
 
     def _start(self, levels: Sequence[Level]) -> None:
         """Fetch what root functions fetch; side by side, so that their loads share batches."""
-        names, calls = [], []
+        names, calls, places = [], [], []
         for level in levels:
             source, n = level.source, level.number
             where = ".".join(level.path)
+            if isinstance(source, Fetched | Chosen):
+                places.append(where)
             if isinstance(source, Fetched):
                 columns = self._name("columns", frozenset(level.columns))
                 fetch = self._name("fetch", source.plan.fetch)
@@ -154,6 +161,8 @@ class Generator:
                 names.append(f"ready{n}")
                 calls.append(f"arguments[{n}]()")
         if len(calls) == 1:
+            if self._traced:
+                self._line(f"    trace.at = {places[0]!r}")
             self._line("    context.alone = True")
             self._line(f"    {names[0]} = await {calls[0]}")
         elif calls:
@@ -481,9 +490,12 @@ def _listed(values: Any) -> Any:
     return values if isinstance(values, list | tuple) else missing()
 
 
-def compile_plan(plan: OperationPlan) -> tuple[str, Callable[..., Any]]:
-    """Return the source of a plan and the function it defines."""
-    generator = Generator(plan)
+def compile_plan(plan: OperationPlan, *, traced: bool = False) -> tuple[str, Callable[..., Any]]:
+    """Return the source of a plan and the function it defines.
+
+    With ``traced`` it also says, before each statement, where in the answer it belongs.
+    """
+    generator = Generator(plan, traced=traced)
     source = generator.source()
     namespace = {**generator.names, "EMPTY": []}
     exec(compile(source, "<plan>", "exec"), namespace)  # noqa: S102 - our own source, no client text

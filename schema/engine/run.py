@@ -170,6 +170,8 @@ class Asked(NamedTuple):
     kept: dict[Any, Any]
     variables: Mapping[str, Any]
     permissions: frozenset[str]
+    traced: bool = False
+    """Whether the plan tells where each of its statements belongs."""
 
     @classmethod
     def of(cls, prepared: Prepared, context: Context) -> "Asked":
@@ -181,6 +183,7 @@ class Asked(NamedTuple):
             document.plans,
             prepared.variables,
             context.principal.permissions,
+            prepared.traced,
         )
 
 
@@ -252,15 +255,23 @@ class Engine:
         self, compiled: Compiled | NotCompiled, prepared: Prepared, context: Context, rows: Any
     ) -> tuple[list[Any], Collection[Denied]] | None:
         """Return the answers of ``rows`` and what is masked in them, None where there are none."""
+        trace = context.stats.trace
         if isinstance(compiled, NotCompiled):
             self.fell_back("not compiled")
+            if trace is not None:
+                trace.reasons.append(compiled.reason)
             return None
         try:
             answers = await compiled.run(context, prepared.variable_values, rows)
         except Exception as error:  # noqa: BLE001 - ordinary execution tells what is wrong
             context.alone = False
             self.fell_back(_reason(error))
+            if trace is not None:
+                trace.reasons.append(_reason(error))
+                trace.at = ""
             return None
+        if trace is not None:
+            trace.compiled = True
         self._on_run("compiled")
         return answers, compiled.plan.denied
 
@@ -278,13 +289,13 @@ class Engine:
         if included is None:
             included = kept[name] = _including_variables(operation, asked.fragments)
         choices = tuple((v, asked.variables.get(v)) for v in included)
-        key = (name, asked.permissions, choices, path)
+        key = (name, asked.permissions, choices, path, asked.traced)
         found: Compiled | NotCompiled | None = kept.get(key)
         if found is None:
             if len(kept) > _MOST_VARIANTS:
                 kept.clear()
             selections = Selections(self.schema, asked.fragments, dict(choices))
-            found = kept[key] = self._compile(selections, asked.permissions, type_, sets, path)
+            found = kept[key] = self._compile(selections, asked, type_, sets, path)
         return found
 
     def fell_back(self, reason: str) -> None:
@@ -296,7 +307,7 @@ class Engine:
     def _compile(
         self,
         selections: Selections,
-        permissions: frozenset[str],
+        asked: Asked,
         type_: GraphQLObjectType,
         sets: list[SelectionSetNode],
         path: tuple[str, ...],
@@ -306,8 +317,9 @@ class Engine:
         def plan_for(
             type_: GraphQLObjectType, sets: list[SelectionSetNode], path: tuple[str, ...]
         ) -> Compiled:
-            plan = Planner(selections, self._converter, permissions).plan(type_, sets, path)
-            source, function = compile_plan(plan)
+            planner = Planner(selections, self._converter, asked.permissions)
+            plan = planner.plan(type_, sets, path)
+            source, function = compile_plan(plan, traced=asked.traced)
             bound = tuple(level for level in plan.levels if _needs_binding(level))
             choices = {
                 level.number: Choice(level.source, plan_of_type)
