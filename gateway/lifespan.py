@@ -30,6 +30,7 @@ from schema.conformance import MODULE as CONFORMANCE
 from schema.core.execution import Admission, Executor, OperationReport, UntrustworthyDocument
 from schema.core.limits import Limits
 from schema.core.plan import fields_by_statement
+from schema.core.shadow import Shadow
 from schema.engine.run import Engine
 
 _log = structlog.get_logger(__name__)
@@ -140,6 +141,16 @@ class Runtime:
         )
         self.sdl = schema.as_str().rstrip() + "\n"
         self.engine = Engine(schema, self.metrics.query_ran) if settings.compile_queries else None
+        self.shadow = (
+            Shadow(
+                settings.shadow_share,
+                busy=self._is_busy,
+                on_run=self.metrics.shadow_compared,
+                log=_log,
+            )
+            if self.engine is not None and settings.shadow_share
+            else None
+        )
         self.executor = Executor(
             schema,
             limits_of(settings),
@@ -149,6 +160,7 @@ class Runtime:
             engine=self.engine,
             admission=Admission(settings.document_admission),
             on_admission=self.metrics.document_admitted,
+            shadow=self.shadow,
         )
         trust_documents(self.executor, settings)
         self.authenticator = Authenticator(
@@ -207,6 +219,8 @@ class Runtime:
             for task in self._background:
                 task.cancel()
             await asyncio.gather(*self._background, return_exceptions=True)
+            if self.shadow is not None:
+                await self.shadow.close()
             await self.authenticator.close()
             await self._writes.close()
             await self._reads.close()
@@ -234,6 +248,11 @@ class Runtime:
             "events": self._check_follower,
             "pool": pool_check(self._pool_state),
         }
+
+    def _is_busy(self) -> bool:
+        """Tell whether half of the connections for reads are in use."""
+        state = self.reads.state()
+        return 2 * state.in_use >= state.limit
 
     def _pool_state(self) -> PoolState:
         return self.reads.state()

@@ -129,6 +129,12 @@ class Settings(BaseSettings):
         True,
         description="Run queries by compiled plans; false runs them ordinarily, for comparison.",
     )
+    shadow_share: float = Field(
+        0.0,
+        ge=0,
+        le=1,
+        description="Share of the queries that also run ordinarily, unseen, to compare the answers; 0.001 is plenty.",
+    )
     relay: bool = Field(
         True, description="Publish the outbox in this process; false where `relay` runs apart."
     )

@@ -351,6 +351,11 @@ class Metrics:
             "Queries, payloads and events by how they ran: compiled, or ordinarily for a reason.",
             "outcome",
         )
+        self._shadows = counters(
+            "gateway_shadow_comparisons_total",
+            "Queries run both ways: equal, different, moved or skipped.",
+            "outcome",
+        )
         self._responses = counters(
             "gateway_http_responses_total", "HTTP responses, by status.", "status"
         )
@@ -471,6 +476,10 @@ class Metrics:
     def query_ran(self, outcome: str) -> None:
         """Count a query by how it ran: ``compiled``, ``not compiled``, or why its plan failed."""
         self._plans.add(outcome)
+
+    def shadow_compared(self, outcome: str) -> None:
+        """Count a query that was to be run both ways."""
+        self._shadows.add(outcome)
 
     def http_responded(self, status: int) -> None:
         """Count an HTTP response."""

@@ -67,6 +67,7 @@ from schema.core.error_format import Log, tell_expected, tell_failures, tell_ref
 from schema.core.info import CoreInfo
 from schema.core.limits import Limits, OperationMeasure, excess
 from schema.core.permissions import denials
+from schema.core.shadow import Shadow
 from schema.core.tracing import begin_trace, require_trace, told_trace
 
 _is_awaitable = cast("Callable[[Any], TypeGuard[Awaitable[Any]]]", optimized_is_awaitable)
@@ -234,6 +235,7 @@ class Executor:
         engine: Engine | None = None,
         admission: Admission = Admission.ANY,
         on_admission: Callable[[str], None] = lambda _outcome: None,
+        shadow: Shadow | None = None,
     ) -> None:
         self._schema = schema._schema  # noqa: SLF001 - the only way to graphql-core's schema
         self._limits = limits
@@ -245,6 +247,7 @@ class Executor:
         self._engine = engine
         self._admission = admission
         self._on_admission = on_admission
+        self._shadow = shadow
         self._told_untrusted: set[str] = set()
 
     def trust(self, documents: Mapping[str, str]) -> None:
@@ -298,7 +301,10 @@ class Executor:
 
     async def execute(self, prepared: Prepared, contexts: ContextFactory) -> Answer:
         """Run a query or mutation once; never raises but for cancellation."""
-        return await self._answer(prepared, contexts, None)
+        answer = await self._answer(prepared, contexts, None)
+        if self._shadow is not None and prepared.operation_type is OperationType.QUERY:
+            self._compare(self._shadow, prepared, contexts)
+        return answer
 
     async def subscribe(
         self, prepared: Prepared, contexts: ContextFactory
@@ -329,6 +335,17 @@ class Executor:
         if last is not None:
             self._report(prepared, started, context, last)
             yield last
+
+    def _compare(self, shadow: Shadow, prepared: Prepared, contexts: ContextFactory) -> None:
+        """Let an operation be run both ways, unseen by metrics and logs of operations."""
+        untraced = prepared._replace(traced=False)
+
+        async def run(compiled: bool) -> Mapping[str, Any]:
+            async with contexts() as context:
+                answer = await self._run(untraced, context, None, compiled=compiled)
+            return answer.body()
+
+        shadow.consider(prepared.operation_name, lambda: id_of(prepared.source.text), run)
 
     def _read(self, text: str, known_caller: bool) -> Document:
         """Parse and measure a document that is not kept."""
@@ -462,14 +479,17 @@ class Executor:
             self._report(prepared, started, context, answer)
         return answer
 
-    async def _run(self, prepared: Prepared, context: Context, root_value: object) -> Answer:
-        if self._engine is not None and prepared.operation_type is OperationType.QUERY:
-            compiled = await self._engine.result(prepared, context)
-            if compiled is not None:
-                return self._told(compiled, context.request_id)
+    async def _run(
+        self, prepared: Prepared, context: Context, root_value: object, *, compiled: bool = True
+    ) -> Answer:
+        engine = self._engine if compiled else None
+        if engine is not None and prepared.operation_type is OperationType.QUERY:
+            planned = await engine.result(prepared, context)
+            if planned is not None:
+                return self._told(planned, context.request_id)
         core = self._core(prepared, context, root_value)
-        if self._engine is not None and prepared.operation_type is not OperationType.QUERY:
-            core.complete = partial(self._engine.selection, prepared, context)
+        if engine is not None and prepared.operation_type is not OperationType.QUERY:
+            core.complete = partial(engine.selection, prepared, context)
         try:
             result = execute_root_selection_set(core)
             if not isinstance(result, ExecutionResult):
