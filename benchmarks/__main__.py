@@ -1,6 +1,7 @@
 """The benchmark: ``python -m benchmarks``. Prints a page; keeps it with its figures as JSON."""
 
 import argparse
+import asyncio
 import os
 import re
 import sys
@@ -15,6 +16,7 @@ from benchmarks.database import Database, open_database
 from benchmarks.hotspots import Hotspots, hotspots
 from benchmarks.measure import Bench, Case, Pace, Unequal, one_round
 from benchmarks.page import page, profile_page
+from benchmarks.peers.npm import FUNCTIONS, NoPeers, install, is_known_to_peers
 from benchmarks.processes import children, pinned
 from benchmarks.results import Results, ShapeResult, circumstances
 from benchmarks.servers import Server, ServerError, Servers
@@ -30,6 +32,7 @@ INSTRUMENTS_QUICK = Pace(rounds=2, seconds=0.5, warm_seconds=0.2)
 SAMPLED = Pace(rounds=1, seconds=4.0, warm_seconds=0.5)
 PROFILED = Pace(rounds=1, seconds=15.0, warm_seconds=1.0)
 INSTRUMENTED_SHAPES = ("Tiny", "Orders")
+PEERS = ("plain", "mercurius", "postgraphile")
 SAMPLED_SHAPES = ("Tiny", "Order", "Orders", "List")
 
 
@@ -49,12 +52,23 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
         "--shapes", nargs="+", choices=names, default=names, metavar="SHAPE", help=", ".join(names)
     )
     parser.add_argument("--profile", choices=names, metavar="SHAPE", help="profile one shape only")
+    parser.add_argument(
+        "--peers",
+        nargs="*",
+        choices=PEERS,
+        metavar="PEER",
+        help=f"other servers to measure beside it: {', '.join(PEERS)}; all, without a name",
+    )
     parser.add_argument("--size", choices=("small", "medium"), default="medium", help="of the data")
     parser.add_argument("--data-dir", type=Path, default=Path(".data/bench"), help="kept")
     parser.add_argument(
         "--publish", action="store_true", help="replace benchmarks/RESULTS.md and results.json"
     )
     options = parser.parse_args(arguments)
+    if options.peers is None:
+        options.peers = () if options.quick else PEERS
+    elif not options.peers:
+        options.peers = PEERS
     if options.publish and (options.quick or options.size != "medium" or options.shapes != names):
         parser.error("only a full run on the medium data can be published")
     return options
@@ -92,7 +106,7 @@ def run(options: argparse.Namespace, told_command: str) -> None:
             chosen = next(shape for shape in SHAPES if shape.name == options.profile)
             print(run_.profile(chosen))
             return
-        results = run_.everything(shapes, told_command, load_before, quick=options.quick)
+        results = run_.everything(shapes, told_command, load_before, options)
     folder = PUBLISHED if options.publish else data_dir
     text = page(results)
     (folder / "RESULTS.md").write_text(text)
@@ -111,20 +125,32 @@ class Run:
         self._database = database
         self._servers = servers
         self._bench = bench
+        self._data_dir = data_dir
         self._samples = data_dir / "samples.json"
         self._steps = steps
 
     def everything(
-        self, shapes: list[Shape], told_command: str, load_before: float, *, quick: bool
+        self,
+        shapes: list[Shape],
+        told_command: str,
+        load_before: float,
+        options: argparse.Namespace,
     ) -> Results:
         """Measure ``shapes`` on all servers, the cost of instruments, and where the time goes."""
+        quick: bool = options.quick
         pace = QUICK if quick else FULL
         product, ordinary = self._servers.product(), self._servers.ordinary()
         floor = self._servers.hand_written()
+        peers, missing = self._peers(options.peers)
         with self._steps.step("Comparing answers"):
-            cases = [self._bench.compare(shape, [product, ordinary], floor) for shape in shapes]
+            cases = [
+                self._bench.compare(
+                    shape, [product, ordinary], floor, peers if is_known_to_peers(shape) else ()
+                )
+                for shape in shapes
+            ]
         with self._steps.step("Measuring"):
-            main = self._measure(cases, [product, ordinary, floor], pace)
+            main = self._measure(cases, [product, ordinary, floor, *peers], pace)
         instruments_pace = INSTRUMENTS_QUICK if quick else INSTRUMENTS
         instruments: list[ShapeResult] = []
         if both_ways := [case for case in cases if case.shape.name in INSTRUMENTED_SHAPES]:
@@ -142,7 +168,27 @@ class Run:
             instruments_pace=instruments_pace,
             instruments=instruments,
             hotspots=found,
+            missing=missing,
         )
+
+    def _peers(self, names: Sequence[str]) -> tuple[list[Server], dict[str, str]]:
+        """Start the peers; return them, and why others cannot be measured."""
+        servers: list[Server] = []
+        missing: dict[str, str] = {}
+        if "plain" in names:
+            servers.append(self._servers.plain())
+        if from_npm := [name for name in names if name != "plain"]:
+            try:
+                installed = install(self._data_dir, self._steps.say)
+                asyncio.run(self._database.prepare(FUNCTIONS))
+            except NoPeers as reason:
+                self._steps.say(f"without {' and '.join(from_npm)}: {reason}")
+                return servers, dict.fromkeys(from_npm, str(reason))
+            if "mercurius" in from_npm:
+                servers.append(self._servers.mercurius(installed))
+            if "postgraphile" in from_npm:
+                servers.append(self._servers.postgraphile(installed))
+        return servers, missing
 
     def _measure(
         self, cases: Sequence[Case], servers: Sequence[Server], pace: Pace
@@ -152,7 +198,7 @@ class Run:
             ShapeResult(
                 name=case.shape.name,
                 meaning=case.shape.meaning,
-                bytes=sorted(case.lengths)[len(case.lengths) // 2],
+                bytes=sorted(case.lengths[servers[0].name])[len(case.variables) // 2],
                 statements=case.statements,
                 servers=measured[case.shape.name],
             )

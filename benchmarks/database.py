@@ -51,6 +51,14 @@ class Database:
     rows: dict[str, int]
     """How much of what the company sees."""
 
+    async def prepare(self, statements: str) -> None:
+        """Run statements as the owner."""
+        connection = await asyncpg.connect(self.owner_url)
+        try:
+            await connection.execute(statements)
+        finally:
+            await connection.close()
+
 
 async def connect(url: str, company_id: int) -> "asyncpg.Connection[Any]":
     """Log in with the rows of one company in sight."""

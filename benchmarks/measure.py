@@ -6,6 +6,7 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from statistics import median
+from typing import Any
 
 import orjson
 
@@ -81,19 +82,26 @@ class Measured:
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """One shape with the variables it is sent with and the lengths of the answers."""
+    """One shape with the variables it is sent with and the lengths of the answers by server."""
 
     shape: Shape
     variables: Sequence[Variables]
-    lengths: Sequence[int]
+    lengths: dict[str, Sequence[int]]
     statements: dict[str, float]
     """Statements per request by server."""
+
+    def is_known_to(self, server: Server) -> bool:
+        """Tell whether a server was compared; a gateway in another make-up need not be."""
+        return server.name in self.lengths or not server.is_peer
+
+    def _lengths(self, server: Server) -> Sequence[int]:
+        return self.lengths.get(server.name) or next(iter(self.lengths.values()))
 
     def asks(self, server: Server) -> list[Ask]:
         """Return the requests to a server."""
         return [
             Ask(server.request(self.shape, variables), length)
-            for variables, length in zip(self.variables, self.lengths, strict=True)
+            for variables, length in zip(self.variables, self._lengths(server), strict=True)
         ]
 
 
@@ -104,8 +112,14 @@ class Bench:
         self._database = database
         self._core = core
 
-    def compare(self, shape: Shape, gateways: Sequence[Server], hand_written: Server) -> Case:
-        """Make sure that all servers give the same bytes, and count their statements.
+    def compare(
+        self,
+        shape: Shape,
+        gateways: Sequence[Server],
+        hand_written: Server,
+        peers: Sequence[Server] = (),
+    ) -> Case:
+        """Make sure that all give the same answers, the gateways bytes; count their statements.
 
         Raises:
             Unequal: they do not.
@@ -123,7 +137,18 @@ class Bench:
                     raise Unequal(f"{server.name}, {shape.name} {one}:\n{where}")
             counted = operation_statements(server.metrics(), shape.name) - before
             counts[server.name] = counted / len(variables)
-        return Case(shape, variables, [len(by_hand) for by_hand in expected], counts)
+        lengths: dict[str, Sequence[int]] = {
+            s.name: [len(one) for one in expected] for s in (*gateways, hand_written)
+        }
+        for peer in peers:
+            answers = [peer.answer(shape, one) for one in variables]
+            for one, by_hand, answered in zip(variables, expected, answers, strict=True):
+                if not same_values(by_hand, answered):
+                    raise Unequal(
+                        f"{peer.name}, {shape.name} {one}:\n{difference(by_hand, answered)}"
+                    )
+            lengths[peer.name] = [len(answer) for answer in answers]
+        return Case(shape, variables, lengths, counts)
 
     async def _by_hand(self, shape: Shape) -> tuple[list[Variables], int]:
         """Choose the variables, and run the plan here to count its statements."""
@@ -169,14 +194,16 @@ class Bench:
     ) -> dict[str, dict[str, Measured]]:
         """Measure every shape on every server in turns; return the results by shape and server."""
         results = {
-            case.shape.name: {server.name: Measured() for server in servers} for case in cases
+            case.shape.name: {s.name: Measured() for s in servers if case.is_known_to(s)}
+            for case in cases
         }
         for number in range(pace.rounds):
             say(f"round {number + 1} of {pace.rounds}")
             for case in cases:
                 # who goes first takes turns, so that a drift of the machine favors nobody
                 for server in servers if number % 2 == 0 else servers[::-1]:
-                    self._add(results[case.shape.name][server.name], server, case, pace)
+                    if case.is_known_to(server):
+                        self._add(results[case.shape.name][server.name], server, case, pace)
         for measured in _all(results):
             measured.latencies.sort()
         return results
@@ -250,6 +277,27 @@ def _lags(samples: Sequence[Sample]) -> dict[float, float]:
 
 def _value(samples: Sequence[Sample], name: str) -> float:
     return sum(sample.value for sample in samples if sample.name == name)
+
+
+IMPLIED = frozenset({"id", "available"})
+"""Fields that a peer may leave out: it has no such id, or no such column."""
+
+
+def same_values(expected: bytes, answered: bytes) -> bool:
+    """Tell whether two answers hold the same values in the same order, whatever their names."""
+    return list(_values(orjson.loads(expected))) == list(_values(orjson.loads(answered)))
+
+
+def _values(value: Any) -> Iterator[Any]:
+    if isinstance(value, dict):
+        for name, inner in value.items():
+            if name not in IMPLIED:
+                yield from _values(inner)
+    elif isinstance(value, list):
+        for inner in value:
+            yield from _values(inner)
+    else:
+        yield value
 
 
 def difference(expected: bytes, answered: bytes) -> str:

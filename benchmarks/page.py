@@ -8,6 +8,26 @@ from benchmarks.results import Results, ShapeResult, spread
 
 PRODUCT, ORDINARY, FLOOR = "product", "ordinary", "hand-written"
 UNINSTRUMENTED = "uninstrumented"
+PEERS = {
+    "plain": "Strawberry, ORM, loaders",
+    "mercurius": "Mercurius, JIT, loaders",
+    "postgraphile": "PostGraphile",
+}
+_LARGE = ("Orders", "Deep", "List")
+_SMALL = ("Tiny", "Order")
+BUDGETS: tuple[tuple[str, str, dict[str, float]], ...] = (
+    (
+        "of the hand-written plan",
+        FLOOR,
+        {**dict.fromkeys(_SMALL, 1.5), **dict.fromkeys(_LARGE, 1.2)},
+    ),
+    *(
+        (f"of {PEERS[name]}", name, {**dict.fromkeys(_SMALL, 1.0), **dict.fromkeys(_LARGE, 0.5)})
+        for name in ("mercurius", "postgraphile")
+    ),
+    (f"of {PEERS['plain']}", "plain", dict.fromkeys(_LARGE, 1 / 30)),
+)
+"""What is measured against which server, and the most that may be found by shape."""
 BUDGET = 5
 """Percent that metrics, logs and the watchdog may cost."""
 
@@ -17,6 +37,8 @@ def page(results: Results) -> str:
     parts = (
         _head(results),
         _cpu(results.shapes),
+        _peers(results),
+        _budgets(results.shapes),
         _speed(results.shapes),
         _database(results.shapes),
         _loop(results.shapes),
@@ -73,6 +95,78 @@ def _cpu(shapes: Sequence[ShapeResult]) -> Iterator[str]:
                 _spread(shape.ratio(PRODUCT, FLOOR), " x"),
             )
             for shape in shapes
+        ),
+        left=2,
+    )
+
+
+def _peers(results: Results) -> Iterator[str]:
+    shapes = [shape for shape in results.shapes if _peers_of(shape)]
+    if not shapes and not results.missing:
+        return
+    yield from _title(
+        "Beside other servers",
+        "The same rows on the same database, one process on the same core: server CPU per request "
+        "in milliseconds, and how many times the gateway's that is. The peers know no caller and "
+        "no permission; the gateway does all it does.",
+    )
+    names = [name for name in PEERS if any(name in shape.servers for shape in shapes)]
+    yield from _table(
+        ("shape", "gateway", *(PEERS[name] for name in names)),
+        (
+            (shape.name, _cpu_of(shape.servers[PRODUCT]), *(_beside(shape, n) for n in names))
+            for shape in shapes
+        ),
+        left=1,
+    )
+    yield ""
+    yield from _table(
+        ("requests per second (p99 in ms)", "gateway", *(PEERS[name] for name in names)),
+        ((shape.name, *(_rate_of(shape, name) for name in (PRODUCT, *names))) for shape in shapes),
+        left=1,
+    )
+    for name, reason in results.missing.items():
+        yield f"Without {PEERS[name]}: {reason}."
+        yield ""
+
+
+def _peers_of(shape: ShapeResult) -> list[str]:
+    return [name for name in PEERS if name in shape.servers]
+
+
+def _beside(shape: ShapeResult, name: str) -> str:
+    if name not in shape.servers:
+        return "-"
+    times = shape.ratio(name, PRODUCT)[0]
+    return f"{_number(shape.servers[name].middle('cpu'))} ({_number(times)} x)"
+
+
+def _rate_of(shape: ShapeResult, name: str) -> str:
+    if name not in shape.servers:
+        return "-"
+    measured = shape.servers[name]
+    return f"{_number(measured.middle('rate'))} ({_number(measured.percentile(0.99))})"
+
+
+def _budgets(shapes: Sequence[ShapeResult]) -> Iterator[str]:
+    yield from _title(
+        "Budgets",
+        "By the median of the rounds: the gateway's CPU in multiples of another server's.",
+    )
+    yield from _table(
+        ("budget", "shape", "at most", "found", ""),
+        (
+            (
+                what,
+                shape.name,
+                f"{limit:.2f} x",
+                f"{found:.2f} x",
+                "met" if found <= limit else "**not met**",
+            )
+            for what, other, limits in BUDGETS
+            for shape in shapes
+            if other in shape.servers and (limit := limits.get(shape.name)) is not None
+            for found in [shape.ratio(PRODUCT, other)[0]]
         ),
         left=2,
     )

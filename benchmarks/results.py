@@ -65,6 +65,8 @@ class Results:
     """The gateway with and without its instruments."""
     hotspots: dict[str, Hotspots]
     """By shape."""
+    missing: dict[str, str]
+    """Peers that could not be measured, and why."""
 
 
 def spread(values: Sequence[float]) -> tuple[float, float, float]:

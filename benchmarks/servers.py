@@ -6,28 +6,33 @@ import re
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 from types import MappingProxyType
 from typing import Self
 
 import orjson
 from pydantic import SecretStr
+from sqlalchemy import make_url
 
 from benchmarks.database import USER, Database
 from benchmarks.load import OK
+from benchmarks.peers.npm import Peers
 from benchmarks.shapes import Shape, Variables
 from gateway.settings import Settings
 from gateway.tokens import issue_user_token
 from resolvers.core.clock import system_clock
+from resolvers.core.principal import STAFF_ROLE
 
 SECRET = "signs the tokens of the benchmark and nothing else"  # noqa: S105
 READY_SECONDS = 60
 PRODUCT = "benchmarks.product_server"
 PLANS = "benchmarks.plan_server"
+PLAIN = "benchmarks.peers.plain_strawberry"
 
 _SAMPLE = re.compile(r"^(\w+)(?:\{(.*)\})? (\S+)$", re.MULTILINE)
 _LABEL = re.compile(r'(\w+)="([^"]*)"')
@@ -54,6 +59,15 @@ def read_samples(text: str) -> list[Sample]:
     ]
 
 
+Ask = Callable[[Shape, Variables], tuple[str, Variables]]
+"""Returns the document and the variables that ask a server for a shape."""
+
+
+def ask_as_it_is(shape: Shape, variables: Variables) -> tuple[str, Variables]:
+    """Ask with the shape's own document."""
+    return shape.document, variables
+
+
 @dataclass(frozen=True, slots=True)
 class Server:
     """A running server. All get the same requests, with the same token."""
@@ -64,11 +78,16 @@ class Server:
     token: str
     watched: bool
     """How late its event loop is is read from its metrics while it is measured."""
+    ask: Ask = ask_as_it_is
+    """How it is asked for a shape."""
+    is_peer: bool = False
+    """Whether it is none of ours."""
 
     def request(self, shape: Shape, variables: Variables) -> str:
         """Return a request as it goes over the wire."""
+        document, given = self.ask(shape, variables)
         body = orjson.dumps(
-            {"query": shape.document, "operationName": shape.name, "variables": variables}
+            {"query": document, "operationName": shape.name, "variables": given}
         ).decode()
         return (
             "POST /graphql HTTP/1.1\r\n"
@@ -147,6 +166,20 @@ class Servers:
         company = str(self._database.company_id)
         return self._start("hand-written", PLANS, [company])
 
+    def plain(self) -> Server:
+        """Start plain Strawberry with an ORM and loaders."""
+        company = str(self._database.company_id)
+        return replace(self._start("plain", PLAIN, [company]), is_peer=True)
+
+    def mercurius(self, peers: Peers) -> Server:
+        """Start Mercurius with its JIT and loaders."""
+        return self._start_node("mercurius", peers)
+
+    def postgraphile(self, peers: Peers) -> Server:
+        """Start PostGraphile."""
+        ask = partial(peers.ask_postgraphile, self._database.company_id)
+        return self._start_node("postgraphile", peers, ask)
+
     @contextmanager
     def sampled(self, samples: Path) -> Iterator[Server]:
         """Start the gateway under the sampler; when the block ends it has written ``samples``."""
@@ -164,13 +197,34 @@ class Servers:
         *,
         watched: bool = False,
     ) -> Server:
+        command = [sys.executable, "-m", module, str(self._core), *arguments]
+        process, port = self._run(name, command, {**self._environment(), **settings})
+        return Server(name, process.pid, port, self._token, watched)
+
+    def _start_node(self, name: str, peers: Peers, ask: Ask = ask_as_it_is) -> Server:
+        url = make_url(self._database.serving_url)
+        company, pool = str(self._database.company_id), str(Settings().read_pool_size)
+        where = [str(url.query.get("host") or url.host), str(url.database), str(url.username)]
+        command = [str(peers.node), f"{name}.mjs", *where, company, STAFF_ROLE, pool]
+        environment = {**os.environ, "NODE_ENV": "production", "GRAPHILE_ENV": "production"}
+        process, port = self._run(name, command, environment, folder=peers.folder)
+        os.sched_setaffinity(process.pid, {self._core})
+        for thread in Path(f"/proc/{process.pid}/task").iterdir():
+            os.sched_setaffinity(int(thread.name), {self._core})
+        return Server(name, process.pid, port, self._token, watched=False, ask=ask, is_peer=True)
+
+    def _run(
+        self,
+        name: str,
+        command: list[str],
+        environment: Mapping[str, str],
+        folder: Path | None = None,
+    ) -> tuple["subprocess.Popen[bytes]", int]:
+        """Start a process that prints its port."""
         log = self._logs / f"{name}.log"
         with log.open("wb") as stream:
             process = subprocess.Popen(
-                [sys.executable, "-m", module, str(self._core), *arguments],
-                env={**self._environment(), **settings},
-                stdout=subprocess.PIPE,
-                stderr=stream,
+                command, env=environment, cwd=folder, stdout=subprocess.PIPE, stderr=stream
             )
         self._running.append(process)
         assert process.stdout is not None
@@ -178,7 +232,7 @@ class Servers:
         if not port:
             process.wait()
             raise ServerError(f"{name} did not start:\n{log.read_text()[-2_000:]}")
-        return Server(name, process.pid, int(port), self._token, watched)
+        return process, int(port)
 
     def _environment(self) -> dict[str, str]:
         """Return our environment with no settings of the gateway but those that are measured."""

@@ -1,0 +1,1 @@
+"""Other servers over the same database, to be measured beside the gateway."""
