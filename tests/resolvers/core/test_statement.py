@@ -3,7 +3,21 @@
 from typing import Any
 
 import pytest
-from sqlalchemy import Column, Integer, MetaData, Table, any_, bindparam, func, literal, select
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from sqlalchemy import (
+    BigInteger,
+    Column,
+    Integer,
+    MetaData,
+    Table,
+    Text,
+    any_,
+    bindparam,
+    func,
+    literal,
+    select,
+)
 from sqlalchemy.dialects.postgresql import ARRAY
 
 from resolvers.core.statement import compile_statement
@@ -62,3 +76,30 @@ async def test_runs_on_the_driver_itself(rows: Rows) -> None:
     for keys, expected in (([1, 2, 3], [("found", 3)]), ([], [])):
         found = await rows.fetch(statement, {"keys": keys})
         assert [tuple(row) for row in found] == expected
+
+
+KEYS = st.lists(
+    st.none() | st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"))
+)
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@given(st.lists(st.integers(-(2**63), 2**63 - 1), max_size=50), KEYS)
+async def test_lists_arrive_as_they_are(
+    rows: Rows, numbers: list[int], texts: list[str | None]
+) -> None:
+    """Keys go as the text of an array, whatever is in them."""
+    both = select(
+        bindparam("numbers", type_=ARRAY(BigInteger)), bindparam("texts", type_=ARRAY(Text))
+    )
+    statement = compile_statement(both)
+    assert all(type(one) is str for one in statement.arguments({"numbers": [1], "texts": ["a"]}))
+    [found] = await rows.fetch(statement, {"numbers": numbers, "texts": texts})
+    assert (found[0], found[1]) == (numbers, texts)
+
+
+async def test_no_list_is_null(rows: Rows) -> None:
+    """Nothing is nothing, and not an empty array."""
+    statement = compile_statement(select(bindparam("numbers", type_=ARRAY(Integer))))
+    [found] = await rows.fetch(statement, {"numbers": None})
+    assert found[0] is None
