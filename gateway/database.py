@@ -6,6 +6,7 @@ connections are lent without a reset, and the scope is set only when one last se
 
 import asyncio
 import time
+from collections import deque
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Any
@@ -131,29 +132,38 @@ class ReadPool:
 class OperationReads:
     """Reads of one operation: one connection, taken at the first statement, used in sequence."""
 
-    __slots__ = ("_connection", "_lock", "_pool", "_rows", "_stats")
+    __slots__ = ("_busy", "_connection", "_pool", "_rows", "_stats", "_waiting")
 
     def __init__(self, pool: ReadPool, rows: RowScope, stats: OperationStats) -> None:
         self._pool = pool
         self._rows = rows
         self._stats = stats
         self._connection: ReadConnection | None = None
-        self._lock = asyncio.Lock()
+        self._busy = False
+        self._waiting: deque[asyncio.Future[None]] | None = None
+        """Who waits for the connection; compiled plans ask for one thing at a time."""
 
     async def fetch(
         self, statement: Statement, parameters: Mapping[str, Any]
     ) -> Sequence[Sequence[Any]]:
         """Run ``statement`` for the caller; see `resolvers.core.context.Reads`."""
         arguments = statement.arguments(parameters)
-        async with self._lock:
-            try:
-                if self._connection is None:
-                    self._connection = await self._pool.acquire()
-                    await self._connection.set_rows(self._rows)
-                started = time.perf_counter()
-                rows: Any = await self._connection.fetch(statement.sql, *arguments)
-            except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError) as error:
-                raise expected(error) or error from error
+        while self._busy:
+            await self._turn()
+        self._busy = True
+        try:
+            connection = self._connection
+            if connection is None:
+                connection = self._connection = await self._pool.acquire()
+                await connection.set_rows(self._rows)
+            started = time.perf_counter()
+            rows: Any = await connection.fetch(statement.sql, *arguments)
+        except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError) as error:
+            raise expected(error) or error from error
+        finally:
+            self._busy = False
+            if self._waiting:
+                self._pass_on()
         seconds = time.perf_counter() - started
         stats, name = self._stats, statement.name
         stats.statements += 1
@@ -164,6 +174,27 @@ class OperationReads:
         if stats.trace is not None:
             _record(stats.trace, name, parameters, rows, seconds)
         return rows  # type: ignore[no-any-return]
+
+    async def _turn(self) -> None:
+        """Wait until the connection is free; whoever comes meanwhile may be first."""
+        if self._waiting is None:
+            self._waiting = deque()
+        turn = asyncio.get_running_loop().create_future()
+        self._waiting.append(turn)
+        try:
+            await turn
+        except BaseException:
+            if turn.done() and not turn.cancelled():
+                self._pass_on()
+            raise
+
+    def _pass_on(self) -> None:
+        assert self._waiting is not None
+        while self._waiting:
+            turn = self._waiting.popleft()
+            if not turn.done():
+                turn.set_result(None)
+                return
 
     async def close(self) -> None:
         """Give the connection back, if one was taken."""

@@ -94,8 +94,8 @@ class Logs:
             "type": operation_type,
             "transport": caller.transport,
             "status": _status(facts),
-            "seconds": round(facts.seconds, 6),
-            "database_seconds": round(stats.database_seconds, 6),
+            "seconds": _microseconds(facts.seconds),
+            "database_seconds": _microseconds(stats.database_seconds),
             "statements": stats.statements,
             "batches": stats.batches,
             "rows": stats.rows,
@@ -172,6 +172,11 @@ class _Sink:
         self.exception = self.msg = writer.write
 
 
+def _microseconds(seconds: float) -> float:
+    """Return seconds to the microsecond; `round` takes three times as long."""
+    return int(seconds * 1e6 + 0.5) / 1e6
+
+
 def _status(facts: OperationFacts) -> str:
     """Return how the operation ended: the word metrics use too."""
     if facts.canceled:
@@ -199,7 +204,8 @@ def configure_logging(
 
 def render_json(event: Event) -> bytes:
     """Return the event as one line of JSON; values JSON has no form for as their text."""
-    event = format_exc_info(None, "", event)
+    if "exc_info" in event:
+        event = format_exc_info(None, "", event)
     try:
         return orjson.dumps(event, default=_plain, option=_JSON_OPTIONS)
     except TypeError:
