@@ -13,6 +13,7 @@ from pathlib import Path
 import orjson
 
 from benchmarks.database import Database, open_database
+from benchmarks.growth import measure_growth
 from benchmarks.hotspots import Hotspots, hotspots
 from benchmarks.measure import Bench, Case, Pace, Unequal, one_round
 from benchmarks.page import page, profile_page
@@ -157,6 +158,12 @@ class Run:
             with self._steps.step("Measuring instruments"):
                 without = self._servers.uninstrumented()
                 instruments = self._measure(both_ways, [product, without], instruments_pace)
+        growth = None
+        if not quick:
+            with self._steps.step("Measuring growth"):
+                growth = measure_growth(
+                    self._database, product, self._bench, cases, self._steps.say
+                )
         found: dict[str, Hotspots] = {}
         if not quick:
             with self._steps.step("Sampling"):
@@ -169,6 +176,7 @@ class Run:
             instruments=instruments,
             hotspots=found,
             missing=missing,
+            growth=growth,
         )
 
     def _peers(self, names: Sequence[str]) -> tuple[list[Server], dict[str, str]]:

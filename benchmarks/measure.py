@@ -164,7 +164,9 @@ class Bench:
             await connection.close()
         return variables, len(statements)
 
-    def load(self, server: Server, case: Case, pace: Pace) -> Load:
+    def load(
+        self, server: Server, case: Case, pace: Pace, *, connections: int = CONNECTIONS
+    ) -> Load:
         """Put one server under load for one shape.
 
         Raises:
@@ -174,7 +176,7 @@ class Bench:
         job = Job(
             port=server.port,
             asks=case.asks(server),
-            connections=CONNECTIONS,
+            connections=connections,
             warm_seconds=pace.warm_seconds,
             seconds=pace.seconds,
             server=server.pid,
@@ -250,6 +252,21 @@ def operation_statements(samples: Sequence[Sample], operation: str) -> float:
         if sample.name == "gateway_operation_statements_sum"
         and sample.labels["operation"] == operation
     )
+
+
+def operation_rows(
+    before: Sequence[Sample], after: Sequence[Sample], operation: str
+) -> tuple[float, float]:
+    """Return how often an operation ran between two readings, and the rows it read."""
+
+    def total(samples: Sequence[Sample], what: str) -> float:
+        name = f"gateway_operation_rows_{what}"
+        return sum(
+            s.value for s in samples if s.name == name and s.labels["operation"] == operation
+        )
+
+    count, rows = (total(after, what) - total(before, what) for what in ("count", "sum"))
+    return count, rows
 
 
 def lag_between(before: Sequence[Sample], after: Sequence[Sample]) -> Lag:

@@ -1,7 +1,9 @@
 """The page a run is told on, as Markdown."""
 
 from collections.abc import Iterable, Iterator, Sequence
+from statistics import linear_regression
 
+from benchmarks.growth import Growth
 from benchmarks.hotspots import COLLECTOR, LAYERS, LOOP, Hotspots
 from benchmarks.measure import CONNECTIONS, Measured
 from benchmarks.results import Results, ShapeResult, spread
@@ -39,6 +41,7 @@ def page(results: Results) -> str:
         _cpu(results.shapes),
         _peers(results),
         _budgets(results.shapes),
+        _growth(results.growth),
         _speed(results.shapes),
         _database(results.shapes),
         _loop(results.shapes),
@@ -169,6 +172,61 @@ def _budgets(shapes: Sequence[ShapeResult]) -> Iterator[str]:
             for found in [shape.ratio(PRODUCT, other)[0]]
         ),
         left=2,
+    )
+
+
+def _growth(growth: Growth | None) -> Iterator[str]:
+    if growth is None:
+        return
+    rows, cpu = [one.rows for one in growth.sizes], [one.cpu for one in growth.sizes]
+    _, fixed = linear_regression(rows, cpu)
+    yield from _title(
+        "Growth",
+        "The gateway alone, answers of more and more rows to 16 clients. By a straight line "
+        f"through them a request costs {fixed:.2f} ms before its first row; per row counts what is "
+        "above that. Memory is what the server grew by at most, divided by the 16 requests at "
+        "once. Beats are of its event loop.",
+    )
+    yield from _table(
+        (
+            "rows",
+            "answer, bytes",
+            "CPU, ms",
+            "per row, us",
+            "memory per request, KB",
+            "longest beat within",
+        ),
+        (
+            (
+                f"{one.rows:,.0f}",
+                f"{one.bytes:,}",
+                _number(one.cpu),
+                f"{(one.cpu - fixed) / one.rows * 1e3:.2f}",
+                f"{one.memory / 1024:,.0f}",
+                f"{one.longest_beat:g} ms",
+            )
+            for one in growth.sizes
+        ),
+        left=0,
+    )
+    yield from _title(
+        "Clients",
+        "The gateway alone, asked by many at once; every answer was complete and right.",
+    )
+    yield from _table(
+        ("shape", "clients", "req/s", "p50, ms", "p99, ms", "CPU, ms"),
+        (
+            (
+                one.shape,
+                str(one.clients),
+                _number(one.rate),
+                _number(one.p50),
+                _number(one.p99),
+                _number(one.cpu),
+            )
+            for one in growth.crowds
+        ),
+        left=1,
     )
 
 

@@ -19,6 +19,12 @@ def seconds_used(pid: int) -> float:
     return time.clock_gettime((~pid << 3) | _WHOLE_PROCESS)
 
 
+def resident_bytes(pid: int) -> int:
+    """Return the memory of a process that is not swapped out."""
+    pages = int((PROC / str(pid) / "statm").read_text().split()[1])
+    return pages * os.sysconf("SC_PAGE_SIZE")
+
+
 def children(pid: int) -> list[int]:
     """Return the processes that ``pid`` started and that still run."""
     text = (PROC / str(pid) / "task" / str(pid) / "children").read_text()

@@ -11,6 +11,7 @@ from pathlib import Path
 from statistics import median
 
 from benchmarks.database import Database
+from benchmarks.growth import Growth
 from benchmarks.hotspots import Hotspots
 from benchmarks.measure import Measured, Pace
 from resolvers.core.clock import system_clock
@@ -67,6 +68,7 @@ class Results:
     """By shape."""
     missing: dict[str, str]
     """Peers that could not be measured, and why."""
+    growth: Growth | None
 
 
 def spread(values: Sequence[float]) -> tuple[float, float, float]:

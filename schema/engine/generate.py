@@ -46,6 +46,22 @@ def missing() -> Any:
     raise Unusual
 
 
+MANY = 250
+"""Rows that are made part of an answer in one go: about a millisecond's work."""
+
+
+def portions(rows: Sequence[Any]) -> Sequence[Sequence[Any]]:
+    """Return ``rows`` some at a time: a large answer must not hold up small ones."""
+    if len(rows) <= MANY:
+        return (rows,)
+    return [rows[start : start + MANY] for start in range(0, len(rows), MANY)]
+
+
+async def pause() -> None:
+    """Let others have their turn."""
+    await asyncio.sleep(0)
+
+
 class Known:
     """What was found for each key, kept for the operation: no key is asked for twice."""
 
@@ -93,6 +109,8 @@ class Generator:
             "missing": missing,
             "together": together,
             "Known": Known,
+            "portions": portions,
+            "pause": pause,
             "gid": encode_id,
         }
         self._constants = 0
@@ -276,18 +294,20 @@ class Generator:
         """Write what one shape's rows become, filed under the key of their parents."""
         source, name = level.source, f"shape{shape.number}"
         if isinstance(source, Followed):
-            rows = f"rows{level.number}"
+            self._line(f"    {name} = {{}}")
+            self._line(f"    for some in portions(rows{level.number}):")
             if source.relation.many:
-                self._line(f"    {name} = {{}}")
-                self._line(f"    for row in {rows}:")
-                self._line(f"        item = {self._item(shape)}")
-                self._line(f"        known = {name}.get(row[0])")
-                self._line("        if known is None:")
-                self._line(f"            {name}[row[0]] = [item]")
-                self._line("        else:")
-                self._line("            known.append(item)")
+                self._line("        for row in some:")
+                self._line(f"            item = {self._item(shape)}")
+                self._line(f"            known = {name}.get(row[0])")
+                self._line("            if known is None:")
+                self._line(f"                {name}[row[0]] = [item]")
+                self._line("            else:")
+                self._line("                known.append(item)")
             else:
-                self._line(f"    {name} = {{row[0]: {self._item(shape)} for row in {rows}}}")
+                item = self._item(shape)
+                self._line(f"        {name}.update({{row[0]: {item} for row in some}})")
+            self._line(f"        if some is not rows{level.number}: await pause()")
         elif isinstance(source, Fetched):
             item = self._item(shape)
             found = f"found{level.number}"

@@ -1,0 +1,147 @@
+"""How the gateway grows: with the rows of an answer, and with the clients that ask at once."""
+
+import asyncio
+import threading
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Self
+
+from benchmarks.database import Database, connect
+from benchmarks.measure import Bench, Case, Pace, lag_between, one_round, operation_rows
+from benchmarks.processes import resident_bytes
+from benchmarks.servers import Server
+from benchmarks.shapes import Shape, Variables
+
+SIZES = ((5, 1), (25, 1), (100, 1), (200, 1), (200, 2), (200, 5))
+"""Orders per page and pages of an answer: some 50 to 5,000 rows."""
+CLIENTS = (16, 64, 256)
+CLIENTS_ON = ("Tiny", "Orders")
+_AT_ONCE = 16
+_SAMPLED_SECONDS = 0.002
+_PACE = Pace(rounds=1, seconds=2.0, warm_seconds=0.5)
+
+GROWTH = Shape("Growth", "pages of orders with lines and products", "select 1")
+_DAYS = """
+select day from (
+    select placed_on::text as day, row_number() over (order by placed_on desc) as place
+    from sales_order group by placed_on
+) days where place % 20 = 1 order by place limit 5
+"""
+"""Far enough from each other that no two pages share an order."""
+
+
+@dataclass(frozen=True, slots=True)
+class Grown:
+    """An answer of some size."""
+
+    rows: float
+    bytes: int
+    cpu: float
+    """Milliseconds of the server per request."""
+    memory: float
+    """Bytes the server grew by at most, divided by the requests it worked on at once."""
+    longest_beat: float
+    """Upper bound of the latest heartbeat of the event loop, in milliseconds."""
+
+
+@dataclass(frozen=True, slots=True)
+class Crowd:
+    """A shape asked for by a number of clients at once."""
+
+    shape: str
+    clients: int
+    rate: float
+    p50: float
+    p99: float
+    cpu: float
+
+
+@dataclass(frozen=True, slots=True)
+class Growth:
+    """Both."""
+
+    sizes: list[Grown]
+    crowds: list[Crowd]
+
+
+def measure_growth(
+    database: Database,
+    server: Server,
+    bench: Bench,
+    cases: Sequence[Case],
+    say: Callable[[str], None],
+) -> Growth:
+    """Measure one gateway, alone."""
+    days = asyncio.run(_days(database))
+    sizes = []
+    for first, pages in SIZES:
+        say(f"{pages} x {first} orders")
+        sizes.append(_grown(server, bench, _variables(first, pages, days)))
+    crowds = []
+    for case in cases:
+        if case.shape.name in CLIENTS_ON:
+            for clients in CLIENTS:
+                say(f"{case.shape.name}, {clients} clients")
+                crowds.append(_crowd(server, bench, case, clients))
+    return Growth(sizes, crowds)
+
+
+def _variables(first: int, pages: int, days: Sequence[str]) -> Variables:
+    given = {f"to{number}": day for number, day in enumerate(days, 1)}
+    return {**given, "first": first, "second": pages > 1, "more": pages > 2}
+
+
+async def _days(database: Database) -> list[str]:
+    connection = await connect(database.serving_url, database.company_id)
+    try:
+        return [row[0] for row in await connection.fetch(_DAYS)]
+    finally:
+        await connection.close()
+
+
+def _grown(server: Server, bench: Bench, variables: Variables) -> Grown:
+    length = len(server.answer(GROWTH, variables))
+    case = Case(GROWTH, [variables], {server.name: [length]}, {})
+    before = server.metrics()
+    with Resident(server.pid) as resident:
+        load = bench.load(server, case, _PACE, connections=_AT_ONCE)
+    after = server.metrics()
+    executions, rows = operation_rows(before, after, GROWTH.name)
+    return Grown(
+        rows=rows / executions,
+        bytes=length,
+        cpu=one_round(load).cpu,
+        memory=resident.growth / _AT_ONCE,
+        longest_beat=lag_between(before, after).longest,
+    )
+
+
+def _crowd(server: Server, bench: Bench, case: Case, clients: int) -> Crowd:
+    # the load generator fails at the first answer that is not the right one
+    found = one_round(bench.load(server, case, _PACE, connections=clients))
+    return Crowd(case.shape.name, clients, found.rate, found.p50, found.p99, found.cpu)
+
+
+class Resident:
+    """Watches the memory of a process while a block runs; ``growth`` in bytes."""
+
+    def __init__(self, pid: int) -> None:
+        self._pid = pid
+        self._ended = threading.Event()
+        self.growth = 0
+
+    def __enter__(self) -> Self:
+        self._before = resident_bytes(self._pid)
+        self._thread = threading.Thread(target=self._watch, daemon=True)
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._ended.set()
+        self._thread.join()
+
+    def _watch(self) -> None:
+        while not self._ended.is_set():
+            self.growth = max(self.growth, resident_bytes(self._pid) - self._before)
+            time.sleep(_SAMPLED_SECONDS)
