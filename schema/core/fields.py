@@ -27,6 +27,7 @@ from schema.core.plan import (
     ColumnPlan,
     ComputedPlan,
     FetchPlan,
+    HeldPlan,
     IdPlan,
     ListedPlan,
     MoneyPlan,
@@ -237,6 +238,27 @@ def listed(
         requires=requires,
         resolver=resolve,
         metadata={"assumed_size": size},
+    )
+
+
+def held(description: str, of: str, *, requires: str | None = None, size: int | None = None) -> Any:
+    """Declare an object or a list of objects that the row holds itself, in the column ``of``.
+
+    Such as the lines of a report: their rows come with that of the report, all columns of them.
+    ``size`` is how many are expected of a list, for the cost of the operation.
+    """
+
+    def resolve(root: Any, info: Info) -> Any:
+        wrap = origin_of(named_type(core_info(info).return_type)).of
+        found = root.row[of]
+        return [wrap(row) for row in found] if isinstance(found, list | tuple) else wrap(found)
+
+    return declare_field(
+        description,
+        plan=HeldPlan(of),
+        requires=requires,
+        resolver=resolve,
+        metadata={} if size is None else {"assumed_size": size},
     )
 
 

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from graphql import GraphQLObjectType, OperationType, get_named_type
 
 from schema.engine.internals import Selections
-from schema.engine.plan import Chosen, Fetched, Followed, Level, OperationPlan, Paged
+from schema.engine.plan import Chosen, Fetched, Followed, Held, Level, OperationPlan, Paged
 from schema.engine.run import Asked, Compiled, Engine, NotCompiled
 
 
@@ -37,8 +37,9 @@ def _explained(compiled: Compiled | NotCompiled, *, sql: bool) -> list[str]:
 
 def explain(plan: OperationPlan, *, sql: bool = False) -> list[str]:
     """Return the lines that describe a plan; with ``sql`` also the statements of its relations."""
-    statements = sum(1 + level.counted for level in plan.levels if level.parent is not None)
-    lines = [f"{statements} statement{'' if statements == 1 else 's'}"]
+    statements = sum(1 + level.counted for level in plan.levels if level.takes_statement)
+    most = "at most " if any(level.is_mixed for level in plan.levels) else ""
+    lines = [f"{most}{statements} statement{'' if statements == 1 else 's'}"]
     for level in plan.root.children:
         lines += _tree(level, "", sql=sql)
     lines += [
@@ -51,7 +52,8 @@ def explain(plan: OperationPlan, *, sql: bool = False) -> list[str]:
 def _tree(level: Level, indent: str, *, sql: bool) -> Iterator[str]:
     columns = ", ".join(sorted(level.columns)) or "nothing"
     counted = ", and their number" if level.counted else ""
-    yield f"{indent}{level.path[-1]}: {_source(level)} reads {columns}{counted}"
+    kind = "" if level.kind is None else f" where {level.kind[0]} is {level.kind[1]}"
+    yield f"{indent}{level.path[-1]}{kind}: {_source(level)} reads {columns}{counted}"
     if sql and isinstance(level.source, Followed) and level.source.bind is None:
         text = level.source.relation.statement(frozenset(level.columns), frozenset()).sql
         yield from (f"{indent}    | {line.strip()}" for line in text.splitlines() if line.strip())
@@ -69,6 +71,8 @@ def _source(level: Level) -> str:
             return f"pages of {listing.name} by {parent}{_twins(level)}"
         case Fetched(plan=plan) | Chosen(plan=plan):
             return f"function {plan.name}"
+        case Held(column=column):
+            return f"{column} of the row"
         case _:
             return "given"
 
