@@ -289,7 +289,7 @@ class Engine:
         if included is None:
             included = kept[name] = _including_variables(operation, asked.fragments)
         choices = tuple((v, asked.variables.get(v)) for v in included)
-        key = (name, asked.permissions, choices, path, asked.traced)
+        key = (name, asked.permissions, choices, type_.name, path, asked.traced)
         found: Compiled | NotCompiled | None = kept.get(key)
         if found is None:
             if len(kept) > _MOST_VARIANTS:
