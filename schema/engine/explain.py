@@ -9,13 +9,16 @@ from schema.engine.plan import Chosen, Fetched, Followed, Held, Level, Operation
 from schema.engine.run import Asked, Compiled, Engine, NotCompiled
 
 
-def explain_operation(engine: Engine, asked: Asked, *, sql: bool = False) -> Iterator[str]:
+def explain_operation(
+    engine: Engine, asked: Asked, *, sql: bool = False, source: bool = False
+) -> Iterator[str]:
     """Yield the lines that describe the plans of an operation, or why there are none.
 
     A query has one plan; the root fields of other operations are functions with a plan below each.
+    ``sql`` adds the statements of relations, ``source`` the Python that runs the plan.
     """
     if asked.operation.operation is OperationType.QUERY:
-        yield from _explained(engine.compiled(asked), sql=sql)
+        yield from _explained(engine.compiled(asked), sql=sql, source=source)
         return
     root = engine.schema.get_root_type(asked.operation.operation)
     assert root is not None, "the operation is valid"
@@ -26,13 +29,14 @@ def explain_operation(engine: Engine, asked: Asked, *, sql: bool = False) -> Ite
         type_ = get_named_type(field.type) if field else None
         if isinstance(type_, GraphQLObjectType):
             below = engine.compiled_below(asked, nodes, type_)
-            yield from (f"  {line}" for line in _explained(below, sql=sql))
+            yield from (f"  {line}" for line in _explained(below, sql=sql, source=source))
 
 
-def _explained(compiled: Compiled | NotCompiled, *, sql: bool) -> list[str]:
+def _explained(compiled: Compiled | NotCompiled, *, sql: bool, source: bool) -> list[str]:
     if isinstance(compiled, NotCompiled):
         return [f"not compiled: {compiled.reason}"]
-    return explain(compiled.plan, sql=sql)
+    written = compiled.source.splitlines() if source else []
+    return [*explain(compiled.plan, sql=sql), *written]
 
 
 def explain(plan: OperationPlan, *, sql: bool = False) -> list[str]:
