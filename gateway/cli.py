@@ -238,6 +238,9 @@ def explain_command(
     file: Annotated[Path, typer.Argument(help="GraphQL document.", exists=True, dir_okay=False)],
     *,
     sql: Annotated[bool, typer.Option("--sql", help="Show the statements of relations.")] = False,
+    source: Annotated[
+        bool, typer.Option("--source", help="Show the Python that runs the plan.")
+    ] = False,
     without: Annotated[
         list[str] | None, typer.Option(help="Permission the caller lacks; may come several times.")
     ] = None,
@@ -246,7 +249,7 @@ def explain_command(
     everything = {p for module in data_modules() for p in module.permissions}
     held = frozenset(everything - set(without or ()))
     text = file.read_text("utf-8")
-    for line in explain_document(text, Settings(), permissions=held, sql=sql):
+    for line in explain_document(text, Settings(), permissions=held, sql=sql, source=source):
         typer.echo(line)
 
 

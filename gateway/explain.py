@@ -12,7 +12,12 @@ from schema.engine.run import Asked, Engine
 
 
 def explain_document(
-    text: str, settings: Settings, *, permissions: frozenset[str] | None = None, sql: bool = False
+    text: str,
+    settings: Settings,
+    *,
+    permissions: frozenset[str] | None = None,
+    sql: bool = False,
+    source: bool = False,
 ) -> Iterator[str]:
     """Yield the lines that explain every operation of a document.
 
@@ -34,4 +39,6 @@ def explain_document(
     for operation in document.measure.operations:
         asked = Asked(operation.node, document.fragments, {}, {}, permissions)
         yield f"{operation.node.operation.value} {operation.name or 'anonymous'}"
-        yield from (f"  {line}" for line in explain_operation(engine, asked, sql=sql))
+        yield from (
+            f"  {line}" for line in explain_operation(engine, asked, sql=sql, source=source)
+        )

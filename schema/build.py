@@ -5,17 +5,25 @@ from importlib import import_module
 from typing import Annotated, Any
 
 import strawberry
-from graphql import GraphQLNonNull, GraphQLObjectType, GraphQLSchema
+from graphql import (
+    GraphQLNonNull,
+    GraphQLObjectType,
+    GraphQLSchema,
+    get_named_type,
+    is_list_type,
+)
 from strawberry.types.base import get_object_definition
 
 from resolvers.core.context import Context
 from resolvers.modules import NAMES
 from schema.core.fields import argument, chosen, find
 from schema.core.ids import split_id
+from schema.core.kinds import kinds
 from schema.core.module import SchemaModule
 from schema.core.node import NODE_TYPES, Node
+from schema.core.payload import Payload
 from schema.core.permissions import denial
-from schema.core.plan import REQUIRES
+from schema.core.plan import REQUIRES, AnyRelationPlan, plan_of
 from schema.core.scalars import schema_config
 
 
@@ -53,8 +61,10 @@ def build_schema(*, extra: tuple[SchemaModule, ...] = ()) -> strawberry.Schema:
     """Build the schema from the registry; ``extra`` modules add fields, such as those for tools.
 
     Raises:
-        TypeError: two modules have a root field of one name; or a field requires a permission and
-            is not nullable, so denying it would take its siblings with it.
+        TypeError: two modules have a root field of one name; or a field is not nullable though it
+            requires a permission, its object may be of a type that does, or it is of the outcome of
+            a command, so that denying or refusing it would take its siblings with it; or its object
+            may be of a type that is no node type.
 
     """
     modules = (*schema_modules(), *extra)
@@ -70,7 +80,7 @@ def build_schema(*, extra: tuple[SchemaModule, ...] = ()) -> strawberry.Schema:
         types=[node.python_type for node in NODE_TYPES.values()],
         config=schema_config(),
     )
-    _check_permissions(schema)
+    check_fields(core_schema(schema))
     return schema
 
 
@@ -90,13 +100,35 @@ def core_schema(schema: strawberry.Schema) -> GraphQLSchema:
     return schema._schema  # noqa: SLF001 - the only way to it
 
 
-def _check_permissions(schema: strawberry.Schema) -> None:
-    for type_ in core_schema(schema).type_map.values():
+def check_fields(schema: GraphQLSchema) -> None:
+    """Check that what may be denied or refused may be null, and that all objects can be found.
+
+    Raises:
+        TypeError: see `build_schema`.
+
+    """
+    for type_ in schema.type_map.values():
         # a subscription that is denied never starts, so it has no sibling to take along
         if not isinstance(type_, GraphQLObjectType) or type_.name == "Subscription":
             continue
+        known: Any = type_.extensions.get("strawberry-definition")
+        of_payload = known is not None and issubclass(known.origin, Payload)
         for name, definition in type_.fields.items():
             backing: Any = definition.extensions.get("strawberry-definition")
-            requires = None if backing is None else backing.metadata.get(REQUIRES)
-            if requires is not None and isinstance(definition.type, GraphQLNonNull):
-                raise TypeError(f"{type_.name}.{name} requires {requires}, so it must be nullable.")
+            if backing is None:
+                continue
+            if isinstance(definition.type, GraphQLNonNull):
+                of_outcome = of_payload and not is_list_type(definition.type.of_type)
+                _check_required(f"{type_.name}.{name}", backing, of_outcome=of_outcome)
+            if isinstance(plan_of(backing), AnyRelationPlan):
+                kinds(schema, get_named_type(definition.type))
+
+
+def _check_required(where: str, backing: Any, *, of_outcome: bool) -> None:
+    requires = backing.metadata.get(REQUIRES)
+    if requires is not None:
+        raise TypeError(f"{where} requires {requires}, so it must be nullable.")
+    if isinstance(plan_of(backing), AnyRelationPlan):
+        raise TypeError(f"{where} may be of any type, so it must be nullable.")
+    if of_outcome:
+        raise TypeError(f"{where} is of an outcome, so it must be a list or nullable.")

@@ -8,4 +8,5 @@ pytest_plugins = [
     "tests.fixtures.rows",
     "tests.fixtures.paths",
     "tests.fixtures.equality",
+    "tests.fixtures.papers",
 ]

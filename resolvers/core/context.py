@@ -115,4 +115,5 @@ class Context:
 
     def forget(self) -> None:
         """Load anew from now on, because what was loaded before may have been changed."""
-        self.loaders.clear()
+        # under keys nobody asks for: they still end with the operation
+        self.loaders = {object(): loader for loader in self.loaders.values()}

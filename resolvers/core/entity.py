@@ -2,10 +2,36 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 from sqlalchemy import BigInteger, ColumnElement, Table
 from sqlalchemy.types import TypeEngine
+
+
+class RowKind(Protocol):
+    """A kind of row with named columns: an entity, or a report."""
+
+    @property
+    def name(self) -> str:
+        """Return what it is called."""
+        ...
+
+    @property
+    def key(self) -> str:
+        """Return the column that tells its rows apart."""
+        ...
+
+    def expression(self, column: str) -> ColumnElement[Any]:
+        """Return the SQL expression of a column."""
+        ...
+
+    def type_of(self, column: str) -> TypeEngine[Any]:
+        """Return the SQL type of a column."""
+        ...
+
+    def labeled(self, columns: Iterable[str]) -> list[ColumnElement[Any]]:
+        """Return the expressions of ``columns``, labeled with and sorted by their names."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)

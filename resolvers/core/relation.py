@@ -13,7 +13,7 @@ from sqlalchemy import ColumnElement, Select, any_, bindparam, select
 from sqlalchemy.dialects.postgresql import ARRAY
 
 from resolvers.core.context import Context, Reads
-from resolvers.core.entity import Entity
+from resolvers.core.entity import Entity, RowKind
 from resolvers.core.loader import BatchLoader
 from resolvers.core.statement import Statement, compile_statement
 
@@ -39,7 +39,7 @@ class Relation:
     """
 
     name: str
-    target: Entity
+    target: RowKind
     column: str
     many: bool = False
     order: tuple[str, ...] = ()

@@ -10,7 +10,7 @@ from graphql import Executor, GraphQLObjectType
 from graphql.pyutils import AwaitableOrValue, Path
 
 from resolvers.core.context import Context
-from schema.core.fields import RowType
+from schema.core.fields import RowType, origin_of
 from schema.core.info import CoreInfo
 
 Complete = Callable[[CoreInfo, GraphQLObjectType, Any], Awaitable[dict[str, Any] | None]]
@@ -42,8 +42,8 @@ class CompletingExecutor(Executor[Context]):
         if (
             complete is None
             or path.prev is not None
-            or return_type.is_type_of is not None
             or not isinstance(result, RowType)
+            or type(result) is not origin_of(return_type)
         ):
             return ordinarily()
 

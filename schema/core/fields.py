@@ -27,6 +27,7 @@ from schema.core.plan import (
     ColumnPlan,
     ComputedPlan,
     FetchPlan,
+    HeldPlan,
     IdPlan,
     ListedPlan,
     MoneyPlan,
@@ -240,6 +241,27 @@ def listed(
     )
 
 
+def held(description: str, of: str, *, requires: str | None = None, size: int | None = None) -> Any:
+    """Declare an object or a list of objects that the row holds itself, in the column ``of``.
+
+    Such as the lines of a report: their rows come with that of the report, all columns of them.
+    ``size`` is how many are expected of a list, for the cost of the operation.
+    """
+
+    def resolve(root: Any, info: Info) -> Any:
+        wrap = origin_of(named_type(core_info(info).return_type)).of
+        found = root.row[of]
+        return [wrap(row) for row in found] if isinstance(found, list | tuple) else wrap(found)
+
+    return declare_field(
+        description,
+        plan=HeldPlan(of),
+        requires=requires,
+        resolver=resolve,
+        metadata={} if size is None else {"assumed_size": size},
+    )
+
+
 async def follow(
     root: Any, info: Info, relation: Relation, key: str, arguments: Mapping[str, Any]
 ) -> Any:
@@ -315,9 +337,7 @@ def fetched(
             wrap = origin_of(type_).of
             return [wrap(row) for row in found] if isinstance(found, list) else wrap(found)
 
-        resolve.__name__ = fetch.__name__
-        resolve.__module__ = fetch.__module__
-        resolve.__signature__ = _without_context(fetch)  # type: ignore[attr-defined]
+        with_arguments_of(fetch, resolve, given=2)
         return declare_field(
             description,
             plan=FetchPlan(fetch.__name__, fetch),
@@ -350,24 +370,30 @@ def chosen(description: str) -> Callable[[Callable[..., Any]], Any]:
             type_name, row = found
             return origin_of(named_type(types[type_name])).of(row)
 
-        resolve.__name__ = fetch.__name__
-        resolve.__module__ = fetch.__module__
-        resolve.__signature__ = _without_context(fetch)  # type: ignore[attr-defined]
+        with_arguments_of(fetch, resolve, given=2)
         return declare_field(description, plan=ChoicePlan(fetch.__name__, fetch), resolver=resolve)
 
     return declare
 
 
-def _without_context(fetch: Callable[..., Any]) -> inspect.Signature:
-    """Return the signature Strawberry reads: root and info in place of context and columns."""
-    signature = inspect.signature(fetch)
+def with_arguments_of(
+    function: Callable[..., Any], resolve: Callable[..., Any], *, given: int
+) -> Callable[..., Any]:
+    """Give ``resolve(root, info, **arguments)`` the name and the arguments of ``function``.
+
+    The first ``given`` parameters of the function are no arguments of the field.
+    """
+    signature = inspect.signature(function)
     positional = inspect.Parameter.POSITIONAL_OR_KEYWORD
-    _context, _columns, *arguments = signature.parameters.values()
     leading = [
         inspect.Parameter("root", positional, annotation=Any),
         inspect.Parameter("info", positional, annotation=Info),
     ]
-    return signature.replace(parameters=[*leading, *arguments])
+    arguments = list(signature.parameters.values())[given:]
+    resolve.__name__ = function.__name__
+    resolve.__module__ = function.__module__
+    resolve.__signature__ = signature.replace(parameters=[*leading, *arguments])  # type: ignore[attr-defined]
+    return resolve
 
 
 def field(

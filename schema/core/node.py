@@ -34,6 +34,9 @@ class NodeType:
 NODE_TYPES: dict[str, NodeType] = {}
 """Every node type by its GraphQL name; filled as the modules' types are defined."""
 
+_NODE = "__erp_node__"
+"""Attribute of a node type's class: what is known of it."""
+
 
 def node_type(entity: Entity, description: str, *, requires: str | None) -> Callable[[T], T]:
     """Define a GraphQL type over ``entity`` that `node(id:)` can fetch.
@@ -44,10 +47,17 @@ def node_type(entity: Entity, description: str, *, requires: str | None) -> Call
 
     def define(cls: T) -> T:
         made = strawberry.type(cls, name=entity.name, description=description)
-        NODE_TYPES[entity.name] = NodeType(made, entity, by_key(entity), requires)
+        node = NODE_TYPES[entity.name] = NodeType(made, entity, by_key(entity), requires)
+        setattr(made, _NODE, node)
         return made
 
     return define
+
+
+def node_of(type_: type) -> NodeType | None:
+    """Return what is known of a type's class, if it is that of a node type."""
+    node: NodeType | None = vars(type_).get(_NODE)
+    return node
 
 
 def row_type(name: str, description: str) -> Callable[[T], T]:

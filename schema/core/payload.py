@@ -1,12 +1,17 @@
 """What mutations answer with: the objects they changed, and expected refusals as data."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from typing import Any, Self
 
 import strawberry
+from strawberry.types.base import StrawberryList, get_object_definition
 
-from resolvers.core.errors import ErpError, ErrorCode
+from resolvers.core.command import CommandRefused
+from resolvers.core.errors import ErpError, ErrorCode, Invalid
 from schema.core.enums import describe_enum
-from schema.core.fields import RowType
+from schema.core.fields import RowType, declare_field, named_type, origin_of, with_arguments_of
+from schema.core.info import Info, core_info
+from schema.core.plan import plan_of
 
 describe_enum(
     ErrorCode,
@@ -61,19 +66,55 @@ class UserError:
 
 
 class Payload(RowType):
-    """Base of mutation payloads: wraps the command's outcome, or the refusals."""
+    """Base of mutation payloads: wraps the command's outcome, or the refusals.
+
+    Fields are declared as those of other types, over the columns of the outcome. They are lists, or
+    nullable, because a command that was refused has no outcome; ``user_errors`` says why.
+    """
 
     @classmethod
-    def refused(cls, errors: Iterable[ErpError], **empty: object) -> "Payload":
-        """Return a payload that carries refusals; ``empty`` stands for what was not changed."""
-        payload: Payload = cls.of({**empty, "user_errors": [user_error(e) for e in errors]})
-        return payload
+    def refused(cls, errors: Iterable[ErpError]) -> Self:
+        """Return a payload that carries refusals: its lists are empty, and all else is null."""
+        row: dict[str, Any] = {}
+        for definition in get_object_definition(cls, strict=True).fields:
+            plan = plan_of(definition)
+            nothing: Any = [] if isinstance(definition.type, StrawberryList) else None
+            row |= dict.fromkeys(plan.needs if plan else (), nothing)
+        row["user_errors"] = [user_error(error) for error in errors]
+        return cls.of(row)  # type: ignore[no-any-return]
 
     @classmethod
-    def done(cls, **outcome: object) -> "Payload":
+    def done(cls, **outcome: object) -> Self:
         """Return a payload that carries what the command did."""
-        payload: Payload = cls.of({**outcome, "user_errors": []})
-        return payload
+        return cls.of({**outcome, "user_errors": []})  # type: ignore[no-any-return]
+
+
+def mutation(
+    description: str, *, requires: str | None = None
+) -> Callable[[Callable[..., Any]], Any]:
+    """Declare a root field that runs a command: decorates ``run(context, **arguments)``.
+
+    The function returns the payload of what was done, ``AdjustStockPayload.done(**outcome)``. What
+    it raises as `Invalid` or `CommandRefused` becomes the payload's user errors.
+    """
+
+    def declare(run: Callable[..., Any]) -> Any:
+        async def resolve(root: Any, info: Info, **arguments: Any) -> Any:
+            del root
+            errors: Iterable[ErpError]
+            try:
+                return await run(info.context, **arguments)
+            except Invalid as error:
+                errors = (error,)
+            except CommandRefused as refusal:
+                errors = refusal.errors
+            return origin_of(named_type(core_info(info).return_type)).refused(errors)
+
+        return declare_field(
+            description, requires=requires, resolver=with_arguments_of(run, resolve, given=1)
+        )
+
+    return declare
 
 
 def user_error(error: ErpError) -> UserError:

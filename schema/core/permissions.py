@@ -1,7 +1,7 @@
 """Field permissions: declared on the field, checked once per place in the operation."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from graphql import FieldNode, GraphQLError, OperationType, located_error
@@ -13,12 +13,16 @@ from schema.core.info import CoreInfo
 
 @dataclass(frozen=True, slots=True)
 class Denied:
-    """A field the caller may not see: ``path`` are the response names that lead to its objects."""
+    """A field the caller may not see: ``path`` are the response names that lead to its objects.
+
+    ``places`` are where it was met, which must be known where its objects are of several types.
+    """
 
     path: tuple[str, ...]
     name: str
     nodes: list[FieldNode]
     error: Forbidden
+    places: list[list[str | int]] = field(default_factory=list)
 
 
 def permitted(info: CoreInfo, permission: str) -> bool:
@@ -37,8 +41,12 @@ def permitted(info: CoreInfo, permission: str) -> bool:
     error = denial(info.parent_type.name, info.field_name, permission)
     if info.operation.operation is OperationType.SUBSCRIPTION and info.path.prev is None:
         raise error
-    place = tuple(key for key in info.path.as_list() if isinstance(key, str))
-    context.denied.setdefault(place, Denied(place[:-1], place[-1], info.field_nodes, error))
+    place = info.path.as_list()
+    names = tuple(key for key in place if isinstance(key, str))
+    denied = context.denied.setdefault(
+        (*names, info.parent_type.name), Denied(names[:-1], names[-1], info.field_nodes, error)
+    )
+    denied.places.append(place)
     return False
 
 
@@ -53,11 +61,29 @@ def denial(type_name: str, field_name: str, permission: str) -> Forbidden:
 def denials(fields: Iterable[Denied], data: Any) -> list[GraphQLError]:
     """Return one error for each denied field of an object in ``data``, at the first of them."""
     errors = []
-    for field in fields:
-        place = _first_object(data, field.path, [])
+    for denied in fields:
+        if denied.places:
+            told = [place for place in denied.places if _is_told(data, place)]
+            place = min(told, default=None)
+        else:
+            place = _first_place(data, denied)
         if place is not None:
-            errors.append(located_error(field.error, field.nodes, [*place, field.name]))
+            errors.append(located_error(denied.error, denied.nodes, place))
     return errors
+
+
+def _is_told(data: Any, place: list[str | int]) -> bool:
+    """Tell whether the object at ``place`` is in the answer, and no null above took it away."""
+    for key in place[:-1]:
+        if data is None:
+            return False
+        data = data[key]
+    return data is not None
+
+
+def _first_place(data: Any, denied: Denied) -> list[str | int] | None:
+    path = _first_object(data, denied.path, [])
+    return None if path is None else [*path, denied.name]
 
 
 def _first_object(

@@ -125,6 +125,37 @@ class ListedPlan:
 
 
 @dataclass(frozen=True, slots=True)
+class AnyRelationPlan:
+    """The object, of one of several types, that two columns name: a word for its type, and its key.
+
+    See `schema.core.kinds`.
+    """
+
+    kind: str
+    key: str
+
+    @property
+    def needs(self) -> frozenset[str]:
+        """Return both columns."""
+        return frozenset({self.kind, self.key})
+
+
+@dataclass(frozen=True, slots=True)
+class HeldPlan:
+    """The row, or the list of rows, that the parent's row holds itself in a column.
+
+    Rows yield columns by name; all that the field's type can ask for.
+    """
+
+    column: str
+
+    @property
+    def needs(self) -> frozenset[str]:
+        """Return the column."""
+        return frozenset({self.column})
+
+
+@dataclass(frozen=True, slots=True)
 class FetchPlan:
     """What a root field's own function fetches: a row, or rows with None where one is missing.
 

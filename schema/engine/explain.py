@@ -5,17 +5,20 @@ from collections.abc import Iterator
 from graphql import GraphQLObjectType, OperationType, get_named_type
 
 from schema.engine.internals import Selections
-from schema.engine.plan import Chosen, Fetched, Followed, Level, OperationPlan, Paged
+from schema.engine.plan import Chosen, Fetched, Followed, Held, Level, OperationPlan, Paged
 from schema.engine.run import Asked, Compiled, Engine, NotCompiled
 
 
-def explain_operation(engine: Engine, asked: Asked, *, sql: bool = False) -> Iterator[str]:
+def explain_operation(
+    engine: Engine, asked: Asked, *, sql: bool = False, source: bool = False
+) -> Iterator[str]:
     """Yield the lines that describe the plans of an operation, or why there are none.
 
     A query has one plan; the root fields of other operations are functions with a plan below each.
+    ``sql`` adds the statements of relations, ``source`` the Python that runs the plan.
     """
     if asked.operation.operation is OperationType.QUERY:
-        yield from _explained(engine.compiled(asked), sql=sql)
+        yield from _explained(engine.compiled(asked), sql=sql, source=source)
         return
     root = engine.schema.get_root_type(asked.operation.operation)
     assert root is not None, "the operation is valid"
@@ -26,19 +29,21 @@ def explain_operation(engine: Engine, asked: Asked, *, sql: bool = False) -> Ite
         type_ = get_named_type(field.type) if field else None
         if isinstance(type_, GraphQLObjectType):
             below = engine.compiled_below(asked, nodes, type_)
-            yield from (f"  {line}" for line in _explained(below, sql=sql))
+            yield from (f"  {line}" for line in _explained(below, sql=sql, source=source))
 
 
-def _explained(compiled: Compiled | NotCompiled, *, sql: bool) -> list[str]:
+def _explained(compiled: Compiled | NotCompiled, *, sql: bool, source: bool) -> list[str]:
     if isinstance(compiled, NotCompiled):
         return [f"not compiled: {compiled.reason}"]
-    return explain(compiled.plan, sql=sql)
+    written = compiled.source.splitlines() if source else []
+    return [*explain(compiled.plan, sql=sql), *written]
 
 
 def explain(plan: OperationPlan, *, sql: bool = False) -> list[str]:
     """Return the lines that describe a plan; with ``sql`` also the statements of its relations."""
-    statements = sum(1 + level.counted for level in plan.levels if level.parent is not None)
-    lines = [f"{statements} statement{'' if statements == 1 else 's'}"]
+    statements = sum(1 + level.counted for level in plan.levels if level.takes_statement)
+    most = "at most " if any(level.is_mixed for level in plan.levels) else ""
+    lines = [f"{most}{statements} statement{'' if statements == 1 else 's'}"]
     for level in plan.root.children:
         lines += _tree(level, "", sql=sql)
     lines += [
@@ -51,7 +56,8 @@ def explain(plan: OperationPlan, *, sql: bool = False) -> list[str]:
 def _tree(level: Level, indent: str, *, sql: bool) -> Iterator[str]:
     columns = ", ".join(sorted(level.columns)) or "nothing"
     counted = ", and their number" if level.counted else ""
-    yield f"{indent}{level.path[-1]}: {_source(level)} reads {columns}{counted}"
+    kind = "" if level.kind is None else f" where {level.kind[0]} is {level.kind[1]}"
+    yield f"{indent}{level.path[-1]}{kind}: {_source(level)} reads {columns}{counted}"
     if sql and isinstance(level.source, Followed) and level.source.bind is None:
         text = level.source.relation.statement(frozenset(level.columns), frozenset()).sql
         yield from (f"{indent}    | {line.strip()}" for line in text.splitlines() if line.strip())
@@ -69,6 +75,8 @@ def _source(level: Level) -> str:
             return f"pages of {listing.name} by {parent}{_twins(level)}"
         case Fetched(plan=plan) | Chosen(plan=plan):
             return f"function {plan.name}"
+        case Held(column=column):
+            return f"{column} of the row"
         case _:
             return "given"
 

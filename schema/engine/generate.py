@@ -16,16 +16,20 @@ from schema.engine.plan import (
     Column,
     Computed,
     Constant,
+    Either,
     Fetched,
     Finish,
     Followed,
     Given,
     GlobalId,
+    Held,
     Level,
     Many,
+    Masked,
     Nodes,
     One,
     OperationPlan,
+    Own,
     Page,
     Paged,
     PageInfo,
@@ -115,6 +119,7 @@ class Generator:
         }
         self._constants = 0
         self._connections: dict[int, str] = {}
+        self._kinds: dict[int, str] = {}
         self._known: set[str] = set()
 
     def source(self) -> str:
@@ -128,6 +133,7 @@ class Generator:
             self._fetch(level)
         for level in reversed(levels):
             for shape in level.shapes:
+                self._by_kind(shape)
                 self._assemble(level, shape)
             self._pages(level)
         self._line(f"    return [{self._item(self._plan.shape)} for row in rows0]")
@@ -149,10 +155,12 @@ class Generator:
         source = level.source
         if isinstance(source, Given | Chosen):
             return
-        if self._traced and not isinstance(source, Fetched):
+        if self._traced and not isinstance(source, Fetched | Held):
             self._line(f"    trace.at = {'.'.join(level.path)!r}")
         if isinstance(source, Fetched):
             self._fetch_root(level, source)
+        elif isinstance(source, Held):
+            self._take(level, source)
         elif isinstance(source, Paged) and source.parent is None:
             self._fetch_page(level, source)
         else:
@@ -192,6 +200,16 @@ class Generator:
             self._line(f"    rows{n} = [row for row in found{n} if row is not None]")
         else:
             self._line(f"    rows{n} = () if found{n} is None else (found{n},)")
+
+    def _take(self, level: Level, source: Held) -> None:
+        """Write the rows that the parents' rows hold, where something is to be found for them."""
+        if not level.children:
+            return
+        assert level.parent is not None
+        at = self._at(level.parent, source.column)
+        held = f"{at} or ()" if source.many else f"({at},)"
+        each = f"for row in rows{level.parent.number} for held in {held} if held is not None"
+        self._line(f"    rows{level.number} = [held {each}]")
 
     def _fetch_twins(self, levels: list[Level]) -> None:
         """Write one statement for levels that ask the same, each for its own parents."""
@@ -247,6 +265,10 @@ class Generator:
         parent = level.parent
         assert parent is not None
         rows, at = f"rows{parent.number}", self._at(parent, level.key)
+        if level.kind is not None:
+            column, word = level.kind
+            known = f"{self._at(parent, column)} == {word!r}"
+            return f"list({{{at} for row in {rows} if {known}}} - {{None}})"
         if level.listed:
             return f"list({{key for row in {rows} for key in {at}}})"
         if parent.is_unique(level.key):
@@ -315,6 +337,14 @@ class Generator:
                 self._line(f"    {name} = [None if row is None else {item} for row in {found}]")
             else:
                 self._line(f"    {name} = [{item} for row in rows{level.number}]")
+
+    def _by_kind(self, shape: Shape) -> None:
+        """Write which shapes the fields of a row have whose objects are of several types."""
+        for _, value in shape.entries:
+            if isinstance(value, Either):
+                name = self._kinds[id(value)] = f"kinds{len(self._kinds)}"
+                shapes = (f"{word!r}: shape{below.number}" for word, below in value.shapes)
+                self._line(f"    {name} = {{{', '.join(shapes)}}}")
 
     def _pages(self, level: Level) -> None:
         """Write the connections that parents show of this level's pages."""
@@ -387,21 +417,24 @@ class Generator:
                 return self._computed(value)
             case Ready():
                 return f"ready{value.level.number}"
+            case Masked():
+                return "missing()"
             case _:
                 return self._from_level(value, level)
 
-    def _from_level(self, value: Column | Amount | One | Many | Page, level: Level) -> str:
-        match value:
-            case Column():
-                return self._column(value, level)
-            case Amount():
-                return self._amount(value, level)
-            case One():
-                return self._one(value, level)
-            case Many():
-                return self._many(value, level)
-            case Page():
-                return self._connection_of(value, level)
+    def _from_level(
+        self, value: Column | Amount | One | Many | Either | Own | Page, level: Level
+    ) -> str:
+        writers: dict[type, Callable[[Any, Level], str]] = {
+            Column: self._column,
+            Amount: self._amount,
+            One: self._one,
+            Many: self._many,
+            Either: self._either,
+            Own: self._own,
+            Page: self._connection_of,
+        }
+        return writers[type(value)](value, level)
 
     def _connection_of(self, value: Page, level: Level) -> str:
         name = self._connections[id(value)]
@@ -423,7 +456,10 @@ class Generator:
 
     def _amount(self, value: Amount, level: Level) -> str:
         amount, currency = self._at(level, value.amount), self._at(level, value.currency)
-        parts = {"amount": amount, "currency": _present(currency)}
+        shown = amount
+        if value.convert is not None:
+            shown = f"{self._name('convert', value.convert)}({amount})"
+        parts = {"amount": shown, "currency": _present(currency)}
         entries = (f"{name!r}: {parts.get(field, repr('Money'))}" for name, field in value.names)
         missing = "missing()" if value.required else "None"
         return f"({missing} if {amount} is None else {{{', '.join(entries)}}})"
@@ -450,10 +486,25 @@ class Generator:
             return f"[{name}[key] for key in {at}]"
         return f"{name}.get({at}, EMPTY)"
 
+    def _either(self, value: Either, level: Level) -> str:
+        kind, key = self._at(level, value.kind), self._at(level, value.key)
+        return f"{self._kinds[id(value)]}.get({kind}, NONE).get({key})"
+
+    def _own(self, value: Own, level: Level) -> str:
+        """Return the expression of what a row holds; the inner ``row`` is the one held."""
+        at = self._at(level, value.column)
+        without = "missing()" if value.required else "None"
+        item = self._item(value.shape)
+        if not value.many:
+            return f"({without} if {at} is None else [{item} for row in ({at},)][0])"
+        gap = "missing()" if value.required_items else "None"
+        items = f"[{gap} if row is None else {item} for row in {at}]"
+        return f"({without} if {at} is None else {items})"
+
     def _at(self, level: Level, column: str) -> str:
         """Return the expression that reads a column of ``row``, by position where that is known."""
         source = level.source
-        if isinstance(source, Given | Fetched):
+        if isinstance(source, Given | Fetched | Held):
             return f"row[{column!r}]"
         first = 0 if isinstance(source, Paged) and source.parent is None else 1
         return f"row[{first + sorted(level.columns).index(column)}]"
@@ -517,6 +568,6 @@ def compile_plan(plan: OperationPlan, *, traced: bool = False) -> tuple[str, Cal
     """
     generator = Generator(plan, traced=traced)
     source = generator.source()
-    namespace = {**generator.names, "EMPTY": []}
+    namespace = {**generator.names, "EMPTY": [], "NONE": {}}
     exec(compile(source, "<plan>", "exec"), namespace)  # noqa: S102 - our own source, no client text
     return source, namespace["run"]

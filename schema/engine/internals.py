@@ -182,7 +182,7 @@ class Selections:
         fragments: Mapping[str, FragmentDefinitionNode],
         included: Mapping[str, bool | None],
     ) -> None:
-        self._schema = schema
+        self.schema = schema
         self._fragments = fragments
         self._included = included
 
@@ -224,8 +224,8 @@ class Selections:
     def _applies(self, condition: str, type_: GraphQLObjectType) -> bool:
         if condition == type_.name:
             return True
-        named = get_named_type(self._schema.type_map[condition])
-        return is_abstract_type(named) and self._schema.is_sub_type(named, type_)
+        named = get_named_type(self.schema.type_map[condition])
+        return is_abstract_type(named) and self.schema.is_sub_type(named, type_)
 
     def _wanted(self, directives: tuple[DirectiveNode, ...] | None) -> bool:
         for directive in directives or ():

@@ -8,6 +8,7 @@ parents are twins: those of one depth share a statement, and deeper ones ask for
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 from graphql import (
@@ -24,17 +25,20 @@ from graphql import (
     print_ast,
 )
 
-from resolvers.core.entity import Entity
+from resolvers.core.entity import RowKind
 from resolvers.core.listing import Listing, PageRequest
 from resolvers.core.relation import Relation
+from schema.core.kinds import kinds
 from schema.core.permissions import Denied, denial
 from schema.core.plan import (
     REQUIRES,
+    AnyRelationPlan,
     ChoicePlan,
     ColumnPlan,
     ComputedPlan,
     ConnectionPlan,
     FetchPlan,
+    HeldPlan,
     IdPlan,
     ListedPlan,
     MoneyPlan,
@@ -105,7 +109,19 @@ class Chosen:
         return name
 
 
-Source = Given | Fetched | Followed | Paged | Chosen
+@dataclass(frozen=True, slots=True)
+class Held:
+    """The row, or with ``many`` the rows, that each parent's row holds in a column."""
+
+    column: str
+    many: bool
+
+    def identity(self, _name: str) -> Any:
+        """Return what tells it from other sources."""
+        return self.column
+
+
+Source = Given | Fetched | Followed | Paged | Chosen | Held
 
 
 @dataclass(eq=False)
@@ -113,7 +129,8 @@ class Level:
     """The rows that fields find for all parents at once.
 
     ``columns`` grows while its shapes are planned, each of which is made of every row. ``key`` is
-    the column of the parents' rows that leads here, ``listed`` when it holds many keys.
+    the column of the parents' rows that leads here, ``listed`` when it holds many keys. ``kind`` is
+    the word a parent's row must have in a column to lead here: (column, word).
     """
 
     number: int
@@ -122,6 +139,7 @@ class Level:
     parent: "Level | None"
     key: str = ""
     listed: bool = False
+    kind: tuple[str, str] | None = None
     arguments: Arguments | None = None
     columns: set[str] = field(default_factory=set)
     children: list["Level"] = field(default_factory=list)
@@ -140,8 +158,18 @@ class Level:
         return 0 if self.parent is None else self.parent.depth + 1
 
     @property
-    def entity(self) -> Entity | None:
-        """The entity of the rows, where it is known."""
+    def takes_statement(self) -> bool:
+        """Whether its rows are asked for; others are there with their parents."""
+        return not isinstance(self.source, Given | Held)
+
+    @property
+    def is_mixed(self) -> bool:
+        """Whether it, or a level above, is of only some of the objects at its path."""
+        return self.kind is not None or (self.parent is not None and self.parent.is_mixed)
+
+    @property
+    def entity(self) -> RowKind | None:
+        """The kind of its rows, where it is known."""
         if isinstance(self.source, Followed):
             return self.source.relation.target
         if isinstance(self.source, Paged):
@@ -191,6 +219,7 @@ class Amount:
     currency: str
     names: tuple[tuple[str, str], ...]
     required: bool
+    convert: Callable[[Any], Any] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -218,6 +247,31 @@ class Many:
     key: str
     listed: bool = False
     required_items: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Either:
+    """The object that a row names by a word for its type and a key: ``shapes`` by those words."""
+
+    kind: str
+    key: str
+    shapes: tuple[tuple[str, "Shape"], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Own:
+    """The object, or with ``many`` the objects, made of the rows that a row holds itself."""
+
+    shape: "Shape"
+    column: str
+    many: bool
+    required: bool
+    required_items: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Masked:
+    """What the caller may not see, of an object that may be of another type as well."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -252,7 +306,20 @@ class Ready:
 
 
 PagePart = Nodes | PageInfo | Constant | str
-Value = Constant | Column | GlobalId | Amount | Computed | One | Many | Page | Ready
+Value = (
+    Constant
+    | Column
+    | GlobalId
+    | Amount
+    | Computed
+    | One
+    | Many
+    | Either
+    | Own
+    | Masked
+    | Page
+    | Ready
+)
 
 
 @dataclass(eq=False)
@@ -289,9 +356,16 @@ class OperationPlan:
     """All levels, the upper before the deeper; parents therefore before their children."""
     denied: tuple[Denied, ...]
 
+    @cached_property
+    def batches(self) -> int:
+        """How many levels ask for their rows."""
+        return sum(level.takes_statement for level in self.levels)
+
 
 _READY_FOR_JSON = frozenset({"String", "Int", "Boolean", "Decimal", "CurrencyCode", "ID", "Date"})
 """Scalars whose values in rows are JSON already; decimals and dates come from reads as text."""
+_THE_SAME_EVERYWHERE = frozenset({"String", "Int", "Boolean", "ID"})
+"""Those of them that functions do not make other values of."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -334,6 +408,8 @@ class Planner:
             ComputedPlan: self._computed,
             RelationPlan: self._related,
             ListedPlan: self._listed,
+            AnyRelationPlan: self._related_any,
+            HeldPlan: self._held,
             ConnectionPlan: self._page,
             FetchPlan: self._fetched,
             ChoicePlan: self._chosen,
@@ -358,7 +434,13 @@ class Planner:
         return OperationPlan(root, shape, tuple(levels), tuple(self._denied))
 
     def _child(
-        self, selected: "Selected", source: Source, key: str, *, listed: bool = False
+        self,
+        selected: "Selected",
+        source: Source,
+        key: str,
+        *,
+        listed: bool = False,
+        kind: tuple[str, str] | None = None,
     ) -> Level:
         """Return the level a field leads to; one for all fields of a level that ask the same."""
         node, field_ = selected.nodes[0], selected.field
@@ -367,10 +449,10 @@ class Planner:
         identity = (type(source), source.identity(selected.name), of_field, asked)
         twins = self._twins.setdefault(identity, [])
         for twin in twins:
-            if twin.parent is selected.level and twin.key == key:
+            if (twin.parent, twin.key, twin.kind) == (selected.level, key, kind):
                 return twin
         number, path = len(self._levels), (*selected.level.path, selected.name)
-        level = Level(number, path, source, selected.level, key, listed)
+        level = Level(number, path, source, selected.level, key, listed, kind)
         level.arguments = Arguments(field_, node, self._converter) if field_.args else None
         level.columns = twins[0].columns if twins else level.columns
         level.twins = twins
@@ -413,6 +495,8 @@ class Planner:
         definition = definition_of(field_)
         permission = definition.metadata.get(REQUIRES)
         if permission is not None and permission not in self._permissions:
+            if level.is_mixed:
+                return Masked()
             error = denial(type_.name, field_name, permission)
             self._denied.append(Denied(path, name, nodes, error))
             return Constant(None)
@@ -433,25 +517,19 @@ class Planner:
             return Column(plan.column, required, words=_words(named))
         if not is_leaf_type(named):
             raise CannotPlan(f"{selected.where} is an object in a column")
-        # what a function gives holds Python's values, what is read from the database text
-        given = isinstance(selected.level.source, Given)
-        ready = named.name in _READY_FOR_JSON and not given
-        return Column(plan.column, required, None if ready else named.coerce_output_value)
+        return Column(plan.column, required, _conversion(named, selected.level))
 
     def _global_id(self, plan: IdPlan, selected: "Selected") -> GlobalId:
         selected.level.columns.add(plan.column)
         return GlobalId(plan.type_name, plan.column)
 
-    def _amount(self, plan: MoneyPlan, selected: "Selected") -> Amount | Computed:
-        level = selected.level
+    def _amount(self, plan: MoneyPlan, selected: "Selected") -> Amount:
+        level, money = selected.level, _object_type(selected.field.type)
         level.columns |= plan.needs
-        if isinstance(level.source, Given):
-            return Computed(
-                plan.read, self._finish(selected.field.type, selected.sets, selected.where)
-            )
-        fields = self._selections.fields(_object_type(selected.field.type), selected.sets)
+        fields = self._selections.fields(money, selected.sets)
         names = tuple((name, nodes[0].name.value) for name, nodes in fields.items())
-        return Amount(plan.amount, plan.currency, names, selected.required)
+        convert = _conversion(get_named_type(money.fields["amount"].type), level)
+        return Amount(plan.amount, plan.currency, names, selected.required, convert)
 
     def _computed(self, plan: ComputedPlan, selected: "Selected") -> Computed:
         selected.level.columns |= plan.needs
@@ -492,6 +570,28 @@ class Planner:
         selected.level.columns.add(plan.ids)
         shape = self._below(selected, Followed(plan.relation, None), plan.ids, listed=True)
         return Many(shape, plan.ids, listed=True)
+
+    def _related_any(self, plan: AnyRelationPlan, selected: "Selected") -> Either:
+        level = selected.level
+        level.columns |= plan.needs
+        if selected.required:
+            raise CannotPlan(f"{selected.where} must not be null and may be any type")
+        abstract: Any = get_named_type(selected.field.type)
+        shapes = []
+        for word, (type_, node) in kinds(self._selections.schema, abstract).items():
+            if node.requires is None or node.requires in self._permissions:
+                source, kind = Followed(node.by_id, None), (plan.kind, word)
+                child = self._child(selected, source, plan.key, kind=kind)
+                shapes.append((word, self._shape(type_, selected.sets, child, selected.path)))
+        return Either(plan.kind, plan.key, tuple(shapes))
+
+    def _held(self, plan: HeldPlan, selected: "Selected") -> Own:
+        selected.level.columns.add(plan.column)
+        type_: Any = get_nullable_type(selected.field.type)
+        many = is_list_type(type_)
+        shape = self._below(selected, Held(plan.column, many), plan.column)
+        required_items = many and isinstance(type_.of_type, GraphQLNonNull)
+        return Own(shape, plan.column, many, selected.required, required_items)
 
     def _fetched(self, plan: FetchPlan, selected: "Selected") -> One | Many:
         type_ = get_nullable_type(selected.field.type)
@@ -584,6 +684,20 @@ def _is_attribute(definition: Any) -> bool:
     """Tell whether a field is read from its object as it is, by everybody."""
     guarded = REQUIRES in definition.metadata
     return definition.base_resolver is None and plan_of(definition) is None and not guarded
+
+
+def _conversion(type_: Any, level: Level) -> Callable[[Any], Any] | None:
+    """Return what makes JSON of a value in a row of ``level``; None where it is JSON already.
+
+    What is read from the database is text, what functions give may be Python's values.
+    """
+    if isinstance(level.source, Given | Held):
+        ready = False
+    elif isinstance(level.source, Fetched):
+        ready = type_.name in _THE_SAME_EVERYWHERE
+    else:
+        ready = type_.name in _READY_FOR_JSON
+    return None if ready else type_.coerce_output_value
 
 
 def _words(type_: GraphQLEnumType) -> dict[Any, str]:

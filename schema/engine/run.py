@@ -80,7 +80,7 @@ class Compiled:
             Exception: anything; ordinary execution then answers.
 
         """
-        context.stats.batches += len(self.plan.levels) - 1
+        context.stats.batches += self.plan.batches
         arguments = {level.number: _bind(level, context, variables) for level in self.bound}
         for number, choice in self.choices.items():
             arguments[number] = partial(choice.answer, context, variables, arguments[number])
@@ -248,7 +248,7 @@ class Engine:
             return None
         [answer], denied = answers
         for one in denied:
-            context.denied.setdefault((*one.path, one.name), one)
+            context.denied[id(one)] = one
         return answer  # type: ignore[no-any-return]
 
     async def _run(
@@ -289,7 +289,7 @@ class Engine:
         if included is None:
             included = kept[name] = _including_variables(operation, asked.fragments)
         choices = tuple((v, asked.variables.get(v)) for v in included)
-        key = (name, asked.permissions, choices, path, asked.traced)
+        key = (name, asked.permissions, choices, type_.name, path, asked.traced)
         found: Compiled | NotCompiled | None = kept.get(key)
         if found is None:
             if len(kept) > _MOST_VARIANTS:

@@ -5,15 +5,14 @@ from typing import Annotated
 
 import strawberry
 
-from resolvers.core.command import CommandRefused
+from resolvers.core.context import Context
 from resolvers.core.errors import Invalid
 from resolvers.inventory.commands import adjust_stock
 from resolvers.inventory.loaders import level_by_id, move_by_id
 from resolvers.inventory.rules import AdjustmentLine
-from schema.core.fields import argument, column, field, listed
+from schema.core.fields import argument, column, listed
 from schema.core.ids import decode_id
-from schema.core.info import Info
-from schema.core.payload import Payload, UserError
+from schema.core.payload import Payload, UserError, mutation
 from schema.inventory.inputs import StockAdjustmentInput
 from schema.inventory.types import StockLevel, StockMove
 
@@ -39,29 +38,21 @@ class AdjustStockPayload(Payload):
 class Mutation:
     """Root fields of this module."""
 
-    @field(
+    @mutation(
         "Correct stock at locations, all lines or none. Sent again with the same idempotencyKey it "
         "changes nothing and returns the same moves.",
         requires="stock.adjust",
     )
     async def adjust_stock(
-        self,
-        info: Info,
+        context: Context,
         idempotency_key: Annotated[
             str, argument("Yours, 1 to 200 characters: one per correction, the same to try again.")
         ],
         lines: Annotated[list[StockAdjustmentInput], argument("The corrections, 1 to 200.")],
     ) -> AdjustStockPayload | None:
-        """Run the command; refusals are data."""
-        payload = AdjustStockPayload
-        try:
-            asked = [_line(position, line) for position, line in enumerate(lines)]
-            outcome = await adjust_stock(info.context, idempotency_key, asked)
-        except Invalid as error:
-            return payload.refused([error], move_ids=[], level_ids=[])  # type: ignore[return-value]
-        except CommandRefused as refusal:
-            return payload.refused(refusal.errors, move_ids=[], level_ids=[])  # type: ignore[return-value]
-        return payload.done(**outcome)  # type: ignore[return-value]
+        """Run the command."""
+        asked = [_line(position, line) for position, line in enumerate(lines)]
+        return AdjustStockPayload.done(**await adjust_stock(context, idempotency_key, asked))
 
 
 def _line(position: int, line: StockAdjustmentInput) -> AdjustmentLine:

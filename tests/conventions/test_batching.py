@@ -54,7 +54,7 @@ PAGE = "edges {{ cursor node {} }} pageInfo {{ hasNextPage hasPreviousPage start
 
 
 def planned(path: Sequence[Edge]) -> int:
-    """Return how many statements an operation along ``path`` takes."""
+    """Return how many statements an operation along ``path`` takes, at most if types are mixed."""
     root, *below = path
     own = 1 if root.is_connection else STATEMENTS_OF_ROOTS[str(root)]
     return own + sum(edge.statements for edge in below)
@@ -70,9 +70,9 @@ async def run(
     return recorded
 
 
-def parents(recorded: Recorded) -> int:
-    """Return for how many parents the last statement looked."""
-    return len(set(recorded.keys))
+def parents(recorded: Recorded, since: int = -1) -> int:
+    """Return for how many parents the statements ``since`` that one looked, the last by default."""
+    return sum(len(set(asked.get("keys", ()))) for asked in recorded.parameters[since:])
 
 
 async def check_batching(gateway: Gateway, known: Known, way: tuple[Edge, ...], edge: Edge) -> None:
@@ -81,23 +81,31 @@ async def check_batching(gateway: Gateway, known: Known, way: tuple[Edge, ...], 
     runs = [await run(gateway, known, path, size) for size in SIZES]
     reached = [r for r in runs if r.statements > planned(way)]
     assert reached, f"no object of the small data set leads to {edge}"
-    assert [r.statements for r in reached] == [planned(path)] * len(reached)
+    if edge.is_mixed:
+        assert max(r.statements for r in reached) <= planned(path)
+    else:
+        assert [r.statements for r in reached] == [planned(path)] * len(reached)
     if str(edge) not in SINGLE:
-        assert 0 < parents(reached[0]) < parents(reached[-1]), "too few parents to tell"
+        few, many = (parents(r, planned(way)) for r in (reached[0], reached[-1]))
+        assert 0 < few < many, "too few parents to tell"
 
 
-def statement_of(edge: Edge) -> object:
-    """Return what the fields of one level have in common that share a statement."""
-    plan = edge.plan
-    if isinstance(plan, ConnectionPlan):
-        return plan.listing, plan.parent
-    assert isinstance(plan, RelationPlan | ListedPlan)
-    return plan.relation
+def statements_of(level: list[Edge]) -> tuple[int, int]:
+    """Return how many statements the fields of one level take at least, and at most."""
+    shared: set[object] = set()
+    for edge in level:
+        match edge.plan:
+            case ConnectionPlan(listing=listing, parent=parent):
+                shared.add((listing, parent))
+            case RelationPlan(relation=relation) | ListedPlan(relation=relation):
+                shared.add(relation)
+    return len(shared), len(shared) + sum(edge.statements for edge in level if edge.is_mixed)
 
 
 CASES = [
     pytest.param(way, edge, id=f"{edge} of {'.'.join(step.name for step in way)}")
     for edge in EDGES
+    if not edge.is_held
     for way in ways_to(edge.parent)
 ]
 LEVELS = [
@@ -148,12 +156,12 @@ class TestStatements:
     ) -> None:
         """All fields of a type together take one statement each, or share one."""
         text = " ".join(called(e, id_selection(e.target), {"first": "3"}) for e in level)
-        statements = planned(way) + len({statement_of(e) for e in level})
+        least, most = statements_of(level)
         for size in (20, 200):
             asked = operation(way, f"{{ __typename {text} }}", known, size)
             recorded = await record(gateway.runtime, asked.query, asked.variables, principal())
             assert not recorded.answer.errors, (asked.query, recorded.answer.errors)
-            assert recorded.statements == statements
+            assert least <= recorded.statements - planned(way) <= most
 
     @pytest.mark.parametrize("path", CONNECTIONS)
     async def test_counting_a_list_is_one_statement_more(
@@ -183,12 +191,12 @@ class TestCoverage:
     @pytest.mark.parametrize("edge", [pytest.param(e, id=str(e)) for e in EDGES])
     def test_every_field_below_the_root_has_a_plan(self, edge: Edge) -> None:
         """Only a field with a plan can be batched, counted and compiled."""
-        assert edge.statements == 1
+        assert edge.statements >= 1 or edge.is_held
 
     def test_every_field_is_run_with_several_parents(self) -> None:
         """A field that no list leads to is a case of its own, or listed with a reason."""
         run_here = {str(case.values[1]) for case in (*CASES, *PAYLOADS)}
-        assert {str(e) for e in EDGES} - run_here <= set(SINGLE)
+        assert {str(e) for e in EDGES if not e.is_held} - run_here <= set(SINGLE)
         assert set(SINGLE) <= {str(e) for e in EDGES}, "a reason is left over"
 
     def test_every_root_function_says_what_it_takes(self) -> None:

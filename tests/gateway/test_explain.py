@@ -63,3 +63,12 @@ def test_mistakes_and_excesses_are_told() -> None:
     """A document that would be refused is refused here too."""
     assert explained("{ nothing }")[0].startswith("invalid: Cannot query field 'nothing'")
     assert explained("{ " + "me { name } " * 3000 + "}")[0].startswith("refused: ")
+
+
+def test_the_code_that_runs_a_plan_is_shown() -> None:
+    """The source stands behind the levels it fetches and puts together."""
+    lines = list(explain_document(ORDERS, Settings(), permissions=EVERY_PERMISSION, source=True))
+    assert lines[: len(explained(ORDERS))] == explained(ORDERS)
+    source = [line.removeprefix("  ") for line in lines[len(explained(ORDERS)) :]]
+    compile("\n".join(source), "<plan>", "exec")
+    assert source[0].startswith("async def run(")
