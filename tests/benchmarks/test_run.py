@@ -12,9 +12,10 @@ import pytest
 from prometheus_client import generate_latest
 
 from benchmarks.__main__ import parse
+from benchmarks.growth import Resident
 from benchmarks.hotspots import LOOP, common_end, hotspots, layer_of
 from benchmarks.load import Load
-from benchmarks.measure import Lag, lag_between
+from benchmarks.measure import Lag, lag_between, same_values
 from benchmarks.sampler import Sampler
 from benchmarks.servers import read_samples
 from resolvers.core.metrics import Metrics
@@ -29,7 +30,7 @@ def test_a_short_run_gives_a_page_and_its_figures() -> None:
         finished = subprocess.run(
             [
                 *(sys.executable, "-m", "benchmarks", "--quick", "--size", "small"),
-                *("--shapes", "Order", "--data-dir", folder),
+                *("--shapes", "Order", "--peers", "plain", "--data-dir", folder),
             ],
             cwd=ROOT,
             check=False,
@@ -40,11 +41,31 @@ def test_a_short_run_gives_a_page_and_its_figures() -> None:
         page = (Path(folder) / "RESULTS.md").read_text()
         results = orjson.loads((Path(folder) / "results.json").read_bytes())
     assert page in finished.stdout
-    assert page.count("\n| Order ") == 4, "CPU, speed, statements, event loop"
+    assert page.count("\n| Order ") == 6, "CPU, peers, their speed, speed, statements, event loop"
+    assert "| of the hand-written plan" in page
     (shape,) = results["shapes"]
     assert shape["statements"] == {"product": 4.0, "ordinary": 4.0, "hand-written": 4.0}
     assert shape["servers"]["product"]["rounds"][0]["requests"] > 0
     assert not [word for word in (folder, "jwt", "Bearer", "postgresql://") if word in page]
+
+
+def test_peers_answer_the_same_values_by_other_names() -> None:
+    """Names and nesting may differ, values and their order may not."""
+    ours = b'{"data": {"a": [{"id": "x", "price": {"amount": "1.50"}}, {"price": null}]}}'
+    theirs = b'{"data": {"b": {"nodes": [{"price": "1.50"}, {"price": null}]}}}'
+    assert same_values(ours, theirs)
+    assert not same_values(ours, theirs.replace(b"1.50", b"1.5"))
+    assert not same_values(ours, b'{"data": {"b": {"nodes": [{"price": "1.50"}]}}}')
+
+
+def test_the_growth_of_a_process_is_seen() -> None:
+    """Memory that is taken for a moment counts."""
+    with Resident(os.getpid()) as resident:
+        taken = bytearray(64 * 1_048_576)
+        taken[::4096] = b"x" * len(taken[::4096])
+        time.sleep(0.1)
+        del taken
+    assert resident.growth > 48 * 1_048_576
 
 
 def test_only_a_full_run_is_published() -> None:
