@@ -183,6 +183,22 @@ async def test_one_run_serves_many_events(own_gateway: Gateway) -> None:
     assert len({answer["level"]["product"]["sku"] for answer in together}) > 1
 
 
+async def test_objects_of_several_types_have_a_plan_each(own_gateway: Gateway) -> None:
+    """A root field whose object is now of this type and now of that one mixes up no plans."""
+    engine = engine_of(own_gateway)
+    ready = prepared(own_gateway, "subscription Any { stockChanged { __typename } }")
+    asked = Asked(ready.operation, ready.source.fragments, {}, {}, EVERY_PERMISSION)
+    nodes = [ready.operation.selection_set.selections[0]]
+    names = []
+    async with own_gateway.runtime.open_context(principal(), "test") as context:
+        for name in ("StockChange", "StockLevel", "StockChange"):
+            plan = engine.compiled_below(asked, nodes, engine.schema.type_map[name])  # type: ignore[arg-type]
+            assert isinstance(plan, Compiled)
+            [answer] = await plan.run(context, ready.variable_values, [{}])
+            names.append(answer["__typename"])
+    assert names == ["StockChange", "StockLevel", "StockChange"]
+
+
 async def test_an_event_whose_plan_fails(
     own_gateway: Gateway, monkeypatch: pytest.MonkeyPatch
 ) -> None:
