@@ -27,6 +27,7 @@ from gateway.seeding.masters import (
 from gateway.seeding.orders import OrderBook
 from gateway.seeding.partners import Partners, make_partners
 from gateway.seeding.prices import PriceBook
+from gateway.seeding.rates import ExchangeRates
 from gateway.seeding.replenishment import Replenishment
 from gateway.seeding.rows import Copy, Sheet
 from gateway.seeding.sizes import SIZES, SizeName
@@ -129,7 +130,8 @@ class Demo:
             for product, quantity in demand.daily(house)
         )
         replenishment = Replenishment(calendar, stock, daily, products, self._random("purchases"))
-        book = OrderBook(calendar, world.prices, stock, self._random("orders"))
+        rates = ExchangeRates(calendar, self._random("rates"))
+        book = OrderBook(calendar, world.prices, rates, stock, self._random("orders"))
         fulfillment = Fulfillment(calendar, stock, replenishment, book, self._random("shipping"))
         warehousing = Warehousing(
             calendar,
