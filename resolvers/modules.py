@@ -15,6 +15,7 @@ NAMES: tuple[str, ...] = (
     "pricing",
     "inventory",
     "sales",
+    "purchasing",
 )
 
 

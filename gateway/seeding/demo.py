@@ -24,9 +24,13 @@ from gateway.seeding.masters import (
     terms_rows,
     user_rows,
 )
+from gateway.seeding.offers import Offers
 from gateway.seeding.orders import OrderBook
 from gateway.seeding.partners import Partners, make_partners
 from gateway.seeding.prices import PriceBook
+from gateway.seeding.purchases import PurchaseBook
+from gateway.seeding.purchasing import Purchasing
+from gateway.seeding.rates import ExchangeRates
 from gateway.seeding.replenishment import Replenishment
 from gateway.seeding.rows import Copy, Sheet
 from gateway.seeding.sizes import SIZES, SizeName
@@ -56,6 +60,7 @@ class World:
     products: list[Product]
     partners: Partners
     prices: PriceBook
+    offers: Offers
 
 
 class Demo:
@@ -93,7 +98,8 @@ class Demo:
         prices.assign(partners.accounts, size.days, self._random("prices"))
         partners.accounts[0].channel = "API"
         block_one(partners.accounts, size.days)
-        return World(companies, locations, products, partners, prices)
+        offers = Offers(partners.suppliers, products, self._random("offers"))
+        return World(companies, locations, products, partners, prices, offers)
 
     def _masters(self, world: World) -> Iterator[Portion]:
         """Yield the rows of the world."""
@@ -107,6 +113,7 @@ class Demo:
         yield from _portions("partners", partner_rows(partners.all, calendar, entered))
         yield from _portions("prices", price_rows(world.prices, calendar))
         yield from _portions("terms", terms_rows(partners, companies, calendar))
+        yield from _portions("offers", world.offers.rows(companies, calendar))
         yield from _portions("API clients", client_rows(partners.accounts[0]))
 
     def _history(self, world: World) -> Iterator[Portion]:
@@ -128,15 +135,25 @@ class Demo:
             for house in warehouses
             for product, quantity in demand.daily(house)
         )
-        replenishment = Replenishment(calendar, stock, daily, products, self._random("purchases"))
-        book = OrderBook(calendar, world.prices, stock, self._random("orders"))
+        replenishment = Replenishment(calendar, stock, daily, self._random("replenishment"))
+        rates = ExchangeRates(calendar, self._random("rates"))
+        purchases = PurchaseBook(calendar, rates, stock, self._random("purchases"))
+        purchasing = Purchasing(
+            calendar,
+            stock,
+            replenishment,
+            offers=world.offers,
+            book=purchases,
+            rng=self._random("purchasing"),
+        )
+        book = OrderBook(calendar, world.prices, rates, stock, self._random("orders"))
         fulfillment = Fulfillment(calendar, stock, replenishment, book, self._random("shipping"))
         warehousing = Warehousing(
             calendar,
             stock,
             replenishment,
+            purchasing,
             fulfillment,
-            suppliers=world.partners.suppliers,
             rng=self._random("warehousing"),
         )
         history = History(
@@ -144,11 +161,12 @@ class Demo:
             demand,
             fulfillment,
             warehousing,
+            purchasing,
             edges=edge_baskets(size.days, demand, accounts),
             partners=world.partners.all,
         )
         warehousing.open(warehouses, demand.assortments, products)
-        sheets = (book.orders, book.lines, stock.moves)
+        sheets = (book.orders, book.lines, *purchases.sheets, stock.moves)
         for day in range(size.days):
             history.live(day)
             if sum(map(len, sheets)) >= PORTION:
@@ -159,6 +177,7 @@ class Demo:
         yield from _portions("stock projections", stock.projections())
         yield from _portions("stock balances", stock.balances())
         yield from _portions("reorder rules", replenishment.rules())
+        yield from _portions("incoming stock", purchasing.incoming())
         self.archived_products = warehousing.archived
         self.archived_partners = history.archived
 

@@ -7,6 +7,7 @@ from gateway.seeding.calendar import NEVER, Calendar
 from gateway.seeding.demand import Basket, Demand
 from gateway.seeding.fulfillment import Fulfillment
 from gateway.seeding.partners import Partner
+from gateway.seeding.purchasing import Purchasing
 from gateway.seeding.warehousing import Warehousing
 
 FAREWELL_DAYS = 45
@@ -24,6 +25,7 @@ class History:
         demand: Demand,
         fulfillment: Fulfillment,
         warehousing: Warehousing,
+        purchasing: Purchasing,
         *,
         edges: Iterable[tuple[int, Basket]],
         partners: Sequence[Partner],
@@ -32,6 +34,7 @@ class History:
         self._demand = demand
         self._fulfillment = fulfillment
         self._warehousing = warehousing
+        self._purchasing = purchasing
         self._edges: dict[int, list[Basket]] = defaultdict(list)
         for day, basket in edges:
             self._edges[day].append(basket)
@@ -65,3 +68,4 @@ class History:
     def end(self) -> None:
         """Stop: what is not finished stays so."""
         self._fulfillment.leave_the_rest()
+        self._purchasing.leave_the_rest()

@@ -322,8 +322,9 @@ def terms_rows(
         "block_reason",
     )
     for supplier in partners.suppliers:
-        company = companies[supplier.id % len(companies)]
-        rows.add(supplier.id, company.id, None, SUPPLIERS_TERM, None, None, None)
+        for company in companies:
+            rows.add(supplier.id, company.id, None, SUPPLIERS_TERM, None, None, None)
+        yield rows
     for account in partners.accounts:
         blocked = account.blocked_from
         limit = account.credit_limit

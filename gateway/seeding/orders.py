@@ -4,21 +4,18 @@ from dataclasses import dataclass
 from decimal import Decimal
 from random import Random
 
-from gateway.seeding.amounts import amount_text, half_up, line_net, percent_of
+from gateway.seeding.amounts import amount_text, line_net, percent_of
 from gateway.seeding.calendar import Calendar
 from gateway.seeding.catalog import Product
-from gateway.seeding.companies import UNIT_IDS, Currency
+from gateway.seeding.companies import UNIT_IDS
 from gateway.seeding.demand import Basket
 from gateway.seeding.partners import Account
 from gateway.seeding.prices import PriceBook
+from gateway.seeding.rates import ExchangeRates
 from gateway.seeding.rows import Sheet
 from gateway.seeding.stock import Stock
 from resolvers.partners.rules import PartnerKind
 from resolvers.sales.rules import OrderHold, OrderState, reservation_status, shipment_status
-
-RATE_SCALE = 10**12
-RATE_SWING = 25
-"""Exchange rates lie within so many thousandths of their average; they change monthly."""
 
 BY_HAND = 0.1
 """Share of orders that are entered by hand, whatever channel their customers use."""
@@ -83,14 +80,21 @@ class Order:
 class OrderBook:
     """Opens orders and writes them down when nothing more happens to them."""
 
-    def __init__(self, calendar: Calendar, prices: PriceBook, stock: Stock, rng: Random) -> None:
+    def __init__(
+        self,
+        calendar: Calendar,
+        prices: PriceBook,
+        rates: ExchangeRates,
+        stock: Stock,
+        rng: Random,
+    ) -> None:
         self._calendar = calendar
         self._prices = prices
+        self._rates = rates
         self._stock = stock
         self._rng = rng
         self._orders = self._lines = 0
         self._numbers: dict[tuple[int, int], int] = {}
-        self._rates: dict[tuple[str, str, str], str] = {}
         self.orders = Sheet(
             "sales_order",
             "id",
@@ -209,7 +213,7 @@ class OrderBook:
             account.warehouse.id,
             account.price_list_id,
             account.currency.code,
-            self._rate(account.company.currency, account.currency, order.day),
+            self._rates.rate(account.company.currency, account.currency, order.day),
             order.customer_ref,
             None if order.channel == "MANUAL" else f"{order.channel}-{order.id:08d}",
             self._calendar.iso(order.day),
@@ -245,14 +249,3 @@ class OrderBook:
             amount_text(line.shipped),
             amount_text(line.canceled),
         )
-
-    def _rate(self, books: Currency, currency: Currency, day: int) -> str:
-        """Return what one unit of ``currency`` is worth in the currency of the books."""
-        if books is currency:
-            return "1"
-        key = (books.code, currency.code, self._calendar.iso(day)[:7])
-        if key not in self._rates:
-            swing = self._rng.randint(1000 - RATE_SWING, 1000 + RATE_SWING)
-            rate = half_up(books.rate * RATE_SCALE * swing, currency.rate * 1000)
-            self._rates[key] = f"{rate // RATE_SCALE}.{rate % RATE_SCALE:012d}"
-        return self._rates[key]

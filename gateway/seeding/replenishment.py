@@ -1,46 +1,30 @@
-"""What the warehouses buy: stock that falls to a minimum is filled up to a target, weeks later."""
+"""What the warehouses need: stock that falls to a minimum is to be filled up to a target."""
 
 from array import array
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from random import Random
 
 from gateway.seeding.amounts import amount_text
 from gateway.seeding.calendar import Calendar
-from gateway.seeding.catalog import Product
 from gateway.seeding.demand import whole
 from gateway.seeding.rows import Sheet
 from gateway.seeding.stock import Stock
 
-LEAD_SHAPE = 4.0
-LEAD_SCALE = 3.0
-"""Lead times are gamma-distributed, 12 days on average."""
-LATE = 0.08
-LATE_FACTOR = 3
-"""Share of late deliveries, and how much longer they take."""
-SHORT = 0.03
-SHORTEST = 60
-"""Share of short deliveries, and the percent that arrives at least."""
 MINIMUM_DAYS = 25
 """The minimum lasts so many days: the lead time and a reserve."""
 TARGET_DAYS = 150
 """The target lasts so many days."""
-FEWEST_ORDERS = 8
+FEWEST_ORDERS = 4
 """The target is good for so many ordinary orders at least."""
-OUTAGE = 0.04
-OUTAGE_DAYS = 30
-"""Share of products whose suppliers deliver nothing during the last days."""
+LOW = 50
+"""Stock is low when no more than this percent of what fits above the minimum is there."""
 
 
 class Replenishment:
-    """Decides what is bought, and knows what is on its way; quantities by slot of the stock."""
+    """Decides how much is needed, and knows what is on its way; quantities by slot of the stock."""
 
     def __init__(
-        self,
-        calendar: Calendar,
-        stock: Stock,
-        daily: Iterable[tuple[int, float]],
-        products: Sequence[Product],
-        rng: Random,
+        self, calendar: Calendar, stock: Stock, daily: Iterable[tuple[int, float]], rng: Random
     ) -> None:
         self._calendar = calendar
         self._stock = stock
@@ -49,7 +33,6 @@ class Replenishment:
         self._target = array("q", bytes(8 * stock.slots))
         self._coming = array("q", bytes(8 * stock.slots))
         self._noted: dict[int, None] = {}
-        self._outage = {p.id for p in products if rng.random() < OUTAGE}
         for slot, quantity in daily:
             pack = self._pack(slot)
             self._minimum[slot] = whole(max(quantity * MINIMUM_DAYS, pack), pack)
@@ -64,51 +47,53 @@ class Replenishment:
         pack = self._pack(slot)
         if not self._target[slot]:
             return pack * self._rng.randint(1, FEWEST_ORDERS)  # dead stock
-        above = self._target[slot] - self._minimum[slot]
-        return self._minimum[slot] + whole(above * self._rng.uniform(0.1, 1), pack)
+        return self._minimum[slot] + whole(self.lot(slot) * self._rng.uniform(0.1, 1), pack)
+
+    def planned(self) -> Iterator[int]:
+        """Yield the slots that are filled up when they run out."""
+        return (slot for slot in range(self._stock.slots) if self._target[slot])
 
     def note(self, slot: int) -> None:
         """Remember that stock went down, to look at it when the day's orders are known."""
         self._noted[slot] = None
 
-    def buy(self, day: int) -> Iterator[tuple[int, int, int]]:
-        """Order what runs out; yield the day each delivery arrives, its slot and its quantity."""
+    def noted(self) -> dict[int, None]:
+        """Hand over the slots that went down since the last time."""
         noted, self._noted = self._noted, {}
-        for slot in noted:
-            product = self._stock.product(slot)
-            quantity = self._needed(slot, on_sale=product.on_sale(day))
-            if quantity:
-                self._coming[slot] += quantity
-                yield self._arrival(day, product), slot, quantity
+        return noted
 
-    def _needed(self, slot: int, *, on_sale: bool) -> int:
+    def needed(self, slot: int, *, on_sale: bool) -> int:
         """Return how much to buy: up to the target, or no more than is missing in a sell-off."""
-        stock = self._stock
-        projected = stock.on_hand[slot] - stock.outgoing[slot] + self._coming[slot]
+        projected = self._projected(slot)
         if on_sale and projected <= self._minimum[slot]:
             return whole(self._target[slot] - projected, self._pack(slot))
         return max(0, -projected)
 
-    def _arrival(self, day: int, product: Product) -> int:
-        rng = self._rng
-        lead = 2 + rng.gammavariate(LEAD_SHAPE, LEAD_SCALE)
-        if rng.random() < LATE:
-            lead *= LATE_FACTOR
-        arrival = self._calendar.workday(day + int(lead))
-        if product.id in self._outage and arrival >= self._calendar.days - OUTAGE_DAYS:
-            return self._calendar.days
-        return arrival
+    def low(self, slot: int) -> int:
+        """Return how much to buy along with other things of what is low, though not yet needed."""
+        projected = self._projected(slot)
+        if 100 * (projected - self._minimum[slot]) > LOW * self.lot(slot):
+            return 0
+        return whole(self._target[slot] - projected, self._pack(slot))
 
-    def arrived(self, slot: int, quantity: int) -> int:
-        """Take a delivery off the list; return how much of it really came."""
+    def lot(self, slot: int) -> int:
+        """Return how much fits above the minimum."""
+        return self._target[slot] - self._minimum[slot]
+
+    def _projected(self, slot: int) -> int:
+        stock = self._stock
+        return stock.on_hand[slot] - stock.outgoing[slot] + self._coming[slot]
+
+    def ordered(self, slot: int, quantity: int) -> None:
+        """Note that so much is on its way."""
+        self._coming[slot] += quantity
+
+    def arrived(self, slot: int, quantity: int) -> None:
+        """Note that so much is on its way no more: it came, or it never will."""
         self._coming[slot] -= quantity
-        if self._rng.random() >= SHORT:
-            return quantity
-        step = self._stock.product(slot).leaf.order_size.step
-        return max(step, quantity * self._rng.randint(SHORTEST, 95) // (100 * step) * step)
 
     def coming(self, slot: int) -> int:
-        """Return what is on its way."""
+        """Return what is on its way, confirmed or not."""
         return self._coming[slot]
 
     def rules(self) -> Iterator[Sheet]:

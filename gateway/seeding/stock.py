@@ -9,6 +9,7 @@ from gateway.seeding.catalog import Product
 from gateway.seeding.companies import Company, Location, Warehouse, actor
 from gateway.seeding.rows import Sheet
 from resolvers.inventory.rules import LocationKind, MoveKind, ReservationSource
+from resolvers.purchasing.rules import MOVE_SOURCE
 
 
 class Stock:
@@ -35,6 +36,8 @@ class Stock:
         self.reserved = array("q", bytes(8 * self.slots))
         self.outgoing = array("q", bytes(8 * self.slots))
         """What confirmed orders still need, reserved or not."""
+        self.incoming = array("q", bytes(8 * self.slots))
+        """What confirmed purchase orders still bring."""
         self._changed = array("q", bytes(8 * self.slots))
         """Seconds into the history at which a level changed last, 0 if there is none."""
         self._row = len(locations) + 1
@@ -69,6 +72,11 @@ class Stock:
         self._posted_at = self._calendar.moment(day, second)
         self._effective_on = self._posted_at[:10]
 
+    @property
+    def now(self) -> str:
+        """The moment at which what is posted next is posted."""
+        return self._posted_at
+
     def slot(self, product: Product, warehouse: Warehouse) -> int:
         """Return the slot of a product in a warehouse."""
         return product.id * len(self._warehouses) + warehouse.id - 1
@@ -80,6 +88,10 @@ class Stock:
     def warehouse(self, slot: int) -> Warehouse:
         """Return the warehouse of a slot."""
         return self._warehouses[slot % len(self._warehouses)][1]
+
+    def company(self, slot: int) -> Company:
+        """Return the company that owns a slot."""
+        return self._warehouses[slot % len(self._warehouses)][0]
 
     def zone(self, slot: int, *, overflow: bool = False) -> int:
         """Return where a warehouse keeps a product, or where it puts what does not fit there."""
@@ -115,10 +127,19 @@ class Stock:
             MoveKind.OPENING, slot, loss, self.zone(slot), quantity, reason="Opening balance"
         )
 
-    def receive(self, slot: int, place: int, quantity: int, reason: str) -> None:
-        """Take in goods from a supplier."""
+    def receive(self, slot: int, place: int, quantity: int, reason: str, line_id: int) -> None:
+        """Take in goods from a supplier, for a line of a goods receipt."""
         supplier = self._virtual(slot, LocationKind.SUPPLIER)
-        self._move(MoveKind.RECEIPT, slot, supplier, place, quantity, reason=reason)
+        self._move(
+            MoveKind.RECEIPT,
+            slot,
+            supplier,
+            place,
+            quantity,
+            reason=reason,
+            line_id=line_id,
+            source=MOVE_SOURCE,
+        )
 
     def ship(self, slot: int, quantity: int, line_id: int) -> None:
         """Send reserved goods of an order line to the customer, from their usual place first."""
@@ -172,7 +193,7 @@ class Stock:
 
     def _virtual(self, slot: int, kind: LocationKind) -> int:
         """Return the virtual location of a kind of the company that owns a slot."""
-        return self._warehouses[slot % len(self._warehouses)][0].virtual[kind]
+        return self.company(slot).virtual[kind]
 
     def _move(
         self,
@@ -184,6 +205,7 @@ class Stock:
         *,
         reason: str | None = None,
         line_id: int | None = None,
+        source: str = ReservationSource.SALES_ORDER_LINE,
         reversal_of: int | None = None,
     ) -> int:
         """Post one move; balances at both ends follow, and the level if sellable goods change."""
@@ -207,7 +229,7 @@ class Stock:
             amount_text(quantity),
             kind,
             reason,
-            None if line_id is None else ReservationSource.SALES_ORDER_LINE,
+            None if line_id is None else source,
             line_id,
             reversal_of,
             f"demo-{self._moves}",
@@ -245,11 +267,19 @@ class Stock:
                 yield sheet
 
     def projections(self) -> Iterator[Sheet]:
-        """Yield what is still to go out, for every level and for what was never there."""
-        sheet = Sheet("stock_projection", "company_id", "product_id", "warehouse_id", "outgoing")
+        """Yield what is to come and to go, for every level and for what was never there."""
+        sheet = Sheet(
+            "stock_projection", "company_id", "product_id", "warehouse_id", "incoming", "outgoing"
+        )
         for slot, company, product, warehouse in self.places():
-            if self._changed[slot] or self.outgoing[slot]:
-                sheet.add(company.id, product.id, warehouse.id, amount_text(self.outgoing[slot]))
+            if self._changed[slot] or self.incoming[slot] or self.outgoing[slot]:
+                sheet.add(
+                    company.id,
+                    product.id,
+                    warehouse.id,
+                    amount_text(self.incoming[slot]),
+                    amount_text(self.outgoing[slot]),
+                )
                 yield sheet
 
     def places(self) -> Iterator[tuple[int, Company, Product, Warehouse]]:

@@ -11,7 +11,8 @@ from gateway.seeding.companies import Warehouse
 from gateway.seeding.demand import Assortment
 from gateway.seeding.fulfillment import Fulfillment
 from gateway.seeding.orders import Line
-from gateway.seeding.partners import Partner
+from gateway.seeding.purchases import PurchaseLine, Receipt
+from gateway.seeding.purchasing import Delivery, Purchasing
 from gateway.seeding.replenishment import Replenishment
 from gateway.seeding.stock import Stock
 
@@ -55,16 +56,16 @@ class Warehousing:
         calendar: Calendar,
         stock: Stock,
         replenishment: Replenishment,
+        purchasing: Purchasing,
         fulfillment: Fulfillment,
         *,
-        suppliers: Sequence[Partner],
         rng: Random,
     ) -> None:
         self._calendar = calendar
         self._stock = stock
         self._replenishment = replenishment
+        self._purchasing = purchasing
         self._fulfillment = fulfillment
-        self._suppliers = suppliers
         self._rng = rng
         self._agenda: dict[int, list[Task]] = defaultdict(list)
         self._stocked: list[int] = []
@@ -112,8 +113,8 @@ class Warehousing:
 
     def evening(self, day: int) -> None:
         """Buy what is running out."""
-        for arrival, slot, quantity in self._replenishment.buy(day):
-            self._agenda[arrival].append(partial(self._deliver, slot, quantity))
+        for arrival, delivery in self._purchasing.buy(day):
+            self._agenda[arrival].append(partial(self._deliver, delivery))
 
     def shipped(self, day: int, line: Line) -> None:
         """Let a shipped line come back now and then, unless the product is sold off."""
@@ -128,21 +129,32 @@ class Warehousing:
         self._replenishment.note(slot)
         self._stocked.append(slot)
 
-    def _deliver(self, slot: int, quantity: int, day: int) -> None:
-        """Take in a delivery and promise it to those who wait."""
-        rng, product = self._rng, self._stock.product(slot)
-        quantity = self._replenishment.arrived(slot, quantity)
-        reason = f"Delivery from {self._suppliers[product.supplier].name}"
+    def _deliver(self, delivery: Delivery, day: int) -> None:
+        """Take in a delivery, and say what becomes of what is missing."""
+        arrived = [arrival for arrival in delivery.arrivals if arrival.quantity]
+        if arrived:
+            receipt = self._purchasing.open_receipt(day, delivery)
+            for arrival in arrived:
+                self._take_in(day, receipt, arrival.line, arrival.quantity)
+        self._purchasing.settle(delivery)
+        for arrival in delivery.arrivals:
+            self._replenishment.note(arrival.line.slot)
+
+    def _take_in(self, day: int, receipt: Receipt, line: PurchaseLine, quantity: int) -> None:
+        """Take in what arrived of a line and promise it to those who wait."""
+        rng, stock, slot = self._rng, self._stock, line.slot
+        rejected = 0
         if rng.random() < REJECTED:
-            rejected = _part(quantity, product, rng.randint(10, 30))
-            self._stock.receive(slot, self._stock.warehouse(slot).quarantine, rejected, reason)
+            rejected = min(quantity, _part(quantity, line.product, rng.randint(10, 30)))
+        line_id = self._purchasing.receive(receipt, line, quantity, rejected)
+        reason = f"Delivery from {line.offer.supplier.partner.name}"
+        if rejected:
+            stock.receive(slot, stock.warehouse(slot).quarantine, rejected, reason, line_id)
             self._inspect_after(day, slot, rejected)
-            quantity -= rejected
-        if quantity:
-            place = self._stock.zone(slot, overflow=rng.random() < OVERFLOW)
-            self._stock.receive(slot, place, quantity, reason)
+        if quantity > rejected:
+            place = stock.zone(slot, overflow=rng.random() < OVERFLOW)
+            stock.receive(slot, place, quantity - rejected, reason, line_id)
             self._fulfillment.refill(day, slot)
-        self._replenishment.note(slot)
 
     def _take_back(self, line: Line, quantity: int, day: int) -> None:
         """Take back a part of what was shipped."""

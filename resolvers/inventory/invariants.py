@@ -75,4 +75,18 @@ INVARIANTS = (
         """,
         "A level's flag for negative stock differs from its warehouse's.",
     ),
+    Invariant(
+        "projection_incoming",
+        """
+        with expected as (
+            select product_id, warehouse_id, sum(quantity) as incoming
+            from incoming_stock group by 1, 2
+        )
+        select product_id, warehouse_id, coalesce(p.incoming, 0) as projected,
+               coalesce(e.incoming, 0) as expected
+        from stock_projection p full join expected e using (product_id, warehouse_id)
+        where coalesce(p.incoming, 0) <> coalesce(e.incoming, 0)
+        """,
+        "Projected incoming stock differs from what is on its way: set it to that sum.",
+    ),
 )

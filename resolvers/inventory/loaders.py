@@ -8,9 +8,11 @@ from sqlalchemy import (
     ColumnElement,
     Numeric,
     Select,
+    Table,
     and_,
     any_,
     bindparam,
+    case,
     exists,
     func,
     literal_column,
@@ -21,6 +23,8 @@ from sqlalchemy.dialects.postgresql import ARRAY
 from resolvers.core.entity import Entity, entity
 from resolvers.core.relation import KEY, Relation, by_key, children
 from resolvers.core.table import as_given
+from resolvers.inventory.rules import IncomingSource
+from resolvers.inventory.tables import incoming_stock as incoming_table
 from resolvers.inventory.tables import reorder_rule as reorder_rule_table
 from resolvers.inventory.tables import stock_balance as balance_table
 from resolvers.inventory.tables import stock_level as level_table
@@ -33,18 +37,17 @@ from resolvers.inventory.tables import warehouse as warehouse_table
 _NOTHING = literal_column("0.0000", Numeric(18, 4))
 
 
-def _projected(column: str) -> ColumnElement[Any]:
-    """Return a projection column of a level's product and warehouse, 0 where there is none."""
-    row = select(projection_table.c[column]).where(
-        projection_table.c.product_id == level_table.c.product_id,
-        projection_table.c.warehouse_id == level_table.c.warehouse_id,
+def _beside(row: Table, table: Table, amount: ColumnElement[Any]) -> ColumnElement[Any]:
+    """Return ``amount`` from ``table`` for the product and warehouse of ``row``, 0 without one."""
+    there = select(amount).where(
+        table.c.product_id == row.c.product_id, table.c.warehouse_id == row.c.warehouse_id
     )
-    row = row.correlate(level_table)  # said, because it is nested in another subquery below
-    return func.coalesce(row.scalar_subquery(), _NOTHING)
+    there = there.correlate(row)  # said, because it is nested in another subquery below
+    return func.coalesce(there.scalar_subquery(), _NOTHING)
 
 
-_incoming = _projected("incoming")
-_outgoing = _projected("outgoing")
+_incoming = _beside(level_table, projection_table, projection_table.c.incoming)
+_outgoing = _beside(level_table, projection_table, projection_table.c.outgoing)
 _projection = level_table.c.on_hand + _incoming - _outgoing
 
 warehouse = entity("Warehouse", warehouse_table)
@@ -66,6 +69,32 @@ stock_level = entity(
 stock_balance = entity("StockBalance", balance_table)
 stock_move = entity("StockMove", move_table)
 reservation = entity("Reservation", reservation_table)
+incoming_stock = entity(
+    "IncomingStock",
+    incoming_table,
+    purchase_order_line_id=case(
+        (incoming_table.c.source == IncomingSource.PURCHASE_ORDER_LINE, incoming_table.c.source_id)
+    ),
+)
+
+_rule = reorder_rule_table.c
+# there may be no level yet: a product that is new to a warehouse
+_projection_of_rule = _beside(reorder_rule_table, level_table, level_table.c.on_hand) + _beside(
+    reorder_rule_table, projection_table, projection_table.c.incoming - projection_table.c.outgoing
+)
+reorder_rule = entity(
+    "ReorderRule",
+    reorder_rule_table,
+    projected=_projection_of_rule,
+    suggested_quantity=case(
+        (
+            _projection_of_rule <= _rule.min_quantity,
+            func.ceil((_rule.target_quantity - _projection_of_rule) / _rule.multiple)
+            * _rule.multiple,
+        ),
+        else_=_NOTHING,
+    ),
+)
 
 
 def _summed(expression: ColumnElement[Any]) -> ColumnElement[Any]:

@@ -5,6 +5,7 @@ from resolvers.inventory.invariants import INVARIANTS
 from resolvers.inventory.tables import (
     LEVEL_EVENTS,
     LEVEL_VERSION,
+    incoming_stock,
     reorder_rule,
     stock_balance,
     stock_level,
@@ -25,12 +26,13 @@ MODULE = DataModule(
         stock_balance,
         stock_move,
         stock_reservation,
+        incoming_stock,
         reorder_rule,
     ),
     functions=(LEVEL_VERSION, LEVEL_EVENTS),
     invariants=INVARIANTS,
     permissions={
-        "availability.read": "See how much of a product is available.",
+        "availability.read": "See how much of a product is available, and when more comes.",
         "stock.read": "See stock levels, balances, moves and reservations.",
         "stock.adjust": "Correct stock.",
     },

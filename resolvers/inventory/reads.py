@@ -1,10 +1,17 @@
-"""Lists of warehouses, levels, moves and reservations."""
+"""Lists of warehouses, levels, moves, reservations and what is on its way."""
 
 from resolvers.core.listing import AmountBetween, Between, Flag, Listing, OneOf
-from resolvers.inventory.loaders import reservation, stock_level, stock_move, warehouse
+from resolvers.inventory.loaders import (
+    incoming_stock,
+    reservation,
+    stock_level,
+    stock_move,
+    warehouse,
+)
 
 _level = stock_level.columns
 _move = stock_move.columns
+_incoming = incoming_stock.columns
 
 warehouses = Listing(
     name="warehouses",
@@ -45,4 +52,15 @@ reservations = Listing(
     orders={"ID": ()},
     default_order="ID",
     filters={"states": OneOf(reservation.columns["state"])},
+)
+incoming = Listing(
+    name="incomingStock",
+    entity=incoming_stock,
+    orders={"EXPECTED_ON": ("expected_on",)},
+    default_order="EXPECTED_ON",
+    filters={
+        "warehouse_ids": OneOf(_incoming["warehouse_id"], "Warehouse"),
+        "product_ids": OneOf(_incoming["product_id"], "Product"),
+        "expected_on": Between(_incoming["expected_on"]),
+    },
 )

@@ -47,6 +47,12 @@ class ReservationSource(StrEnum):
     CART = "CART"
 
 
+class IncomingSource(StrEnum):
+    """What goods that are on their way come with."""
+
+    PURCHASE_ORDER_LINE = "PURCHASE_ORDER_LINE"
+
+
 class Crossing(StrEnum):
     """Which threshold a change of availability crossed."""
 

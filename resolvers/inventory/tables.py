@@ -29,7 +29,13 @@ from resolvers.core.table import (
     sortable,
     table,
 )
-from resolvers.inventory.rules import LocationKind, MoveKind, ReservationSource, ReservationState
+from resolvers.inventory.rules import (
+    IncomingSource,
+    LocationKind,
+    MoveKind,
+    ReservationSource,
+    ReservationState,
+)
 
 warehouse = table(
     "warehouse",
@@ -213,6 +219,33 @@ stock_reservation = table(
     comment="The row behind what a level has reserved.",
 )
 
+incoming_stock = table(
+    "incoming_stock",
+    big_id(),
+    required("company_id", Integer, ForeignKey("company.id")),
+    required("product_id", BigInteger, ForeignKey("product.id")),
+    required("warehouse_id", Integer),
+    required("expected_on", Date),
+    required("quantity", quantity()),
+    required("source"),
+    required("source_id", BigInteger),
+    UniqueConstraint("source", "source_id", "product_id", "warehouse_id"),
+    ForeignKeyConstraint(
+        ["warehouse_id", "company_id"],
+        ["warehouse.id", "warehouse.company_id"],
+        name="fk_incoming_stock_warehouse",
+    ),
+    CheckConstraint("quantity > 0", name="quantity"),
+    CheckConstraint(one_of("source", IncomingSource), name="source"),
+    Index("ix_incoming_stock_expected_on", "company_id", "expected_on", "id"),
+    Index("ix_incoming_stock_product", "product_id", "company_id", "expected_on", "id"),
+    Index("ix_incoming_stock_warehouse", "warehouse_id", "expected_on", "id"),
+    # says which line it comes with and nothing of it, so that customers may see it
+    rows=owned(partner="true"),
+    comment="The row behind what is incoming: how much of a product comes to a warehouse, and when.",
+    fillfactor=70,
+)
+
 reorder_rule = table(
     "reorder_rule",
     big_id(),
@@ -236,6 +269,18 @@ reorder_rule = table(
         "product_id",
         "warehouse_id",
         unique=True,
+        postgresql_where=text("archived_at is null"),
+    ),
+    Index(
+        "ix_reorder_rule_company",
+        "company_id",
+        "id",
+        postgresql_where=text("archived_at is null"),
+    ),
+    Index(
+        "ix_reorder_rule_warehouse",
+        "warehouse_id",
+        "id",
         postgresql_where=text("archived_at is null"),
     ),
     rows=owned("insert", "update"),

@@ -2,6 +2,7 @@
 
 from resolvers.inventory.rules import (
     Crossing,
+    IncomingSource,
     LocationKind,
     MoveKind,
     ReservationSource,
@@ -9,7 +10,14 @@ from resolvers.inventory.rules import (
 )
 from schema.core.enums import describe_enum
 
-__all__ = ["Crossing", "LocationKind", "MoveKind", "ReservationSource", "ReservationState"]
+__all__ = [
+    "Crossing",
+    "IncomingSource",
+    "LocationKind",
+    "MoveKind",
+    "ReservationSource",
+    "ReservationState",
+]
 
 describe_enum(
     LocationKind,
@@ -50,6 +58,11 @@ describe_enum(
     ReservationSource,
     "What a reservation is for.",
     {"SALES_ORDER_LINE": "A line of a sales order.", "CART": "A cart that is not yet an order."},
+)
+describe_enum(
+    IncomingSource,
+    "What goods on their way come with.",
+    {"PURCHASE_ORDER_LINE": "A line of a purchase order."},
 )
 
 describe_enum(

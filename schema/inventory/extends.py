@@ -7,15 +7,20 @@ import strawberry
 
 from resolvers.core.context import Context
 from resolvers.inventory.loaders import levels_by_product, totals_by_product
-from resolvers.inventory.reads import stock_moves
+from resolvers.inventory.reads import incoming, stock_moves
 from schema.catalog.types import Product
 from schema.core.connection import Connection, connection
 from schema.core.extend import extend
 from schema.core.fields import argument, related_with
 from schema.core.ids import decode_ids
 from schema.core.info import Info
-from schema.inventory.inputs import StockMoveFilter, StockMoveOrderBy
-from schema.inventory.types import StockLevel, StockMove, StockTotals
+from schema.inventory.inputs import (
+    IncomingStockFilter,
+    IncomingStockOrderBy,
+    StockMoveFilter,
+    StockMoveOrderBy,
+)
+from schema.inventory.types import IncomingStock, StockLevel, StockMove, StockTotals
 
 WarehouseIds = Annotated[
     list[strawberry.ID] | None, argument("Only stock in these warehouses; all without it.")
@@ -62,4 +67,12 @@ class ProductStock:
         order=StockMoveOrderBy,
         parent="product_id",
         requires="stock.read",
+    )
+    incoming: Connection[IncomingStock] | None = connection(
+        "What is on its way of the product, the earliest first.",
+        incoming,
+        filter_input=IncomingStockFilter,
+        order=IncomingStockOrderBy,
+        parent="product_id",
+        requires="availability.read",
     )

@@ -4,8 +4,8 @@ from decimal import Decimal
 
 import strawberry
 
-from resolvers.inventory.reads import stock_levels, stock_moves
-from schema.core.connection import DateTimeRange, DecimalRange, order_input
+from resolvers.inventory.reads import incoming, stock_levels, stock_moves
+from schema.core.connection import DateRange, DateTimeRange, DecimalRange, order_input
 from schema.inventory.enums import MoveKind
 
 
@@ -45,10 +45,28 @@ class StockMoveFilter:
     )
 
 
+@strawberry.input(description="Which stock on its way to list; all conditions must hold.")
+class IncomingStockFilter:
+    """Filter of `incomingStock`."""
+
+    warehouse_ids: list[strawberry.ID] | None = strawberry.field(
+        default=None, description="To these warehouses."
+    )
+    product_ids: list[strawberry.ID] | None = strawberry.field(
+        default=None, description="Of these products."
+    )
+    expected_on: DateRange | None = strawberry.field(
+        default=None, description="Expected in this range of dates."
+    )
+
+
 StockLevelOrderBy = order_input(
     "StockLevel", stock_levels, {"AVAILABLE": "By what is available.", "ID": "In order of entry."}
 )
 StockMoveOrderBy = order_input("StockMove", stock_moves, {"POSTED_AT": "By when they were posted."})
+IncomingStockOrderBy = order_input(
+    "IncomingStock", incoming, {"EXPECTED_ON": "By the date they are expected."}
+)
 
 
 @strawberry.input(

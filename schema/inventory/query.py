@@ -2,15 +2,17 @@
 
 import strawberry
 
-from resolvers.inventory.reads import stock_levels, stock_moves, warehouses
+from resolvers.inventory.reads import incoming, stock_levels, stock_moves, warehouses
 from schema.core.connection import Connection, connection
 from schema.inventory.inputs import (
+    IncomingStockFilter,
+    IncomingStockOrderBy,
     StockLevelFilter,
     StockLevelOrderBy,
     StockMoveFilter,
     StockMoveOrderBy,
 )
-from schema.inventory.types import StockLevel, StockMove, Warehouse
+from schema.inventory.types import IncomingStock, StockLevel, StockMove, Warehouse
 
 
 @strawberry.type
@@ -31,4 +33,11 @@ class Query:
         filter_input=StockMoveFilter,
         order=StockMoveOrderBy,
         requires="stock.read",
+    )
+    incoming_stock: Connection[IncomingStock] | None = connection(
+        "Goods on their way to the company's warehouses, the earliest first.",
+        incoming,
+        filter_input=IncomingStockFilter,
+        order=IncomingStockOrderBy,
+        requires="availability.read",
     )

@@ -1,4 +1,4 @@
-"""Warehouse, StockLocation, StockLevel, StockTotals, StockBalance, StockMove and Reservation."""
+"""Warehouses, their stock, the moves it is made of, and what is reserved and on its way."""
 
 from datetime import date, datetime
 from decimal import Decimal
@@ -6,6 +6,7 @@ from decimal import Decimal
 from resolvers.catalog.loaders import product_by_id
 from resolvers.inventory.loaders import (
     balances_by_level,
+    incoming_stock,
     location,
     location_by_id,
     locations_by_warehouse,
@@ -20,7 +21,13 @@ from schema.catalog.types import Product
 from schema.core.connection import Connection, connection
 from schema.core.fields import ID, RowType, column, computed, node_id, related
 from schema.core.node import Node, node_type, row_type
-from schema.inventory.enums import LocationKind, MoveKind, ReservationSource, ReservationState
+from schema.inventory.enums import (
+    IncomingSource,
+    LocationKind,
+    MoveKind,
+    ReservationSource,
+    ReservationState,
+)
 from schema.inventory.inputs import StockLevelFilter, StockLevelOrderBy
 
 
@@ -155,3 +162,21 @@ class StockMove(RowType, Node):
     effective_on: date = column("Date it counts for.")
     posted_at: datetime = column("When it was posted.")
     posted_by: str = column("Who posted it: user:<number>, client:<number> or a process.")
+
+
+@node_type(
+    incoming_stock,
+    "Goods on their way to a warehouse: how much of a product comes, and when.",
+    requires="availability.read",
+)
+class IncomingStock(RowType, Node):
+    """A row of `incoming_stock`."""
+
+    id: ID = node_id("IncomingStock")
+    product: Product = related("Product that comes.", product_by_id, "product_id")
+    warehouse: Warehouse = related("Warehouse it comes to.", warehouse_by_id, "warehouse_id")
+    expected_on: date = column("Date it is expected; one that has passed means that it is late.")
+    qty_outstanding: Decimal = column(
+        "How much is still to come, in the product's unit.", of="quantity"
+    )
+    source: IncomingSource = column("What it comes with.")

@@ -101,7 +101,7 @@ class TestRootFields:
     @pytest.mark.parametrize("root", ids(root_fields("Query", "Mutation")))
     async def test_denied_or_answered(self, gateway: Gateway, known: Known, root: Edge) -> None:
         """Whoever lacks the permission gets null and no side effect, whoever has it an answer."""
-        for name, caller in callers(known.partner_ids[0]):
+        for name, caller in callers(root.partner_of(known)):
             asked = operation((root,), id_selection(root.target), known, 2)
             recorded = await record(gateway.runtime, asked.query, asked.variables, caller)
             answer = recorded.answer

@@ -78,7 +78,29 @@ select json_build_object('salesOrder', json_build_object(
           join warehouse w on w.id = s.warehouse_id
           left join stock_projection e
             on e.product_id = s.product_id and e.warehouse_id = s.warehouse_id
-          where s.product_id = pr.id and s.company_id = $1))
+          where s.product_id = pr.id and s.company_id = $1),
+        'incoming', json_build_object('nodes', (
+          select coalesce(json_agg(i.node order by i.expected_on, i.id), '[]') from (
+            select i.id, i.expected_on, json_build_object(
+              'qtyOutstanding', (pl.quantity - pl.received - pl.canceled)::text,
+              'expectedOn', pl.expected_on,
+              'order', json_build_object(
+                'number', po.number, 'state', po.state,
+                'supplier', json_build_object('name', su.name))) as node
+            from purchase_order_line pl
+            join purchase_order po on po.id = pl.order_id
+            join partner su on su.id = po.partner_id
+            join incoming_stock i on i.source_id = pl.id
+            where pl.product_id = pr.id and po.company_id = $1 and po.state = 'CONFIRMED'
+              and pl.quantity > pl.received + pl.canceled
+            order by i.expected_on, i.id limit 5) i)),
+        'suppliers', (
+          select coalesce(json_agg(json_build_object(
+            'supplier', json_build_object('name', su.name), 'leadDays', f.lead_days,
+            'price', json_build_object('amount', f.price::text, 'currency', f.currency)
+          ) order by f.priority, f.min_quantity, f.id), '[]')
+          from supplier_offer f join partner su on su.id = f.partner_id
+          where f.product_id = pr.id and f.company_id = $1 and f.archived_at is null))
     ) order by l.position), '[]')
     from sales_order_line l join product pr on pr.id = l.product_id
     where l.order_id = o.id and l.company_id = $1)))
@@ -143,6 +165,64 @@ select json_agg(level) from (
 """
 
 
+SUGGESTIONS = """
+with suggested as (
+  select r.*,
+         coalesce(s.on_hand, 0) + coalesce(e.incoming, 0) - coalesce(e.outgoing, 0) as projected
+  from reorder_rule r
+  left join stock_level s on s.product_id = r.product_id and s.warehouse_id = r.warehouse_id
+  left join stock_projection e on e.product_id = r.product_id and e.warehouse_id = r.warehouse_id
+  where r.company_id = $1 and r.warehouse_id = $2 and r.archived_at is null
+)
+select json_agg(json_build_object(
+  'minQty', r.min_quantity::text, 'targetQty', r.target_quantity::text,
+  'multiple', r.multiple::text, 'suggestedQty', q.suggested::text,
+  'supplier', (
+    select json_build_object('name', su.name)
+    from supplier_offer f join partner su on su.id = f.partner_id
+    where f.product_id = r.product_id and f.company_id = $1 and f.archived_at is null
+    order by f.min_quantity > q.suggested, f.priority, f.price, f.id limit 1),
+  'product', json_build_object(
+    'sku', p.sku, 'name', p.name,
+    'totals', (
+      select json_build_object(
+        'available', sum(s.on_hand - s.reserved)::text,
+        'incoming', sum(coalesce(e.incoming, 0.0000))::text,
+        'outgoing', sum(coalesce(e.outgoing, 0.0000))::text,
+        'projected',
+        sum(s.on_hand + coalesce(e.incoming, 0.0000) - coalesce(e.outgoing, 0.0000))::text)
+      from stock_level s
+      left join stock_projection e
+        on e.product_id = s.product_id and e.warehouse_id = s.warehouse_id
+      where s.product_id = p.id and s.company_id = $1),
+    'suppliers', (
+      select coalesce(json_agg(json_build_object(
+        'supplier', json_build_object('name', su.name),
+        'price', json_build_object('amount', f.price::text, 'currency', f.currency),
+        'minQty', f.min_quantity::text, 'leadDays', f.lead_days, 'priority', f.priority
+      ) order by f.priority, f.min_quantity, f.id), '[]')
+      from supplier_offer f join partner su on su.id = f.partner_id
+      where f.product_id = p.id and f.company_id = $1 and f.archived_at is null),
+    'incoming', json_build_object('nodes', (
+      select coalesce(json_agg(i.node order by i.expected_on, i.id), '[]') from (
+        select i.id, i.expected_on, json_build_object(
+          'qtyOutstanding', i.quantity::text, 'expectedOn', i.expected_on,
+          'order', json_build_object('number', po.number)) as node
+        from incoming_stock i
+        join purchase_order_line pl on pl.id = i.source_id
+        join purchase_order po on po.id = pl.order_id
+        where i.product_id = p.id and i.company_id = $1
+        order by i.expected_on, i.id limit 3) i)))
+  ) order by r.id)
+from suggested r
+join product p on p.id = r.product_id
+cross join lateral (
+  select ceil((greatest(r.target_quantity, r.min_quantity) - r.projected) / r.multiple) * r.multiple
+           as suggested) q
+where r.projected <= r.min_quantity and q.suggested > 0
+"""
+
+
 @pytest_asyncio.fixture(scope="module")
 async def owner(reader: BothPaths) -> "asyncpg.Connection[Any]":
     """Return the owner's connection, with the functions the SQL uses."""
@@ -188,7 +268,7 @@ async def test_examples_are_for_all_three_audiences_and_within_the_limits(
     ],
 )
 async def test_order_page(reader: BothPaths, owner: "asyncpg.Connection[Any]", which: str) -> None:
-    """An order with terms, lines, products and stock per warehouse takes eight statements."""
+    """An order with terms, stock, what comes and suppliers takes thirteen statements at most."""
     example = EXAMPLES["order-page"]
     numbers = await owner.fetch(
         f"select number from sales_order where company_id = {OWN} and {which}"
@@ -199,7 +279,12 @@ async def test_order_page(reader: BothPaths, owner: "asyncpg.Connection[Any]", w
         data = await reader.data(example.query, {"number": number})
         expected = json.loads(await owner.fetchval(ORDER, OWN, number))
         assert data == expected
-        assert reader.statements == 8
+        products = [line["product"] for line in data["salesOrder"]["lines"]]
+        offering = {f["supplier"]["name"] for p in products for f in p["suppliers"]}
+        coming = {n["order"]["supplier"]["name"] for p in products for n in p["incoming"]["nodes"]}
+        # who supplies an order is looked up only where that is nobody who makes an offer
+        further = bool(offering) + bool(coming) + bool(coming - offering)
+        assert reader.statements == 10 + further
 
 
 async def test_order_page_of_another_company_is_empty(own_reader: BothPaths) -> None:
@@ -307,6 +392,20 @@ async def test_stock_snapshot(
     assert data["stockLevels"]["pageInfo"]["hasNextPage"] is (len(expected) == 200)
 
 
+@pytest.mark.parametrize("warehouse", [1, 2, 3])
+async def test_replenishment_board(
+    reader: BothPaths, owner: "asyncpg.Connection[Any]", warehouse: int
+) -> None:
+    """What to order again, with offers and what is on its way, takes eight statements at most."""
+    variables = {"warehouse": encode_id("Warehouse", warehouse)}
+    data = await reader.data(EXAMPLES["replenishment"].query, variables)
+    expected = json.loads(await owner.fetchval(SUGGESTIONS, OWN, warehouse) or "[]")
+    assert data["reorderSuggestions"]["nodes"] == expected
+    assert bool(expected) is (warehouse in {1, 2}), "the third is another company's"
+    nothing_comes = not list(values_of(data, "qtyOutstanding"))
+    assert reader.statements == (8 - nothing_comes if expected else 1)
+
+
 @pytest_asyncio.fixture(scope="module")
 async def partner_client(owner: "asyncpg.Connection[Any]") -> Principal:
     """Return the demo's API client, with the permissions of its key."""
@@ -321,7 +420,7 @@ async def partner_client(owner: "asyncpg.Connection[Any]") -> Principal:
 async def test_basket_availability_of_a_partner(
     reader: BothPaths, owner: "asyncpg.Connection[Any]", partner_client: Principal
 ) -> None:
-    """A partner sees what can be promised and its own prices, in three statements."""
+    """A partner sees what can be promised, its own prices and what comes, in four statements."""
     skus = [
         sku for (sku,) in await owner.fetch("select sku from product where archived_at is null")
     ]
@@ -329,7 +428,7 @@ async def test_basket_availability_of_a_partner(
     data = await reader.data(
         EXAMPLES["basket-availability"].query, {"skus": basket}, caller=partner_client
     )
-    assert reader.statements == 3
+    assert reader.statements == 4
     expected = []
     for sku in basket:
         line = await quick_entry_by_hand(owner, partner_client.partner_id or 0, sku)
@@ -340,6 +439,7 @@ async def test_basket_availability_of_a_partner(
                 "name": line["name"],
                 "totals": {"available": line["totals"]["available"]},
                 "price": {"unitPrice": line["price"]["unitPrice"]},
+                "incoming": {"nodes": await first_incoming_by_hand(owner, sku)},
             }
         )
     assert data["productsBySku"] == expected
@@ -355,9 +455,30 @@ async def test_basket_availability_of_a_partner(
     assert own_prices != list_prices, "the demo partner has an agreement of its own"
 
 
+async def first_incoming_by_hand(
+    owner: "asyncpg.Connection[Any]", sku: str
+) -> list[dict[str, str]]:
+    """Return what is expected first of a product, from the lines of orders it comes with."""
+    rows = await owner.fetch(
+        """
+        select l.expected_on::text as "expectedOn",
+               (l.quantity - l.received - l.canceled)::text as "qtyOutstanding"
+        from purchase_order_line l join purchase_order o on o.id = l.order_id
+        join product p on p.id = l.product_id join incoming_stock i on i.source_id = l.id
+        where p.sku = $2 and p.archived_at is null and o.company_id = $1
+          and o.state = 'CONFIRMED' and l.quantity > l.received + l.canceled
+        order by l.expected_on, i.id limit 1
+        """,
+        OWN,
+        sku,
+    )
+    return [dict(row) for row in rows]
+
+
 @pytest.mark.parametrize(
     ("fields", "denied"),
     [
+        ("suppliers { price { amount } }", "suppliers"),
         ("totals { onHand }", "onHand"),
         ("totals { reserved }", "reserved"),
         ("totals { outgoing }", "outgoing"),
@@ -407,6 +528,42 @@ async def test_a_partner_sees_nothing_the_company_keeps_for_itself(
         caller=partner_client,
     )
     assert data == {"productsBySku": [{"ofCompany": None}]}
+
+
+async def test_a_customer_is_told_when_goods_come_and_never_from_whom(
+    reader: BothPaths, owner: "asyncpg.Connection[Any]", partner_client: Principal
+) -> None:
+    """Dates and quantities are the company's; orders and offers are none of a customer's rows."""
+    query = """{
+      incomingStock(first: 200) { nodes { id expectedOn qtyOutstanding order { id } } }
+      purchaseOrders { totalCount } goodsReceipts { totalCount } supplierOffers { totalCount }
+      reorderSuggestions { totalCount }
+      productsBySku(skus: ["HAM-00001", "HAM-00002"]) { suppliers { id } } }"""
+    staff = await reader.data(query)
+    everything = principal(OWN, partner_id=partner_client.partner_id)
+    data = await reader.data(query, caller=everything)
+    nodes = data["incomingStock"]["nodes"]
+    assert nodes == [{**node, "order": None} for node in staff["incomingStock"]["nodes"]]
+    assert all(node["order"] for node in staff["incomingStock"]["nodes"])
+    assert len(nodes) == await owner.fetchval(
+        "select count(*) from incoming_stock where company_id = $1", OWN
+    )
+    for name in ("purchaseOrders", "goodsReceipts", "supplierOffers", "reorderSuggestions"):
+        assert data[name] == {"totalCount": 0}
+        assert staff[name]["totalCount"] > 0
+    assert data["productsBySku"] == [{"suppliers": []}] * 2
+    assert all(product["suppliers"] for product in staff["productsBySku"])
+    answer = await reader.run(query, caller=partner_client)
+    assert sorted(".".join(map(str, error["path"])) for error in answer.errors) == [
+        "goodsReceipts",
+        "incomingStock.nodes.0.order",
+        "productsBySku.0.suppliers",
+        "purchaseOrders",
+        "reorderSuggestions",
+        "supplierOffers",
+    ]
+    assert answer.data is not None
+    assert answer.data["incomingStock"]["nodes"] == nodes
 
 
 async def test_a_partner_cannot_ask_for_anothers_price(

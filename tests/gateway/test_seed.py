@@ -305,6 +305,36 @@ async def test_nothing_happens_before_its_time(store: "asyncpg.Connection[Any]")
     )
 
 
+async def test_goods_arrive_after_they_were_ordered(store: "asyncpg.Connection[Any]") -> None:
+    """Receipts follow confirmations, in the order of their numbers, and none is of tomorrow."""
+    assert not await store.fetchval(
+        """
+        select count(*) from goods_receipt r join purchase_order o on o.id = r.order_id
+        where o.confirmed_at is null or r.posted_at <= o.confirmed_at
+           or r.received_on <> (r.posted_at at time zone 'UTC')::date
+        """
+    )
+    assert not await store.fetchval(
+        """
+        select count(*) from (select posted_at, lag(posted_at) over (
+                                partition by company_id order by number) as before
+                              from goods_receipt) r where posted_at < before
+        """
+    )
+    assert not await store.fetchval(
+        """
+        select count(*) from stock_move m join goods_receipt_line l on l.id = m.source_id
+        join goods_receipt r on r.id = l.receipt_id
+        where m.source = 'GOODS_RECEIPT_LINE' and (m.posted_at, m.kind) <> (r.posted_at, 'RECEIPT')
+        """
+    )
+    receipts = "select count(*) from stock_move where kind = 'RECEIPT' and source is null"
+    assert not await store.fetchval(receipts)
+    for column in ("created_at", "confirmed_at"):
+        assert await store.fetchval(f"select max({column}) from purchase_order") < MIDNIGHT
+    assert await store.fetchval("select max(posted_at) from goods_receipt") < MIDNIGHT
+
+
 # Believable
 
 
@@ -364,6 +394,91 @@ async def test_last_days_are_unfinished(store: "asyncpg.Connection[Any]") -> Non
     assert await store.fetchval(f"{undone} and placed_on < $1", RECENT) == 0
     out_of_stock = "select count(*) from stock_level where on_hand - reserved <= 0"
     assert await store.fetchval(out_of_stock) > 10
+
+
+async def test_purchases_show_work(store: "asyncpg.Connection[Any]") -> None:
+    """Screens of buyers are not empty: drafts, open, late and partly delivered orders, offers."""
+    for condition in (
+        "state = 'DRAFT'",
+        "state = 'SENT'",
+        "state = 'TO_APPROVE'",
+        "state = 'CONFIRMED' and receipt_status = 'NONE'",
+        "state = 'CONFIRMED' and receipt_status = 'PARTIAL'",
+        "state = 'FULFILLED'",
+        "state = 'CANCELED'",
+    ):
+        found = f"select count(*) from purchase_order where {condition}"
+        assert await store.fetchval(found) > 0, condition
+    undone = "select count(*) from purchase_order where state in ('DRAFT', 'SENT', 'TO_APPROVE')"
+    assert await store.fetchval(f"{undone} and ordered_on < $1", RECENT) == 0
+    for condition in (
+        "received > quantity",
+        "canceled > 0 and received > 0",
+        "received > 0 and received < quantity - canceled",
+        "tax > 0",
+        "tax = 0",
+        "expected_on > (select expected_on from purchase_order where id = order_id)",
+    ):
+        found = f"select count(*) from purchase_order_line where {condition}"
+        assert await store.fetchval(found) > 0, condition
+    assert await store.fetchval("select count(*) from goods_receipt_line where rejected > 0") > 0
+    late = "select count(*) from incoming_stock where expected_on < $1"
+    assert await store.fetchval(late, TODAY) > 0
+    assert await store.fetchval(late.replace("<", ">="), TODAY) > 0
+
+
+async def test_suppliers_are_reliable_mostly(store: "asyncpg.Connection[Any]") -> None:
+    """Until the last weeks one delivery in ten is late or so, and few are short."""
+    shares = await store.fetchrow(
+        """
+        select avg((r.received_on > o.expected_on)::int) as late,
+               avg((exists (select from purchase_order_line l where l.order_id = o.id
+                            and l.canceled > 0))::int) as short
+        from purchase_order o join lateral (
+          select min(received_on) as received_on from goods_receipt where order_id = o.id) r on true
+        where o.state = 'FULFILLED' and o.expected_on < $1
+        """,
+        RECENT - timedelta(days=30),
+    )
+    assert shares is not None
+    assert 0.03 < shares["late"] < 0.15
+    assert 0.01 < shares["short"] < 0.1
+
+
+async def test_purchases_cost_what_was_offered(store: "asyncpg.Connection[Any]") -> None:
+    """Every product has one to three suppliers, and lines have the price for their quantity."""
+    suppliers = await store.fetch(
+        """
+        select p.id, p.kind, count(distinct o.partner_id) as suppliers
+        from product p left join supplier_offer o on o.product_id = p.id and o.company_id = 1
+        group by p.id
+        """
+    )
+    for row in suppliers:
+        assert 1 <= row["suppliers"] <= 3 if row["kind"] == "GOODS" else row["suppliers"] == 0
+    assert len({row["suppliers"] for row in suppliers if row["kind"] == "GOODS"}) == 3
+    assert not await store.fetch(
+        """
+        select l.id, l.unit_price, l.currency, best.*
+        from purchase_order_line l
+        left join lateral (
+          select f.price, f.currency as asked from supplier_offer f
+          where (f.company_id, f.product_id, f.partner_id)
+              = (l.company_id, l.product_id, l.partner_id) and f.min_quantity <= l.quantity
+          order by f.min_quantity desc limit 1) best on true
+        where (l.unit_price, l.currency) is distinct from (best.price, best.asked)
+        """
+    )
+    rates = await store.fetch(
+        """
+        select count(distinct fx_rate) from (
+          select company_id, currency, to_char(placed_on, 'YYYY-MM') as month, fx_rate
+          from sales_order union all
+          select company_id, currency, to_char(ordered_on, 'YYYY-MM'), fx_rate from purchase_order
+        ) documents group by company_id, currency, month having count(distinct fx_rate) > 1
+        """
+    )
+    assert not rates, "documents of a month are converted by one rate"
 
 
 async def test_shares_are_those_of_a_real_company(store: "asyncpg.Connection[Any]") -> None:

@@ -49,6 +49,25 @@ SABOTAGE: Mapping[str, str] = {
     "line_reserved": ("update sales_order_line set reserved = reserved / 2 where reserved > 0"),
     "line_net": "update sales_order_line set net = net + 0.01 where id = 11",
     "projection_outgoing": "update stock_projection set outgoing = outgoing + 1",
+    "projection_incoming": "update stock_projection set incoming = incoming + 1",
+    "purchase_totals": (
+        "update purchase_order set subtotal = subtotal + 1, total = total + 1 where id = 12"
+    ),
+    "purchase_line_net": "update purchase_order_line set net = net + 1 where id = 13",
+    "purchase_receipt_status": (
+        "update purchase_order set receipt_status = 'PARTIAL' where state = 'FULFILLED' and id < 99"
+    ),
+    "purchase_state": "update purchase_order set state = 'FULFILLED' where state = 'CONFIRMED'",
+    "purchase_line_received": "update goods_receipt_line set quantity = quantity + 1 where id = 14",
+    "purchase_not_over_received": (
+        "update purchase_order_line set over_receipt_percent = 0, received = quantity + 0.0001"
+        " where id = 15"
+    ),
+    "receipt_of_its_order": "update goods_receipt set order_id = order_id + 1 where id = 16",
+    "receipt_is_sum_of_moves": (
+        "update stock_move set quantity = quantity + 1 where source = 'GOODS_RECEIPT_LINE'"
+    ),
+    "incoming_is_outstanding": "update incoming_stock set expected_on = expected_on + 1",
 }
 
 

@@ -17,6 +17,18 @@ TABLES: Final = {
     "stockLevels": "stock_level l where company_id = 1 and {}",
     "stockMoves": "stock_move where company_id = 1 and {}",
     "salesOrders": "sales_order where company_id = 1 and {}",
+    "incomingStock": "incoming_stock where company_id = 1 and {}",
+    "purchaseOrders": "purchase_order where company_id = 1 and {}",
+    "goodsReceipts": "goods_receipt where company_id = 1 and {}",
+    "supplierOffers": "supplier_offer where company_id = 1 and archived_at is null and {}",
+    "reorderSuggestions": """(
+      select r.*, r.target_quantity - coalesce(l.on_hand, 0) - coalesce(e.incoming, 0)
+             + coalesce(e.outgoing, 0) as missing
+      from reorder_rule r
+      left join stock_level l using (product_id, warehouse_id)
+      left join stock_projection e using (product_id, warehouse_id)
+      where r.company_id = 1 and r.archived_at is null
+    ) rule where missing > 0 and missing >= target_quantity - min_quantity and {}""",
 }
 """What each list lists, for company 1."""
 
@@ -177,6 +189,80 @@ CASES: Final[dict[str, list[tuple[dict[str, Any], str]]]] = {
             "state = 'CONFIRMED' and shipment_status = 'NONE' and placed_on >= '2026-01-01'",
         ),
     ],
+    "incomingStock": [
+        ({}, "true"),
+        ({"warehouseIds": ids("Warehouse", 2)}, "warehouse_id = 2"),
+        ({"warehouseIds": ids("Warehouse", 3)}, "false"),
+        (
+            {"productIds": ids("Product", *range(1, 200))},
+            "product_id between 1 and 199",
+        ),
+        ({"expectedOn": {"to": "2026-06-29"}}, "expected_on < '2026-06-30'"),
+        (
+            {"expectedOn": {"from": "2026-06-30"}, "warehouseIds": ids("Warehouse", 1)},
+            "expected_on >= '2026-06-30' and warehouse_id = 1",
+        ),
+    ],
+    "purchaseOrders": [
+        ({}, "true"),
+        (
+            {"numbers": ["PO-2026-000001", "PO-2026-000002", "x"]},
+            "number in ('PO-2026-000001', 'PO-2026-000002')",
+        ),
+        ({"supplierRefs": ["AB-168152", "nothing"]}, "supplier_ref = 'AB-168152'"),
+        ({"states": ["SENT", "TO_APPROVE"]}, "state in ('SENT', 'TO_APPROVE')"),
+        ({"states": []}, "false"),
+        ({"receiptStatus": ["NONE", "PARTIAL"]}, "receipt_status <> 'RECEIVED'"),
+        ({"orderedOn": {"from": "2026-06-01"}}, "ordered_on >= '2026-06-01'"),
+        (
+            {"expectedOn": {"from": "2026-06-01", "to": "2026-06-30"}},
+            "expected_on between '2026-06-01' and '2026-06-30'",
+        ),
+        (
+            {"lateOn": "2026-06-30"},
+            "expected_on < '2026-06-30' and state = 'CONFIRMED' and receipt_status <> 'RECEIVED'",
+        ),
+        ({"lateOn": "2025-07-01"}, "false"),
+        ({"lateOn": None}, "true"),
+        ({"supplierIds": ids("Partner", 1, 2, 3)}, "partner_id in (1, 2, 3)"),
+        ({"supplierIds": ids("Partner", 31)}, "false"),
+        ({"warehouseIds": ids("Warehouse", 2)}, "warehouse_id = 2"),
+        (
+            {"lateOn": "2026-12-31", "warehouseIds": ids("Warehouse", 1), "states": ["CONFIRMED"]},
+            "state = 'CONFIRMED' and receipt_status <> 'RECEIVED' and warehouse_id = 1",
+        ),
+    ],
+    "goodsReceipts": [
+        ({}, "true"),
+        ({"numbers": ["GR-2026-000001", "x"]}, "number = 'GR-2026-000001'"),
+        ({"orderIds": ids("PurchaseOrder", *range(1, 51))}, "order_id <= 50"),
+        ({"supplierIds": ids("Partner", 1, 2, 3)}, "partner_id in (1, 2, 3)"),
+        ({"warehouseIds": ids("Warehouse", 2)}, "warehouse_id = 2"),
+        ({"receivedOn": {"from": "2026-06-01"}}, "received_on >= '2026-06-01'"),
+        (
+            {"receivedOn": {"to": "2025-12-31"}, "warehouseIds": ids("Warehouse", 1)},
+            "received_on < '2026-01-01' and warehouse_id = 1",
+        ),
+    ],
+    "supplierOffers": [
+        ({}, "true"),
+        ({"supplierIds": ids("Partner", 1, 2)}, "partner_id in (1, 2)"),
+        ({"productIds": ids("Product", 1, 2, 3)}, "product_id in (1, 2, 3)"),
+        ({"supplierSkus": ["011-379181", "none"]}, "supplier_sku = '011-379181'"),
+        (
+            {"supplierIds": ids("Partner", 11), "productIds": ids("Product", 1)},
+            "partner_id = 11 and product_id = 1",
+        ),
+    ],
+    "reorderSuggestions": [
+        ({}, "true"),
+        ({"warehouseIds": ids("Warehouse", 1)}, "warehouse_id = 1"),
+        ({"warehouseIds": ids("Warehouse", 3)}, "false"),
+        (
+            {"productIds": ids("Product", *range(1, 200))},
+            "product_id between 1 and 199",
+        ),
+    ],
 }
 """What clients can ask, and the SQL of what they should get."""
 
@@ -212,7 +298,12 @@ async def test_a_list_holds_what_its_filter_says(
       query Filtered($filter: {filter_input(field).name}, $after: String) {{
         {field}(first: 200, after: $after, filter: $filter) {{
           totalCount nodes {{ id }} pageInfo {{ endCursor hasNextPage }} }} }}"""
-    type_name = {"products": "Product", "partners": "Partner"}.get(field)
+    type_name = {
+        "products": "Product",
+        "partners": "Partner",
+        "incomingStock": "IncomingStock",
+        "reorderSuggestions": "ReorderRule",
+    }.get(field)
     type_name = type_name or f"{field[0].upper()}{field[1:-1]}"
     table = TABLES[field].format(condition)
     expected = {encode_id(type_name, key) for key in await reader.ids(f"select id from {table}")}

@@ -52,6 +52,22 @@ LISTS: Final = {
     "stockMoves": "select id from stock_move where company_id = 1 order by posted_at desc, id desc",
     "salesOrders": """
         select id from sales_order where company_id = 1 order by placed_on desc, id desc""",
+    "incomingStock": """
+        select id from incoming_stock where company_id = 1 order by expected_on, id""",
+    "purchaseOrders": """
+        select id from purchase_order where company_id = 1 order by ordered_on desc, id desc""",
+    "goodsReceipts": """
+        select id from goods_receipt where company_id = 1 order by received_on desc, id desc""",
+    "supplierOffers": """
+        select id from supplier_offer where company_id = 1 and archived_at is null
+        order by product_id, priority, id""",
+    "reorderSuggestions": """
+        select r.id from reorder_rule r
+        left join stock_level l using (product_id, warehouse_id)
+        left join stock_projection e using (product_id, warehouse_id)
+        where r.company_id = 1 and r.archived_at is null and r.min_quantity >=
+          coalesce(l.on_hand, 0) + coalesce(e.incoming, 0) - coalesce(e.outgoing, 0)
+        order by r.id""",
 }
 """Each list of the root as SQL by hand, for company 1."""
 
@@ -68,6 +84,33 @@ NESTED: Final = {
         (
             "select id from stock_move where company_id = 1 and product_id = $1"
             " order by posted_at desc, id desc"
+        ),
+    ),
+    "Product.incoming": (
+        "{ products(first: 200) { nodes { id sub: incoming(%s) { %s } } } }",
+        (
+            "select id from incoming_stock where company_id = 1 and product_id = $1"
+            " order by expected_on, id"
+        ),
+    ),
+    "Partner.purchaseOrders": (
+        (
+            "{ partners(first: 60, filter: {isSupplier: true}) {"
+            " nodes { id sub: purchaseOrders(%s) { %s } } } }"
+        ),
+        (
+            "select id from purchase_order where company_id = 1 and partner_id = $1"
+            " order by ordered_on desc, id desc"
+        ),
+    ),
+    "Partner.offers": (
+        (
+            "{ partners(first: 60, filter: {isSupplier: true}) {"
+            " nodes { id sub: offers(%s) { %s } } } }"
+        ),
+        (
+            "select id from supplier_offer where company_id = 1 and partner_id = $1"
+            " and archived_at is null order by product_id, priority, id"
         ),
     ),
     "Warehouse.levels": (

@@ -1,0 +1,18 @@
+"""Purchasing, and stock on its way.
+
+Phase: expand
+"""
+
+from pathlib import Path
+
+from gateway.migrations.scripts import run_script
+
+revision = "0002"
+down_revision = "0001"
+branch_labels = None
+depends_on = None
+
+
+def upgrade() -> None:
+    """Run the script frozen beside this file."""
+    run_script(Path(__file__).with_suffix(".sql"))

@@ -1,0 +1,31 @@
+"""Exchange rates: what documents are converted to the currency of the books with."""
+
+from random import Random
+
+from gateway.seeding.amounts import half_up
+from gateway.seeding.calendar import Calendar
+from gateway.seeding.companies import Currency
+
+SCALE = 10**12
+SWING = 25
+"""Rates lie within so many thousandths of their average; they change monthly."""
+
+
+class ExchangeRates:
+    """The same rate for every document of a month."""
+
+    def __init__(self, calendar: Calendar, rng: Random) -> None:
+        self._calendar = calendar
+        self._rng = rng
+        self._rates: dict[tuple[str, str, str], str] = {}
+
+    def rate(self, books: Currency, currency: Currency, day: int) -> str:
+        """Return what one unit of ``currency`` is worth in the currency of the books."""
+        if books is currency:
+            return "1"
+        key = (books.code, currency.code, self._calendar.iso(day)[:7])
+        if key not in self._rates:
+            swing = self._rng.randint(1000 - SWING, 1000 + SWING)
+            rate = half_up(books.rate * SCALE * swing, currency.rate * 1000)
+            self._rates[key] = f"{rate // SCALE}.{rate % SCALE:012d}"
+        return self._rates[key]

@@ -1,0 +1,31 @@
+"""Introduces purchasing to the registry."""
+
+from resolvers.core.module import DataModule
+from resolvers.purchasing.invariants import INVARIANTS
+from resolvers.purchasing.tables import (
+    INCOMING_OF_LINES,
+    INCOMING_OF_ORDERS,
+    goods_receipt,
+    goods_receipt_line,
+    purchase_order,
+    purchase_order_line,
+    supplier_offer,
+)
+
+MODULE = DataModule(
+    name="purchasing",
+    tables=(
+        purchase_order,
+        purchase_order_line,
+        goods_receipt,
+        goods_receipt_line,
+        supplier_offer,
+    ),
+    functions=(INCOMING_OF_LINES, INCOMING_OF_ORDERS),
+    invariants=INVARIANTS,
+    permissions={
+        "purchasing.read": (
+            "See purchase orders, goods receipts, suppliers' offers and what to order again."
+        ),
+    },
+)

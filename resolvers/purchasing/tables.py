@@ -1,0 +1,315 @@
+"""Tables of purchasing, and the triggers that keep what is on its way in step with the lines."""
+
+from sqlalchemy import (
+    BigInteger,
+    CheckConstraint,
+    Column,
+    Date,
+    ForeignKey,
+    ForeignKeyConstraint,
+    Index,
+    Integer,
+    SmallInteger,
+    Text,
+    UniqueConstraint,
+    text,
+)
+from sqlalchemy.dialects.postgresql import CHAR
+
+from resolvers.core.table import (
+    archived_at,
+    big_id,
+    instant,
+    money,
+    one_of,
+    owned,
+    percentage,
+    quantity,
+    rate,
+    required,
+    table,
+    unit_price,
+    version,
+)
+from resolvers.purchasing.rules import PurchaseOrderState, ReceiptStatus
+
+purchase_order = table(
+    "purchase_order",
+    big_id(),
+    required("company_id", Integer, ForeignKey("company.id")),
+    required("number"),
+    required("state", server_default="DRAFT"),
+    required("receipt_status", server_default="NONE"),
+    required("partner_id", BigInteger, ForeignKey("partner.id")),
+    required("warehouse_id", Integer),
+    required("currency", CHAR(3), ForeignKey("currency.code")),
+    required("fx_rate", rate(), server_default="1"),
+    Column("supplier_ref", Text),
+    required("ordered_on", Date),
+    required("expected_on", Date),
+    required("subtotal", money(), server_default="0"),
+    required("tax_total", money(), server_default="0"),
+    required("total", money(), server_default="0"),
+    version(),
+    instant("created_at", now=True),
+    instant("confirmed_at"),
+    UniqueConstraint("company_id", "number"),
+    # what receipts refer to, and lines: neither can be of another company or supplier
+    UniqueConstraint("id", "company_id", "partner_id", name="uq_purchase_order_owner"),
+    UniqueConstraint(
+        "id", "company_id", "partner_id", "currency", name="uq_purchase_order_owner_currency"
+    ),
+    ForeignKeyConstraint(
+        ["warehouse_id", "company_id"],
+        ["warehouse.id", "warehouse.company_id"],
+        name="fk_purchase_order_warehouse",
+    ),
+    CheckConstraint(one_of("state", PurchaseOrderState), name="state"),
+    CheckConstraint(one_of("receipt_status", ReceiptStatus), name="receipt_status"),
+    CheckConstraint("expected_on >= ordered_on", name="expected_on"),
+    CheckConstraint("total = subtotal + tax_total", name="total"),
+    Index("ix_purchase_order_ordered_on", "company_id", "ordered_on", "id"),
+    Index("ix_purchase_order_expected_on", "company_id", "expected_on", "id"),
+    Index("ix_purchase_order_partner", "partner_id", "company_id", "ordered_on", "id"),
+    Index("ix_purchase_order_state", "company_id", "state", "ordered_on", "id"),
+    Index("ix_purchase_order_receipt", "company_id", "receipt_status", "ordered_on", "id"),
+    Index("ix_purchase_order_warehouse", "warehouse_id", "ordered_on", "id"),
+    Index(
+        "ix_purchase_order_open",
+        "company_id",
+        "expected_on",
+        "id",
+        postgresql_where=text("state = 'CONFIRMED' and receipt_status <> 'RECEIVED'"),
+    ),
+    Index(
+        "ix_purchase_order_supplier_ref",
+        "company_id",
+        "supplier_ref",
+        postgresql_where=text("supplier_ref is not null"),
+    ),
+    rows=owned("insert", "update", partner="partner_id = {partner}"),
+    comment="An order to a supplier.",
+)
+
+purchase_order_line = table(
+    "purchase_order_line",
+    big_id(),
+    required("company_id", Integer),
+    required("partner_id", BigInteger),
+    required("order_id", BigInteger),
+    required("position", Integer),
+    required("product_id", BigInteger, ForeignKey("product.id")),
+    Column("supplier_sku", Text),
+    required("description"),
+    required("uom_id", Integer, ForeignKey("unit_of_measure.id")),
+    required("currency", CHAR(3), ForeignKey("currency.code")),
+    required("quantity", quantity()),
+    required("unit_price", unit_price()),
+    required("net", money()),
+    required("tax", money(), server_default="0"),
+    required("expected_on", Date),
+    required("received", quantity(), server_default="0"),
+    required("canceled", quantity(), server_default="0"),
+    required("over_receipt_percent", percentage(), server_default="0"),
+    ForeignKeyConstraint(
+        ["order_id", "company_id", "partner_id", "currency"],
+        [
+            "purchase_order.id",
+            "purchase_order.company_id",
+            "purchase_order.partner_id",
+            "purchase_order.currency",
+        ],
+        name="fk_purchase_order_line_order",
+        onupdate="CASCADE",
+    ),
+    UniqueConstraint("order_id", "position"),
+    # what lines of receipts refer to: none can be of another product than was ordered
+    UniqueConstraint(
+        "id", "company_id", "partner_id", "product_id", name="uq_purchase_order_line_owner"
+    ),
+    CheckConstraint("quantity > 0", name="quantity"),
+    CheckConstraint("unit_price >= 0", name="unit_price"),
+    CheckConstraint("received >= 0 and canceled >= 0", name="not_negative"),
+    CheckConstraint("canceled <= quantity", name="not_over_canceled"),
+    CheckConstraint("over_receipt_percent between 0 and 100", name="over_receipt_percent"),
+    # multiplied and not divided, so that it is exact to the last digit
+    CheckConstraint(
+        "received * 100 <= (quantity - canceled) * (100 + over_receipt_percent)",
+        name="not_over_received",
+    ),
+    Index("ix_purchase_order_line_product", "product_id", "company_id"),
+    rows=owned("insert", "update", partner="partner_id = {partner}"),
+    comment="One product on an order to a supplier: how much, at which price, and what came.",
+)
+
+goods_receipt = table(
+    "goods_receipt",
+    big_id(),
+    required("company_id", Integer, ForeignKey("company.id")),
+    required("number"),
+    required("order_id", BigInteger),
+    required("partner_id", BigInteger),
+    required("warehouse_id", Integer),
+    Column("delivery_note", Text),
+    required("received_on", Date),
+    instant("posted_at", now=True),
+    required("posted_by"),
+    UniqueConstraint("company_id", "number"),
+    UniqueConstraint("id", "company_id", "partner_id", name="uq_goods_receipt_owner"),
+    ForeignKeyConstraint(
+        ["order_id", "company_id", "partner_id"],
+        ["purchase_order.id", "purchase_order.company_id", "purchase_order.partner_id"],
+        name="fk_goods_receipt_order",
+    ),
+    ForeignKeyConstraint(
+        ["warehouse_id", "company_id"],
+        ["warehouse.id", "warehouse.company_id"],
+        name="fk_goods_receipt_warehouse",
+    ),
+    Index("ix_goods_receipt_received_on", "company_id", "received_on", "id"),
+    Index("ix_goods_receipt_order", "order_id", "id"),
+    Index("ix_goods_receipt_partner", "partner_id", "company_id", "received_on", "id"),
+    Index("ix_goods_receipt_warehouse", "warehouse_id", "received_on", "id"),
+    rows=owned("insert", partner="partner_id = {partner}"),
+    comment="What arrived of an order in one delivery; never changed.",
+)
+
+goods_receipt_line = table(
+    "goods_receipt_line",
+    big_id(),
+    required("company_id", Integer),
+    required("partner_id", BigInteger),
+    required("receipt_id", BigInteger),
+    required("position", Integer),
+    required("order_line_id", BigInteger),
+    required("product_id", BigInteger),
+    required("quantity", quantity()),
+    required("rejected", quantity(), server_default="0"),
+    ForeignKeyConstraint(
+        ["receipt_id", "company_id", "partner_id"],
+        ["goods_receipt.id", "goods_receipt.company_id", "goods_receipt.partner_id"],
+        name="fk_goods_receipt_line_receipt",
+    ),
+    ForeignKeyConstraint(
+        ["order_line_id", "company_id", "partner_id", "product_id"],
+        [
+            "purchase_order_line.id",
+            "purchase_order_line.company_id",
+            "purchase_order_line.partner_id",
+            "purchase_order_line.product_id",
+        ],
+        name="fk_goods_receipt_line_order_line",
+    ),
+    UniqueConstraint("receipt_id", "position"),
+    CheckConstraint("quantity > 0", name="quantity"),
+    CheckConstraint("rejected between 0 and quantity", name="rejected"),
+    Index("ix_goods_receipt_line_order_line", "order_line_id"),
+    rows=owned("insert", partner="partner_id = {partner}"),
+    comment="How much of one line of an order arrived in a delivery; never changed.",
+)
+
+supplier_offer = table(
+    "supplier_offer",
+    big_id(),
+    required("company_id", Integer, ForeignKey("company.id")),
+    required("product_id", BigInteger, ForeignKey("product.id")),
+    required("partner_id", BigInteger, ForeignKey("partner.id")),
+    Column("supplier_sku", Text),
+    required("min_quantity", quantity(), server_default="0"),
+    required("price", unit_price()),
+    required("currency", CHAR(3), ForeignKey("currency.code")),
+    required("lead_days", SmallInteger),
+    required("priority", SmallInteger, server_default="1"),
+    archived_at(),
+    CheckConstraint("min_quantity >= 0", name="min_quantity"),
+    CheckConstraint("price >= 0", name="price"),
+    CheckConstraint("lead_days >= 0", name="lead_days"),
+    CheckConstraint("priority >= 1", name="priority"),
+    Index(
+        "uq_supplier_offer_active",
+        "product_id",
+        "company_id",
+        "partner_id",
+        "min_quantity",
+        unique=True,
+        postgresql_where=text("archived_at is null"),
+    ),
+    Index(
+        "ix_supplier_offer_product",
+        "company_id",
+        "product_id",
+        "priority",
+        "id",
+        postgresql_where=text("archived_at is null"),
+    ),
+    Index(
+        "ix_supplier_offer_partner",
+        "partner_id",
+        "company_id",
+        "product_id",
+        "priority",
+        "id",
+        postgresql_where=text("archived_at is null"),
+    ),
+    Index(
+        "ix_supplier_offer_supplier_sku",
+        "company_id",
+        "supplier_sku",
+        postgresql_where=text("archived_at is null"),
+    ),
+    rows=owned("insert", "update", partner="partner_id = {partner}"),
+    comment="What a supplier asks a company for a product, from a quantity on.",
+)
+
+# What is outstanding of the lines that {which} says, as rows of incoming_stock.
+_REFRESH = """
+  merge into incoming_stock i using (
+    select l.id, l.company_id, l.product_id, o.warehouse_id, l.expected_on,
+           case when o.state = 'CONFIRMED' then greatest(l.quantity - l.received - l.canceled, 0)
+                else 0 end as outstanding
+    from purchase_order_line l join purchase_order o on o.id = l.order_id
+    where {which}
+  ) l on i.source = 'PURCHASE_ORDER_LINE' and i.source_id = l.id
+  when matched and l.outstanding = 0 then delete
+  when matched and (i.product_id, i.warehouse_id, i.expected_on, i.quantity)
+      is distinct from (l.product_id, l.warehouse_id, l.expected_on, l.outstanding) then
+    update set product_id = l.product_id, warehouse_id = l.warehouse_id,
+               expected_on = l.expected_on, quantity = l.outstanding
+  when not matched and l.outstanding > 0 then
+    insert (company_id, product_id, warehouse_id, expected_on, quantity, source, source_id)
+    values (l.company_id, l.product_id, l.warehouse_id, l.expected_on, l.outstanding,
+            'PURCHASE_ORDER_LINE', l.id);
+"""
+
+# The orders are locked first, so that of a line and its order changed at once both are seen.
+INCOMING_OF_LINES = f"""
+create function purchase_order_line_changed() returns trigger
+language plpgsql security definer set search_path = public as $$
+begin
+  perform from purchase_order where id in (select order_id from changed) order by id for no key update;
+{_REFRESH.format(which="l.id in (select id from changed)")}
+  return null;
+end $$;
+create trigger purchase_order_line_inserted after insert on purchase_order_line
+  referencing new table as changed for each statement execute function purchase_order_line_changed();
+create trigger purchase_order_line_updated after update on purchase_order_line
+  referencing new table as changed for each statement execute function purchase_order_line_changed()
+"""
+
+INCOMING_OF_ORDERS = f"""
+create function purchase_order_changed() returns trigger
+language plpgsql security definer set search_path = public as $$
+begin
+{
+    _REFRESH.format(
+        which='''l.order_id in (
+        select n.id from changed n join before b on b.id = n.id
+        where (n.state, n.warehouse_id) is distinct from (b.state, b.warehouse_id))'''
+    )
+}
+  return null;
+end $$;
+create trigger purchase_order_updated after update on purchase_order
+  referencing old table as before new table as changed
+  for each statement execute function purchase_order_changed()
+"""

@@ -1,0 +1,1 @@
+"""Purchasing in the schema."""

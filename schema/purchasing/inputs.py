@@ -1,0 +1,114 @@
+"""Filters and orders of purchasing."""
+
+from datetime import date
+
+import strawberry
+
+from resolvers.purchasing.reads import (
+    goods_receipts,
+    purchase_orders,
+    reorder_suggestions,
+    supplier_offers,
+)
+from schema.core.connection import DateRange, order_input
+from schema.purchasing.enums import PurchaseOrderState, ReceiptStatus
+
+
+@strawberry.input(description="Which purchase orders to list; all conditions must hold.")
+class PurchaseOrderFilter:
+    """Filter of `purchaseOrders`."""
+
+    numbers: list[str] | None = strawberry.field(default=None, description="With these numbers.")
+    supplier_refs: list[str] | None = strawberry.field(
+        default=None, description="Confirmed by the supplier under these numbers."
+    )
+    states: list[PurchaseOrderState] | None = strawberry.field(
+        default=None, description="In one of these states."
+    )
+    receipt_status: list[ReceiptStatus] | None = strawberry.field(
+        default=None, description="Received this far."
+    )
+    ordered_on: DateRange | None = strawberry.field(
+        default=None, description="Ordered in this range of dates."
+    )
+    expected_on: DateRange | None = strawberry.field(
+        default=None, description="Expected in this range of dates."
+    )
+    late_on: date | None = strawberry.field(
+        default=None,
+        description="Late on this day: confirmed, expected before it and not all received. For "
+        "what is late now, give today.",
+    )
+    supplier_ids: list[strawberry.ID] | None = strawberry.field(
+        default=None, description="From these suppliers."
+    )
+    warehouse_ids: list[strawberry.ID] | None = strawberry.field(
+        default=None, description="To these warehouses."
+    )
+
+
+@strawberry.input(description="Which goods receipts to list; all conditions must hold.")
+class GoodsReceiptFilter:
+    """Filter of `goodsReceipts`."""
+
+    numbers: list[str] | None = strawberry.field(default=None, description="With these numbers.")
+    order_ids: list[strawberry.ID] | None = strawberry.field(
+        default=None, description="Of these purchase orders."
+    )
+    supplier_ids: list[strawberry.ID] | None = strawberry.field(
+        default=None, description="From these suppliers."
+    )
+    warehouse_ids: list[strawberry.ID] | None = strawberry.field(
+        default=None, description="At these warehouses."
+    )
+    received_on: DateRange | None = strawberry.field(
+        default=None, description="Received in this range of dates."
+    )
+
+
+@strawberry.input(description="Which suppliers' offers to list; all conditions must hold.")
+class SupplierOfferFilter:
+    """Filter of `supplierOffers`."""
+
+    supplier_ids: list[strawberry.ID] | None = strawberry.field(
+        default=None, description="Of these suppliers."
+    )
+    product_ids: list[strawberry.ID] | None = strawberry.field(
+        default=None, description="For these products."
+    )
+    supplier_skus: list[str] | None = strawberry.field(
+        default=None, description="Under these numbers of the suppliers' own."
+    )
+
+
+@strawberry.input(description="Which suggestions to list; all conditions must hold.")
+class ReorderSuggestionFilter:
+    """Filter of `reorderSuggestions`."""
+
+    warehouse_ids: list[strawberry.ID] | None = strawberry.field(
+        default=None, description="For these warehouses."
+    )
+    product_ids: list[strawberry.ID] | None = strawberry.field(
+        default=None, description="Of these products."
+    )
+
+
+PurchaseOrderOrderBy = order_input(
+    "PurchaseOrder",
+    purchase_orders,
+    {
+        "ORDERED_ON": "By date of the order.",
+        "EXPECTED_ON": "By the date the goods were to arrive.",
+    },
+)
+GoodsReceiptOrderBy = order_input(
+    "GoodsReceipt", goods_receipts, {"RECEIVED_ON": "By the date the goods arrived."}
+)
+SupplierOfferOrderBy = order_input(
+    "SupplierOffer",
+    supplier_offers,
+    {"PRODUCT": "By product in order of entry, the first choice of each first."},
+)
+ReorderSuggestionOrderBy = order_input(
+    "ReorderSuggestion", reorder_suggestions, {"ID": "In order of entry of the rules."}
+)
