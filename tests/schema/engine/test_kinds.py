@@ -49,7 +49,7 @@ async def test_each_object_is_the_one_that_was_named(papers: BothPaths) -> None:
     """Word and key lead to the right row; no word, an unknown one, no key and no row to null."""
     found = await postings(papers, "amount paper { __typename number }", 200)
     prefixes = {"INVOICE": "I", "GOODS_RECEIPT": "R", "MEMO": "M"}
-    rows = await papers.owner.fetch("select kind, paper_id from posting order by id")
+    rows = await papers.owner.fetch("select kind, paper_id from papers_posting order by id")
     shown = [node["paper"] and node["paper"]["number"] for node in found]
     assert shown == [
         f"{prefixes[row['kind']]}{row['paper_id']}"
@@ -171,12 +171,12 @@ async def test_a_type_that_cannot_be_read(
 
 async def test_a_row_that_breaks_a_promise(papers: BothPaths) -> None:
     """A value that must not be missing takes the object with it, and no other."""
-    await papers.owner.execute("update memo set number = null where id % 2 = 0")
+    await papers.owner.execute("update papers_memo set number = null where id % 2 = 0")
     try:
         query = "{ postings(first: 60) { nodes { paper { number } } } }"
         compared = await compare(papers, query, caller=KNOWING)
     finally:
-        await papers.owner.execute("update memo set number = 'M' || id")
+        await papers.owner.execute("update papers_memo set number = 'M' || id")
     assert compared.outcome == "Unusual"
     assert compared.answer.errors
 

@@ -37,7 +37,7 @@ async def test_a_report_is_called_once_for_all_parents(papers: BothPaths) -> Non
         for code, turnover in shown.items():
             rows = await papers.owner.fetch(
                 "select to_char(posted_on, 'YYYY-MM') as month, sum(amount)::text as total"
-                " from posting where account_id = $1 group by 1 order by 1",
+                " from papers_posting where account_id = $1 group by 1 order by 1",
                 int(code[1:]),
             )
             assert turnover == [dict(row) for row in rows]
@@ -62,7 +62,7 @@ async def test_a_report_at_the_root(papers: BothPaths) -> None:
     assert papers.statements == 2
     assert [line["account"]["code"] for line in lines] == [f"A{n}" for n in range(1, 8)]
     total = await papers.owner.fetchval(
-        "select sum(amount) from posting where posted_on <= '2026-03-31'"
+        "select sum(amount) from papers_posting where posted_on <= '2026-03-31'"
     )
     assert sum(Decimal(line["amount"]) for line in lines) == total
 
@@ -159,11 +159,11 @@ async def test_kept_rows_with_other_columns_are_other_rows(papers: BothPaths) ->
 async def test_kept_rows_are_forgotten(papers: BothPaths) -> None:
     """What changed is told after it was forgotten, and not before."""
     await papers.compiled.data(UNITS)
-    await papers.owner.execute("update unit set name = 'Kilo' where code = 'KG'")
+    await papers.owner.execute("update papers_unit set name = 'Kilo' where code = 'KG'")
     try:
         old = (await compare(papers, UNITS)).data["accounts"]["nodes"][0]
         UNIT_BY_CODE.forget()
         new = (await papers.compiled.data(UNITS))["accounts"]["nodes"][0]
     finally:
-        await papers.owner.execute("update unit set name = 'Kilogram' where code = 'KG'")
+        await papers.owner.execute("update papers_unit set name = 'Kilogram' where code = 'KG'")
     assert (old["unit"]["name"], new["unit"]["name"]) == ("Kilogram", "Kilo")
