@@ -38,7 +38,10 @@ def explain_document(
         return
     for operation in document.measure.operations:
         asked = Asked(operation.node, document.fragments, {}, {}, permissions)
-        yield f"{operation.node.operation.value} {operation.name or 'anonymous'}"
+        # pages whose size is a variable count with the size they have without one
+        cost = document.measure.formula.evaluate(operation.cost, {})
+        name = operation.name or "anonymous"
+        yield f"{operation.node.operation.value} {name}, cost {cost:,}"
         yield from (
             f"  {line}" for line in explain_operation(engine, asked, sql=sql, source=source)
         )

@@ -17,7 +17,7 @@ def explained(text: str, permissions: frozenset[str] = EVERY_PERMISSION) -> list
 def test_a_query_is_a_tree_of_statements() -> None:
     """Each level says where its rows come from and which columns it reads."""
     assert explained(ORDERS) == [
-        "query Orders",
+        "query Orders, cost 56",
         "  4 statements",
         "  salesOrders: page of salesOrders reads id, number, and their number",
         "    lines: SalesOrderLinesByOrderId by id reads product_id",
@@ -42,12 +42,12 @@ def test_below_root_fields_of_mutations_and_subscriptions() -> None:
         subscription Watch { stockChanged { available level { onHand } } }
     """
     assert explained(text) == [
-        "mutation Adjust",
+        "mutation Adjust, cost 30",
         "  done: its own function",
         "    2 statements",
         "    levels: StockLevelById by level_ids reads product_id",
         "      product: ProductById by product_id reads sku",
-        "subscription Watch",
+        "subscription Watch, cost 2",
         "  stockChanged: its own function",
         "    1 statement",
         "    level: StockLevelById by level_id reads on_hand",
