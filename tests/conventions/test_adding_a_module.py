@@ -95,7 +95,7 @@ def sources(root: Path) -> Mapping[str, bytes]:
         path.relative_to(root).as_posix(): path.read_bytes()
         for folder in COPIED
         for path in (root / folder).rglob("*")
-        if path.is_file() and "__pycache__" not in path.parts
+        if path.is_file() and not {"__pycache__", "node_modules"} & set(path.parts)
     }
 
 
