@@ -148,3 +148,7 @@ class Settings(BaseSettings):
     log_level: Literal["debug", "info", "warning", "error"] = Field(
         "info", description="Lowest level logged."
     )
+    log_operations: Literal["all", "notable"] = Field(
+        "notable",
+        description="Operations that get a line in the log: `all`, or mutations, failures and what took over 0.1 s.",
+    )

@@ -44,6 +44,8 @@ CALLER: ContextVar[Caller] = ContextVar("caller", default=_NOBODY)
 Event = MutableMapping[str, Any]
 Render = Callable[[Event], bytes]
 
+SLOW_SECONDS: Final = 0.1
+"""An operation that takes longer is told of in any case."""
 _LONGEST_NAME: Final = 200
 _JSON_OPTIONS: Final = orjson.OPT_NON_STR_KEYS | orjson.OPT_UTC_Z
 _LOUD_LIBRARIES: Final = ("uvicorn", "uvicorn.error", "sqlalchemy", "httpx2", "httpcore2")
@@ -52,8 +54,17 @@ _LOUD_LIBRARIES: Final = ("uvicorn", "uvicorn.error", "sqlalchemy", "httpx2", "h
 class Logs:
     """The configured logging of this process."""
 
-    def __init__(self, writer: LogWriter, render: Render, level: int, clock: Clock) -> None:
+    def __init__(
+        self,
+        writer: LogWriter,
+        render: Render,
+        level: int,
+        clock: Clock,
+        *,
+        every_operation: bool = True,
+    ) -> None:
         self._writer = writer
+        self._every_operation = every_operation
         self._render = render
         self._level = level
         self._clock = clock
@@ -77,12 +88,16 @@ class Logs:
         """Write the line of one finished operation.
 
         An event of a subscription has no line, unless it failed: there are as many as changes
-        times subscribers.
+        times subscribers. Nor has, unless every operation is asked for, a query that succeeded and
+        was quick: metrics count those, and thousands of lines a second hide what matters.
         """
         if self._level > logging.INFO:
             return
         operation_type = facts.type.value
-        if operation_type == "subscription" and not facts.codes:
+        if not facts.codes and (
+            operation_type == "subscription"
+            or not (self._every_operation or _is_notable(facts, operation_type))
+        ):
             return
         caller = CALLER.get()
         stats = facts.stats
@@ -172,6 +187,10 @@ class _Sink:
         self.exception = self.msg = writer.write
 
 
+def _is_notable(facts: OperationFacts, operation_type: str) -> bool:
+    return facts.canceled or operation_type == "mutation" or facts.seconds >= SLOW_SECONDS
+
+
 def _microseconds(seconds: float) -> float:
     """Return seconds to the microsecond; `round` takes three times as long."""
     return int(seconds * 1e6 + 0.5) / 1e6
@@ -197,7 +216,8 @@ def configure_logging(
     colors = settings.log_format == "console" and stream.isatty()
     render = _console(colors=colors) if settings.log_format == "console" else render_json
     level = logging.getLevelNamesMapping()[settings.log_level.upper()]
-    logs = Logs(LogWriter(stream), render, level, clock)
+    every = settings.log_operations == "all"
+    logs = Logs(LogWriter(stream), render, level, clock, every_operation=every)
     logs.install()
     return logs
 

@@ -566,10 +566,14 @@ class Executor:
             cost=prepared.cost,
             seconds=perf_counter() - started,
             stats=context.stats if context else OperationStats(),
-            codes=tuple(e["extensions"]["code"] for e in answer.errors) if answer else (),
+            codes=_codes(answer.errors) if answer is not None and answer.errors else (),
             canceled=answer is None,
         )
         self._on_finish(report)
+
+
+def _codes(errors: list[dict[str, Any]]) -> tuple[str, ...]:
+    return tuple(error["extensions"]["code"] for error in errors)
 
 
 def _pick(document: Document, name: str | None) -> OperationMeasure:

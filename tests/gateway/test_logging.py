@@ -127,6 +127,23 @@ def test_subscriptions_have_a_line_only_for_what_failed(captured: Captured) -> N
     assert lines == [("Broken", "error"), ("Gone", "canceled")]
 
 
+def test_what_operators_look_for_has_a_line() -> None:
+    """Mutations, failures, what was canceled and what was slow; all operations where asked for."""
+    done = [
+        Facts(name="Quick", seconds=0.01),
+        Facts(name="Slow", seconds=0.2),
+        Facts(name="Failed", seconds=0.01, codes=("TIMEOUT",)),
+        Facts(name="Gone", seconds=0.01, canceled=True),
+        Facts(name="Change", seconds=0.01, type=OperationType.MUTATION),
+    ]
+    for which, first in (("notable", 1), ("all", 0)):
+        captured = Captured(log_operations=which)
+        for facts in done:
+            captured.logs.operation(facts)
+        names = [line["operation"] for line in captured.lines()]
+        assert names == [facts.name for facts in done[first:]]
+
+
 def test_level_silences_operations() -> None:
     """At level warning there are no operation lines."""
     captured = Captured(log_level="warning")
@@ -214,7 +231,7 @@ def test_credentials_never_reach_the_log(log_format: str) -> None:
 
 def test_console_lines_are_for_people() -> None:
     """No JSON, no empty fields, time of day only."""
-    captured = Captured(log_format="console")
+    captured = Captured(log_format="console", log_operations="all")
     captured.logs.operation(Facts())
     line = captured.text()
     assert line.startswith("12:30:15.250 ")
