@@ -1,8 +1,8 @@
-"""A pool of asyncpg connections that lends one in about a microsecond.
+"""A pool of asyncpg connections in which lending is a plain call.
 
 asyncpg's own pool wraps each connection in a proxy and runs a task with a timeout for each lending
-and return, which together cost as much as a small statement. Reads need none of it: they leave no
-state behind, so a connection is a list entry, taken and put back.
+and return, which a small statement feels. Reads need none of it: they leave no state behind, so a
+connection is a list entry, taken and put back.
 """
 
 import asyncio
