@@ -34,6 +34,8 @@ _SCOPE = (
 )
 _NOBODY = RowScope(STAFF_ROLE, 0)
 """The staff role, set to a company that never exists."""
+MOST_STATEMENTS = 400
+"""Statements a connection keeps prepared for its reads; the oldest gives way."""
 _CONNECT_SECONDS = 60.0
 """Longest the first connection may take: a database may be starting."""
 _BUSY = "The database is busy; try again shortly."
@@ -45,10 +47,52 @@ def _scope_values(rows: RowScope) -> tuple[str, str, str]:
 
 
 class ReadConnection(asyncpg.Connection):
-    """A connection that remembers which rows it is set to."""
+    """A connection that remembers which rows it is set to, and the statements it has prepared."""
+
+    _protocol: Any
 
     rows: RowScope | None = None
     idle_since: float = 0.0
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._kept: dict[str, Any] = {}
+
+    async def read(self, sql: str, arguments: Sequence[Any]) -> list[Any]:
+        """Run a statement that changes nothing, and return its rows.
+
+        The same as `fetch`, without what asyncpg does anew for each call (timeouts, loggers, its
+        own cache of statements): a seventh of what a small statement takes in this process.
+
+        Raises:
+            asyncpg.PostgresError: as `fetch` does.
+            asyncpg.InterfaceError: as `fetch` does.
+
+        """
+        statement = self._kept.get(sql)
+        if statement is None:
+            statement = await self._keep(sql)
+        try:
+            rows: list[Any] = await self._protocol.bind_execute(
+                statement._state,  # noqa: SLF001 - asyncpg has no shorter way to run it
+                arguments,
+                "",
+                0,
+                False,  # noqa: FBT003
+                None,
+            )
+        except (asyncpg.InvalidCachedStatementError, asyncpg.OutdatedSchemaCacheError):
+            # a migration changed what it reads; whoever reads changes nothing, and may ask again
+            self._kept.clear()
+            return list(await self.fetch(sql, *arguments))
+        return rows
+
+    async def _keep(self, sql: str) -> Any:
+        kept = self._kept
+        if len(kept) >= MOST_STATEMENTS:
+            del kept[next(iter(kept))]
+        statement = kept[sql] = await self.prepare(sql)
+        return statement
 
     async def set_rows(self, rows: RowScope) -> None:
         """Set the caller's row scope unless it is set already."""
@@ -157,7 +201,7 @@ class OperationReads:
                 connection = self._connection = await self._pool.acquire()
                 await connection.set_rows(self._rows)
             started = time.perf_counter()
-            rows: Any = await connection.fetch(statement.sql, *arguments)
+            rows: Any = await connection.read(statement.sql, arguments)
         except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError) as error:
             raise expected(error) or error from error
         finally:
