@@ -72,8 +72,15 @@ class ConnectionPool(Generic[C]):
         """Callers waiting for one now."""
         return sum(not waiter.done() for waiter in self._waiting)
 
+    def take(self) -> C | None:
+        """Lend a connection that is there and good; None where `acquire` has to look for one."""
+        found = None if self._closed else self._idle_one()
+        if found is not None:
+            self._lent.add(found)
+        return found
+
     async def acquire(self, wait_seconds: float) -> C:
-        """Lend a connection.
+        """Lend a connection, and wait for it if there is none.
 
         Raises:
             TimeoutError: none became free in time.
@@ -83,11 +90,11 @@ class ConnectionPool(Generic[C]):
         """
         if self._closed:
             raise ConnectionError("the pool is closed")
-        found = self._idle_one()
+        found = self.take()
         if found is None:
             async with asyncio.timeout(wait_seconds):
                 found = await self._opened_or_awaited()
-        self._lent.add(found)
+            self._lent.add(found)
         return found
 
     def release(self, connection: C) -> None:

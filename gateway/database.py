@@ -136,8 +136,15 @@ class ReadPool:
         pool = self._pool
         return PoolState(self._limit, pool.size, pool.in_use, pool.waiting)
 
+    def take(self) -> ReadConnection | None:
+        """Take a connection if one is free; None where `acquire` has to wait for one."""
+        connection = self._pool.take()
+        if connection is not None:
+            self._metrics.pool_acquired("read", 0.0)
+        return connection
+
     async def acquire(self) -> ReadConnection:
-        """Take a connection.
+        """Take a connection, and wait for it.
 
         Raises:
             Overloaded: none became free within ``pool_wait_seconds``.
@@ -198,8 +205,10 @@ class OperationReads:
         try:
             connection = self._connection
             if connection is None:
-                connection = self._connection = await self._pool.acquire()
-                await connection.set_rows(self._rows)
+                connection = self._pool.take() or await self._pool.acquire()
+                self._connection = connection
+                if connection.rows is not self._rows:
+                    await connection.set_rows(self._rows)
             started = time.perf_counter()
             rows: Any = await connection.read(statement.sql, arguments)
         except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError) as error:

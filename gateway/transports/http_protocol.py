@@ -5,7 +5,7 @@ Here, what is too large or too slow is answered before any application sees it.
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any, Final, cast
 
 import httptools
@@ -61,6 +61,9 @@ class HttpProtocol(HttpToolsProtocol):
         self._header_limit = settings.max_header_bytes
         self._header_seconds = settings.header_timeout_seconds
         self._body_seconds = settings.body_timeout_seconds
+        self._defaults: list[tuple[bytes, bytes]] = []
+        """Headers of every response, as uvicorn keeps them."""
+        self._default_lines = b""
         self._refused = False
         self._running: RequestResponseCycle | None = None
         """The request being answered; later ones that the client has sent already wait for it."""
@@ -135,8 +138,12 @@ class HttpProtocol(HttpToolsProtocol):
             return False
         cycle.response_started = cycle.response_complete = True
         cycle.waiting_for_100_continue = False
-        head = b"".join([b"%b: %b\r\n" % header for header in (*cycle.default_headers, *headers)])
-        self.transport.write(STATUS_LINE[status] + head + b"\r\n" + body)
+        if cycle.default_headers is not self._defaults:
+            # uvicorn makes the list anew every second, for the date
+            self._defaults = cycle.default_headers
+            self._default_lines = _lines(self._defaults)
+        lines = (STATUS_LINE[status], self._default_lines, _lines(headers), b"\r\n", body)
+        self.transport.write(b"".join(lines))
         cycle.message_event.set()
         cycle.on_response()
         return True
@@ -298,6 +305,10 @@ class HttpProtocol(HttpToolsProtocol):
     def _tell_lost(self) -> None:
         if self.on_lost is not None:
             self.on_lost()
+
+
+def _lines(headers: Iterable[tuple[bytes, bytes]]) -> bytes:
+    return b"".join([b"%b: %b\r\n" % header for header in headers])
 
 
 def plain_response(fault: Fault, message: str) -> bytes:

@@ -9,9 +9,10 @@ wants them all scrapes each.
 import math
 import time
 from bisect import bisect_left
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from enum import Enum
 from itertools import accumulate
+from threading import Lock
 from typing import Final, NamedTuple, Protocol
 
 from prometheus_client import (
@@ -43,6 +44,8 @@ _LONGEST_LABEL: Final = 100
 _LOOKED_AFTER: Final = 50
 """Executions after which an operation is looked at for statements it repeats."""
 _TOLD_AGAIN_SECONDS: Final = 3_600.0
+_MOST_NUMBERS: Final = 200
+"""Different numbers of one operation that are counted one by one."""
 
 _DURATIONS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 15)
 _WAITS: Final = (0.0001, 0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1, 2, 5)
@@ -126,9 +129,76 @@ class _Distribution:
         self._counts[bisect_left(self._bounds, amount)] += 1
         self.sum += amount
 
-    def cumulated(self) -> list[int]:
-        """Return how many lie within each bound; the last number counts them all."""
-        return list(accumulate(self._counts.copy()))
+    def add(self, amount: float, times: int) -> None:
+        """Count ``amount`` so many times."""
+        self._counts[bisect_left(self._bounds, amount)] += times
+        self.sum += amount * times
+
+    def told(self) -> tuple[list[int], float]:
+        """Return how many lie within each bound, the last number counting them all, and the sum."""
+        return list(accumulate(self._counts.copy())), self.sum
+
+    def copy(self) -> "_Distribution":
+        """Return one like it, which can be added to on its own."""
+        copied = _Distribution(self._bounds)
+        copied._counts, copied.sum = self._counts.copy(), self.sum
+        return copied
+
+
+class _Numbers:
+    """What the executions of one operation took, in several whole numbers each.
+
+    The same numbers come again and again, so it is counted how often: one entry of a dictionary
+    where each number would search its bucket. They are put in buckets when somebody looks, or
+    when there are many different ones.
+    """
+
+    __slots__ = ("_counts", "_folded", "_lock")
+
+    def __init__(self, *bounds: Sequence[float]) -> None:
+        self._counts: dict[tuple[int, ...], int] = {}
+        self._folded = [_Distribution(one) for one in bounds]
+        # not for counting, which one thread does: that nothing is folded while another one looks
+        self._lock = Lock()
+
+    def observe(self, numbers: tuple[int, ...]) -> None:
+        """Count one execution."""
+        counts = self._counts
+        if numbers in counts:
+            counts[numbers] += 1
+            return
+        if len(counts) >= _MOST_NUMBERS:
+            with self._lock:
+                _fold(counts, self._folded)
+                counts.clear()
+        counts[numbers] = 1
+
+    def told(self, index: int) -> tuple[list[int], float]:
+        """Return what `_Distribution.told` does, for the number that comes at ``index``."""
+        with self._lock:
+            folded, counts = [one.copy() for one in self._folded], self._counts.copy()
+        _fold(counts, folded)
+        return folded[index].told()
+
+
+def _fold(counts: Mapping[tuple[int, ...], int], folded: Sequence[_Distribution]) -> None:
+    for numbers, times in counts.items():
+        for number, distribution in zip(numbers, folded, strict=True):
+            distribution.add(number, times)
+
+
+class _NumberAt:
+    """One of the `_Numbers` of an operation, as a series of a histogram of its own."""
+
+    __slots__ = ("_index", "_numbers")
+
+    def __init__(self, numbers: _Numbers, index: int) -> None:
+        self._numbers = numbers
+        self._index = index
+
+    def told(self) -> tuple[list[int], float]:
+        """Return what `_Distribution.told` does."""
+        return self._numbers.told(self._index)
 
 
 class _Distributions:
@@ -155,13 +225,17 @@ class _Distributions:
             floatToGoString(bound)  # type: ignore[no-untyped-call]
             for bound in (*bounds, float("inf"))
         ]
-        self._series: dict[tuple[str, ...], _Distribution] = {}
+        self._series: dict[tuple[str, ...], _Distribution | _NumberAt] = {}
         registry.register(self)
 
     def series(self, *labels: str) -> _Distribution:
         """Add the series of these label values, which has none yet, and return it."""
         series = self._series[labels] = _Distribution(self._bounds)
         return series
+
+    def show(self, series: _NumberAt, *labels: str) -> None:
+        """Show what is counted elsewhere as the series of these label values."""
+        self._series[labels] = series
 
     def describe(self) -> list[HistogramMetricFamily]:
         """Return the family without samples: the names the registry keeps for it."""
@@ -173,35 +247,32 @@ class _Distributions:
         # A copy, because the event loop may add a series meanwhile.
         for labels, series in self._series.copy().items():
             # One reading of the buckets gives the count as well, so the two always agree.
-            buckets = list(zip(self._bound_labels, series.cumulated(), strict=True))
-            family.add_metric(labels, buckets, series.sum)
+            cumulated, total = series.told()
+            buckets = list(zip(self._bound_labels, cumulated, strict=True))
+            family.add_metric(labels, buckets, total)
         return [family]
 
 
 class _OperationSeries:
     """The distributions of one operation type and name."""
 
-    __slots__ = (
-        "batches",
-        "canceled",
-        "cost",
-        "failed",
-        "repetition",
-        "rows",
-        "statements",
-        "succeeded",
-        "told_at",
-    )
+    __slots__ = ("canceled", "failed", "numbers", "repetition", "succeeded", "told_at")
 
     def __init__(self, metrics: "Metrics", operation_type: str, operation: str) -> None:
         labels = (operation_type, operation)
         self.succeeded = metrics.operation_seconds.series(*labels, "ok")
         self.failed = metrics.operation_seconds.series(*labels, "error")
         self.canceled = metrics.operation_seconds.series(*labels, "canceled")
-        self.statements = metrics.operation_statements.series(*labels)
-        self.batches = metrics.operation_batches.series(*labels)
-        self.rows = metrics.operation_rows.series(*labels)
-        self.cost = metrics.operation_cost.series(*labels)
+        shown = (
+            (metrics.operation_statements, _FEW),
+            (metrics.operation_batches, _FEW),
+            (metrics.operation_rows, _MANY),
+            (metrics.operation_cost, _MANY),
+        )
+        self.numbers = _Numbers(*(bounds for _, bounds in shown))
+        """Statements, batches, rows and cost of each execution."""
+        for index, (histogram, _) in enumerate(shown):
+            histogram.show(_NumberAt(self.numbers, index), *labels)
         self.repetition = metrics.repetitions.series(*labels)
         self.told_at = -math.inf
         """When repetition was told last, by `time.monotonic`."""
@@ -427,10 +498,7 @@ class Metrics:
         else:
             (series.failed if facts.codes else series.succeeded).observe(facts.seconds)
         stats = facts.stats
-        series.statements.observe(stats.statements)
-        series.batches.observe(stats.batches)
-        series.rows.observe(stats.rows)
-        series.cost.observe(facts.cost)
+        series.numbers.observe((stats.statements, stats.batches, stats.rows, facts.cost))
         for code in facts.codes:
             self._errors.add(code)
         repetition = series.repetition

@@ -1,6 +1,6 @@
 """Who asks, and which rows they may see."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Final, Literal
 
@@ -47,6 +47,16 @@ class Principal:
     credential: str
     partner_id: int | None = None
     expires_at: datetime | None = None
+    rows: RowScope = field(init=False, repr=False, compare=False)
+    """The row scope that database connections are set to for this caller."""
+
+    def __post_init__(self) -> None:
+        company_id, partner_id = self.access.company_id, self.partner_id
+        if partner_id is None:
+            rows = RowScope(STAFF_ROLE, company_id)
+        else:
+            rows = RowScope(PARTNER_ROLE, company_id, partner_id)
+        object.__setattr__(self, "rows", rows)
 
     @property
     def company_id(self) -> int:
@@ -61,10 +71,3 @@ class Principal:
     def can(self, permission: str) -> bool:
         """Tell whether the caller holds ``permission`` in the company acted for."""
         return permission in self.access.permissions
-
-    @property
-    def rows(self) -> RowScope:
-        """The row scope that database connections are set to for this caller."""
-        if self.partner_id is None:
-            return RowScope(STAFF_ROLE, self.access.company_id)
-        return RowScope(PARTNER_ROLE, self.access.company_id, self.partner_id)

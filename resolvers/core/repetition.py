@@ -6,7 +6,7 @@ to the height is near 0 for sound operations and near 1 for such.
 """
 
 from collections import deque
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 from resolvers.core.context import OperationStats
@@ -18,7 +18,6 @@ ENOUGH = 20
 _MANY = 5
 """A statement that comes less often than this in nine of ten executions is not worth a word."""
 _SPREAD = 0.5
-_MOST_NAMES = 50
 
 
 class Repeated(NamedTuple):
@@ -30,33 +29,29 @@ class Repeated(NamedTuple):
 
 
 class Repetition:
-    """The statement counts of one operation lately."""
+    """The statement counts of one operation lately.
 
-    __slots__ = ("_by_name", "_statements", "seen")
+    One thread observes, which happens for every execution and so is next to nothing: the counts are
+    kept as they came, and looked at when somebody asks.
+    """
+
+    __slots__ = ("_latest", "seen")
 
     def __init__(self) -> None:
-        self._statements: deque[int] = deque(maxlen=WINDOW)
-        self._by_name: dict[str, deque[int]] = {}
+        self._latest: deque[tuple[int, Mapping[str, int]]] = deque(maxlen=WINDOW)
+        """Of each execution the statements, all and by name."""
         self.seen = 0
         """Executions so far."""
 
     def observe(self, stats: OperationStats) -> None:
-        """Take one execution into account."""
+        """Take one execution, which is over, into account."""
         self.seen += 1
-        self._statements.append(stats.statements)
-        by_name = self._by_name
-        for name, count in stats.statements_by_name.items():
-            counts = by_name.get(name)
-            if counts is None:
-                if len(by_name) >= _MOST_NAMES:
-                    continue
-                counts = by_name[name] = deque(maxlen=WINDOW)
-            counts.append(count)
+        self._latest.append((stats.statements, stats.statements_by_name))
 
     @property
     def ratio(self) -> float:
         """(p90 - p10) / p90 of the statements of an execution; 0 before there are enough."""
-        return _ratio(self._statements.copy())
+        return _ratio([statements for statements, _ in self._latest.copy()])
 
     def repeated(self) -> list[Repeated]:
         """Return the statements that come once for each of a varying number of rows.
@@ -64,15 +59,19 @@ class Repetition:
         An execution in which a statement does not come at all says nothing: an empty list has no
         children to read.
         """
+        by_name: dict[str, list[int]] = {}
+        for _, statements in self._latest.copy():
+            for name, count in statements.items():
+                by_name.setdefault(name, []).append(count)
         found = []
-        for name, counts in self._by_name.items():
+        for name, counts in by_name.items():
             p10, p90 = _percentiles(counts)
             if len(counts) >= ENOUGH and p90 >= _MANY and (p90 - p10) / p90 >= _SPREAD:
                 found.append(Repeated(name, p10, p90))
         return found
 
 
-def _ratio(counts: "deque[int]") -> float:
+def _ratio(counts: Sequence[int]) -> float:
     if len(counts) < ENOUGH:
         return 0.0
     p10, p90 = _percentiles(counts)

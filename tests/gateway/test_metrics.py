@@ -137,7 +137,7 @@ def test_scrape_agrees_with_itself_while_operations_finish() -> None:
 
     def record() -> None:
         for number in range(runs):
-            metrics.operation_finished(Facts(name=f"Operation{number // 200}", cost=number))
+            metrics.operation_finished(Facts(name=f"Operation{number // 900}", cost=number))
 
     def counted() -> float:
         """Return the operations in one scrape, having checked that it is consistent."""
