@@ -254,21 +254,6 @@ def operation_statements(samples: Sequence[Sample], operation: str) -> float:
     )
 
 
-def operation_rows(
-    before: Sequence[Sample], after: Sequence[Sample], operation: str
-) -> tuple[float, float]:
-    """Return how often an operation ran between two readings, and the rows it read."""
-
-    def total(samples: Sequence[Sample], what: str) -> float:
-        name = f"gateway_operation_rows_{what}"
-        return sum(
-            s.value for s in samples if s.name == name and s.labels["operation"] == operation
-        )
-
-    count, rows = (total(after, what) - total(before, what) for what in ("count", "sum"))
-    return count, rows
-
-
 def lag_between(before: Sequence[Sample], after: Sequence[Sample]) -> Lag:
     """Return how the event loop did between two readings of the metrics."""
     upto = {bound: count - _lags(before)[bound] for bound, count in _lags(after).items()}

@@ -56,7 +56,7 @@ def spare_the_collector() -> None:
     """
     gc.collect()
     gc.freeze()
-    gc.set_threshold(10_000, 10, 50)
+    gc.set_threshold(100_000, 20, 50)
 
 
 class PlanServer:

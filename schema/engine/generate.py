@@ -39,6 +39,7 @@ from schema.engine.plan import (
     Source,
     Value,
 )
+from schema.engine.turns import next_turn
 
 
 class Unusual(Exception):
@@ -59,11 +60,6 @@ def portions(rows: Sequence[Any]) -> Sequence[Sequence[Any]]:
     if len(rows) <= MANY:
         return (rows,)
     return [rows[start : start + MANY] for start in range(0, len(rows), MANY)]
-
-
-async def pause() -> None:
-    """Let others have their turn."""
-    await asyncio.sleep(0)
 
 
 class Known:
@@ -114,7 +110,7 @@ class Generator:
             "together": together,
             "Known": Known,
             "portions": portions,
-            "pause": pause,
+            "pause": next_turn,
             "gid": encode_id,
         }
         self._constants = 0
