@@ -143,6 +143,7 @@ class OrderBook:
             "reserved",
             "shipped",
             "canceled",
+            "placed_on",
         )
 
     def open(self, day: int, basket: Basket) -> Order:
@@ -248,4 +249,5 @@ class OrderBook:
             amount_text(line.reserved),
             amount_text(line.shipped),
             amount_text(line.canceled),
+            self._calendar.iso(order.day),
         )

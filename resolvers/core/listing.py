@@ -182,6 +182,36 @@ class Search(Filter):
         return {name: prefix_query(value, path=("filter", name))}
 
 
+@dataclass(frozen=True)
+class Through(Filter):
+    """A filter on another table, whose ``key`` this list's rows refer to by their ``link``."""
+
+    link: ColumnElement[Any]
+    key: ColumnElement[Any]
+    filter: Filter
+
+    @property
+    def table(self) -> Any:
+        """Return the table that is looked into."""
+        return self.key.table
+
+    @property
+    def entity_name(self) -> str | None:  # type: ignore[override]
+        """Return the entity whose ids the filter takes, if it takes ids."""
+        return self.filter.entity_name
+
+    def conditions(self, name: str) -> Mapping[str, Condition]:
+        """Return the conditions as ones on the row referred to."""
+        return {
+            leaf: Condition(self.link.in_(select(self.key).where(inner.sql)), inner.parameter)
+            for leaf, inner in self.filter.conditions(name).items()
+        }
+
+    def leaves(self, name: str, value: Any) -> dict[str, Any]:
+        """Bind what the filter itself binds."""
+        return self.filter.leaves(name, value)
+
+
 @dataclass(frozen=True, slots=True)
 class PageRequest:
     """Which page of a list: sizes and cursors as the client gave them, and the chosen order."""
@@ -265,6 +295,15 @@ class Listing:
             order = self.default_order
             descending = self.default_descending if descending is None else descending
         return PageRequest(first, after, last, before, order, bool(descending), leaves)
+
+    def check(self, request: PageRequest) -> None:
+        """Check the sizes and cursors of a request whose page is not asked for.
+
+        Raises:
+            Invalid: they cannot be used.
+
+        """
+        self._window(request)
 
     async def page(self, reads: Reads, request: PageRequest, columns: frozenset[str]) -> Page:
         """Fetch one page in one statement; rows begin with ``columns`` in the order of their names.
@@ -427,7 +466,7 @@ class Listing:
         beyond = self.cursor_columns(request.order) - columns
         selected = [*sorted(columns), *sorted(beyond)]
         statement = select(*self.entity.labeled(columns), *self.entity.labeled(beyond))
-        statement = self._filtered(statement, request)
+        statement = self.filtered(statement, request)
         if window.position is not None:
             position = tuple_(
                 *(bindparam(f"at_{i}", type_=as_given(c.type)) for i, c in enumerate(sort))
@@ -444,30 +483,32 @@ class Listing:
         self, statement: Select[Any], parent: str, selected: Sequence[str]
     ) -> Select[Any]:
         # rows leave the lateral subquery in their order, parent after parent
-        keys, key = self._unnested(parent)
+        keys, key = self.unnested(parent)
         inner = lateral(statement.where(self.entity.expression(parent) == key), name="listed")
         return select(key.label(KEY), *(inner.c[name] for name in selected)).select_from(
             keys.join(inner, true())
         )
 
-    def _unnested(self, parent: str) -> tuple[Any, ColumnElement[Any]]:
+    def unnested(self, parent: str) -> tuple[Any, ColumnElement[Any]]:
+        """Return a table of the parents' ``keys``, a parameter, and its column."""
         type_ = self.entity.type_of(parent)
         unnested = func.unnest(bindparam("keys", type_=ARRAY(type_)))
         keys = unnested.table_valued("key", name="parents").render_derived()
         return keys, keys.c.key
 
     def _count(self, request: PageRequest, parent: str | None) -> Select[Any]:
-        statement = self._filtered(select(literal_column("1")), request).select_from(
+        statement = self.filtered(select(literal_column("1")), request).select_from(
             self.entity.table
         )
         statement = statement.limit(bindparam("cap", type_=Integer))
         if parent is None:
             return select(func.count()).select_from(statement.subquery("counted"))
-        keys, key = self._unnested(parent)
+        keys, key = self.unnested(parent)
         inner = lateral(statement.where(self.entity.expression(parent) == key), name="counted")
         return select(key, func.count()).select_from(keys.join(inner, true())).group_by(key)
 
-    def _filtered(self, statement: Select[Any], request: PageRequest) -> Select[Any]:
+    def filtered(self, statement: Select[Any], request: PageRequest) -> Select[Any]:
+        """Return ``statement`` for the rows that the list has, and the request's filters leave."""
         conditions: dict[str, Condition] = {}
         for name, filter_ in self.filters.items():
             conditions |= filter_.conditions(name)

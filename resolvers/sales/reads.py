@@ -1,7 +1,16 @@
-"""Lists of sales orders."""
+"""Lists of sales orders and their lines, and what they add up to."""
 
-from resolvers.core.listing import Between, Equals, Listing, OneOf
-from resolvers.sales.loaders import sales_order
+from typing import Any
+
+from sqlalchemy import ColumnElement, Date, Integer, cast, func, literal, select, type_coerce
+
+from resolvers.catalog.loaders import product
+from resolvers.core.aggregation import Aggregation, Grouping, Outer
+from resolvers.core.listing import Between, Equals, Filter, Listing, OneOf, Through
+from resolvers.core.table import money
+from resolvers.identity.loaders import company
+from resolvers.partners.loaders import address
+from resolvers.sales.loaders import sales_order, sales_order_line
 
 _order = sales_order.columns
 
@@ -21,4 +30,86 @@ sales_orders = Listing(
         "partner_ids": OneOf(_order["partner_id"], "Partner"),
         "warehouse_ids": OneOf(_order["warehouse_id"], "Warehouse"),
     },
+)
+
+_line = sales_order_line.columns
+
+
+def _of_order(filter_: Filter) -> Filter:
+    return Through(_line["order_id"], _order["id"], filter_)
+
+
+sales_order_lines = Listing(
+    name="salesOrderLines",
+    entity=sales_order_line,
+    orders={"PLACED_ON": ("placed_on",)},
+    default_order="PLACED_ON",
+    default_descending=True,
+    filters={
+        "placed_on": Between(_line["placed_on"]),
+        "states": _of_order(OneOf(_order["state"])),
+        "partner_ids": OneOf(_line["partner_id"], "Partner"),
+        "warehouse_ids": _of_order(OneOf(_order["warehouse_id"], "Warehouse")),
+        "product_ids": OneOf(_line["product_id"], "Product"),
+    },
+)
+
+_in_company_currency = {
+    "currency": select(company.columns["currency"])
+    .where(company.columns["id"] == cast(func.current_setting("app.company_id"), Integer))
+    .scalar_subquery()
+}
+
+
+def _at_rate(amount: ColumnElement[Any]) -> ColumnElement[Any]:
+    """Return an amount of an order in the company's currency, at the order's rate."""
+    return type_coerce(amount * _order["fx_rate"], money())
+
+
+_ORDER_KEYS = {
+    "DAY": Grouping({"day": _order["placed_on"]}),
+    "MONTH": Grouping(
+        {"month": cast(func.date_trunc(literal("month"), _order["placed_on"]), Date)}
+    ),
+    "CUSTOMER": Grouping({"customer_id": _order["partner_id"]}),
+    "COUNTRY": Grouping(
+        {"country": address.columns["country"]},
+        outer=Outer(
+            sales_order.table, address.table, _order["ship_to_id"] == address.columns["id"]
+        ),
+    ),
+    "WAREHOUSE": Grouping({"warehouse_id": _order["warehouse_id"]}),
+    "CHANNEL": Grouping({"channel": _order["channel"]}),
+}
+
+sales_order_aggregates = Aggregation(
+    name="SalesOrderGroup",
+    listing=sales_orders,
+    groups={**_ORDER_KEYS, "STATE": Grouping({"state": _order["state"]})},
+    measures={
+        "subtotal": _at_rate(_order["subtotal"]),
+        "tax_total": _at_rate(_order["tax_total"]),
+        "total": _at_rate(_order["total"]),
+    },
+    constants=_in_company_currency,
+)
+
+_of_product = _line["product_id"] == product.columns["id"]
+
+sales_order_line_aggregates = Aggregation(
+    name="SalesOrderLineGroup",
+    listing=sales_order_lines,
+    groups={
+        **_ORDER_KEYS,
+        "PRODUCT": Grouping({"product_id": _line["product_id"]}),
+        "CATEGORY": Grouping({"category_id": product.columns["category_id"]}, (_of_product,)),
+    },
+    measures={
+        "net": _at_rate(_line["net"]),
+        "tax": _at_rate(_line["tax"]),
+        "qty": _line["quantity"],
+        "qty_shipped": _line["shipped"],
+    },
+    constants=_in_company_currency,
+    where=(_line["order_id"] == _order["id"],),
 )

@@ -61,8 +61,10 @@ sales_order = table(
     instant("created_at", now=True),
     instant("confirmed_at"),
     UniqueConstraint("company_id", "number"),
-    # what lines refer to: a line cannot be of another company, partner or currency than its order
-    UniqueConstraint("id", "company_id", "partner_id", "currency", name="uq_sales_order_owner"),
+    # what lines refer to: a line cannot be of another company, partner, currency or date
+    UniqueConstraint(
+        "id", "company_id", "partner_id", "currency", "placed_on", name="uq_sales_order_owner"
+    ),
     CheckConstraint(one_of("state", OrderState), name="state"),
     CheckConstraint(one_of("hold", OrderHold), name="hold"),
     CheckConstraint(one_of("reservation_status", ReservationStatus), name="reservation_status"),
@@ -127,13 +129,15 @@ sales_order_line = table(
     required("reserved", quantity(), server_default="0"),
     required("shipped", quantity(), server_default="0"),
     required("canceled", quantity(), server_default="0"),
+    required("placed_on", Date),
     ForeignKeyConstraint(
-        ["order_id", "company_id", "partner_id", "currency"],
+        ["order_id", "company_id", "partner_id", "currency", "placed_on"],
         [
             "sales_order.id",
             "sales_order.company_id",
             "sales_order.partner_id",
             "sales_order.currency",
+            "sales_order.placed_on",
         ],
         name="fk_sales_order_line_order",
         onupdate="CASCADE",
@@ -145,7 +149,9 @@ sales_order_line = table(
     CheckConstraint("shipped >= 0 and canceled >= 0 and reserved >= 0", name="not_negative"),
     CheckConstraint("shipped + canceled <= quantity", name="not_over_shipped"),
     CheckConstraint("reserved <= quantity - shipped - canceled", name="not_over_reserved"),
-    Index("ix_sales_order_line_product", "product_id", "company_id"),
+    Index("ix_sales_order_line_product", "product_id", "company_id", "placed_on", "id"),
+    Index("ix_sales_order_line_placed_on", "company_id", "placed_on", "id"),
+    Index("ix_sales_order_line_partner", "partner_id", "company_id", "placed_on", "id"),
     Index(
         "ix_sales_order_line_open",
         "product_id",

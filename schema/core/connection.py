@@ -26,9 +26,13 @@ from schema.core.fields import declare_field, field, named_type, origin_of
 from schema.core.ids import decode_id, decode_ids
 from schema.core.info import Info, core_info
 from schema.core.plan import ConnectionPlan
-from schema.core.selection import CONNECTION_PATHS, wanted_columns
+from schema.core.selection import CONNECTION_PATHS, selected_names, wanted_columns
 
 Node = TypeVar("Node")
+
+BESIDE_THE_PAGE = frozenset({"totalCount", "aggregates", "__typename"})
+"""Fields of a connection for which no page is read."""
+NO_PAGE = Page((), has_next=False, has_previous=False)
 
 
 @strawberry.type(description="Where a page stands in its list.")
@@ -62,6 +66,8 @@ class Connection(Generic[Node]):
     page: strawberry.Private[Page]
     wrap: strawberry.Private[Callable[[Any], Any]]
     count: strawberry.Private[Callable[[], Awaitable[int]]]
+    parent: strawberry.Private[str | None]
+    owner: strawberry.Private[Any]
 
     @field("The nodes of this page with their cursors.")
     def edges(self) -> list[Edge[Node]]:
@@ -318,21 +324,29 @@ async def open_connection(
     connection_type = named_type(raw.return_type)
     node_type = _node_type(connection_type)
     columns = wanted_columns(raw, node_type, CONNECTION_PATHS)
-    context = info.context
-    if parent is None:
-        page = await listing.page(context.reads, request, columns)
-
-        async def count() -> int:
-            return (await listing.counts(context.reads, None, (), request))[0]
+    reads = info.context.reads
+    owner = None if parent is None else root.row[key]
+    if selected_names(raw) <= BESIDE_THE_PAGE:
+        listing.check(request)
+        page = NO_PAGE
+    elif parent is None:
+        page = await listing.page(reads, request, columns)
     else:
-        owner = root.row[key]
         page = await _pages_loader(info, listing, parent, request).load(owner, columns)
 
-        async def count() -> int:
-            return await _counts_loader(info, listing, parent, request).load(owner)
+    async def count() -> int:
+        if parent is None:
+            return (await listing.counts(reads, None, (), request))[0]
+        return await _counts_loader(info, listing, parent, request).load(owner)
 
     return origin_of(connection_type)(
-        listing=listing, request=request, page=page, wrap=origin_of(node_type).of, count=count
+        listing=listing,
+        request=request,
+        page=page,
+        wrap=origin_of(node_type).of,
+        count=count,
+        parent=parent,
+        owner=owner,
     )
 
 

@@ -11,6 +11,7 @@ from typing import Any, Protocol
 import strawberry
 from strawberry.types.field import StrawberryField
 
+from resolvers.core.aggregation import Aggregation, GroupRequest
 from resolvers.core.listing import Listing
 from resolvers.core.relation import Relation
 from schema.core.ids import encode_id
@@ -187,6 +188,41 @@ class ConnectionPlan:
     listing: Listing
     parent: str | None = None
     key: str = "id"
+    needs: frozenset[str] = field(default_factory=frozenset)
+
+
+@dataclass(frozen=True, slots=True)
+class PartPlan:
+    """An object of columns of the same row, whose names begin with ``prefix`` there.
+
+    Those in ``shared`` are called the same in the row and in all its parts.
+    """
+
+    prefix: str
+    shared: frozenset[str] = frozenset()
+    needs: frozenset[str] = field(default_factory=frozenset)
+
+    def column(self, name: str) -> str:
+        """Return what a column of the part is called in the row."""
+        return name if name in self.shared else self.prefix + name
+
+    def within(self, plan: Plan | None) -> Plan | None:
+        """Return the plan of a field of the part as one on the row, None where there is none."""
+        match plan:
+            case ColumnPlan():
+                return ColumnPlan(self.column(plan.column))
+            case MoneyPlan():
+                return MoneyPlan(self.column(plan.amount), self.column(plan.currency), plan.make)
+            case _:
+                return None
+
+
+@dataclass(frozen=True, slots=True)
+class AggregatesPlan:
+    """The groups of a connection's list; ``ask`` makes a request of the field's arguments."""
+
+    aggregation: Aggregation
+    ask: Callable[[Mapping[str, Any]], GroupRequest]
     needs: frozenset[str] = field(default_factory=frozenset)
 
 

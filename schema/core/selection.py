@@ -1,6 +1,7 @@
 """Which columns an operation asks of a type: only those are read from the database."""
 
 from collections.abc import Iterable, Iterator
+from typing import Any
 
 from graphql import (
     FieldNode,
@@ -13,7 +14,7 @@ from graphql import (
 )
 
 from schema.core.info import CoreInfo
-from schema.core.plan import plan_of
+from schema.core.plan import PartPlan, plan_of
 
 CONNECTION_PATHS = (("nodes",), ("edges", "node"))
 """Where the nodes of a connection are in its selection."""
@@ -61,9 +62,21 @@ def _columns(
     for node in _fields(info, selection, type_, seen):
         field = type_.fields.get(node.name.value)
         plan = None if field is None else plan_of(field.extensions["strawberry-definition"])
-        if plan is not None:
+        if isinstance(plan, PartPlan):
+            assert field is not None
+            part: Any = get_named_type(field.type)
+            inner = _columns(info, node.selection_set, part, set())
+            columns |= {plan.column(name) for name in inner}
+        elif plan is not None:
             columns |= plan.needs
     return columns
+
+
+def selected_names(info: CoreInfo) -> frozenset[str]:
+    """Return the names of the fields selected directly below the field being resolved."""
+    nodes = info.field_nodes
+    fields = (one for node in nodes for one in _fields(info, node.selection_set, None, set()))
+    return frozenset(one.name.value for one in fields)
 
 
 def _fields(

@@ -5,7 +5,16 @@ from collections.abc import Iterator
 from graphql import GraphQLObjectType, OperationType, get_named_type
 
 from schema.engine.internals import Selections
-from schema.engine.plan import Chosen, Fetched, Followed, Held, Level, OperationPlan, Paged
+from schema.engine.plan import (
+    Chosen,
+    Fetched,
+    Followed,
+    Grouped,
+    Held,
+    Level,
+    OperationPlan,
+    Paged,
+)
 from schema.engine.run import Asked, Compiled, Engine, NotCompiled
 
 
@@ -41,7 +50,7 @@ def _explained(compiled: Compiled | NotCompiled, *, sql: bool, source: bool) -> 
 
 def explain(plan: OperationPlan, *, sql: bool = False) -> list[str]:
     """Return the lines that describe a plan; with ``sql`` also the statements of its relations."""
-    statements = sum(1 + level.counted for level in plan.levels if level.takes_statement)
+    statements = sum(_statements(level) for level in plan.levels)
     most = "at most " if any(level.is_mixed for level in plan.levels) else ""
     lines = [f"{most}{statements} statement{'' if statements == 1 else 's'}"]
     for level in plan.root.children:
@@ -53,9 +62,17 @@ def explain(plan: OperationPlan, *, sql: bool = False) -> list[str]:
     return lines
 
 
+def _statements(level: Level) -> int:
+    if isinstance(level.source, Paged):
+        return level.paged + level.counted
+    return int(level.takes_statement)
+
+
 def _tree(level: Level, indent: str, *, sql: bool) -> Iterator[str]:
     columns = ", ".join(sorted(level.columns)) or "nothing"
     counted = ", and their number" if level.counted else ""
+    if isinstance(level.source, Paged) and not level.paged:
+        counted = ", only their number" if level.counted else ", and is not asked for"
     kind = "" if level.kind is None else f" where {level.kind[0]} is {level.kind[1]}"
     yield f"{indent}{level.path[-1]}{kind}: {_source(level)} reads {columns}{counted}"
     if sql and isinstance(level.source, Followed) and level.source.bind is None:
@@ -69,10 +86,11 @@ def _source(level: Level) -> str:
     match level.source:
         case Followed(relation=relation):
             return f"{relation.name} by {level.key}{_twins(level)}"
-        case Paged(listing=listing, parent=None):
-            return f"page of {listing.name}"
         case Paged(listing=listing, parent=parent):
-            return f"pages of {listing.name} by {parent}{_twins(level)}"
+            what = "page" if parent is None else "pages"
+            return f"{what} of {listing.statement_name(parent)}{_twins(level)}"
+        case Grouped(plan=plan, page=page):
+            return f"groups of {plan.aggregation.listing.name}, listed by {'.'.join(page.path)}"
         case Fetched(plan=plan) | Chosen(plan=plan):
             return f"function {plan.name}"
         case Held(column=column):

@@ -22,6 +22,8 @@ from schema.engine.plan import (
     Followed,
     Given,
     GlobalId,
+    Grouped,
+    Groups,
     Held,
     Level,
     Many,
@@ -34,6 +36,7 @@ from schema.engine.plan import (
     Paged,
     PageInfo,
     PagePart,
+    Part,
     Ready,
     Shape,
     Source,
@@ -157,6 +160,8 @@ class Generator:
             self._fetch_root(level, source)
         elif isinstance(source, Held):
             self._take(level, source)
+        elif isinstance(source, Grouped):
+            self._fetch_groups(level, source)
         elif isinstance(source, Paged) and source.parent is None:
             self._fetch_page(level, source)
         else:
@@ -279,11 +284,30 @@ class Generator:
         listing = self._name("listing", source.listing)
         self._line(f"    # {'.'.join(level.path)}: {source.listing.name}")
         self._line(f"    request{n} = arguments[{n}]")
-        self._line(f"    page{n} = await {listing}.page(reads, request{n}, {self._columns(level)})")
-        self._line(f"    rows{n} = page{n}.rows")
+        if level.paged:
+            columns = self._columns(level)
+            self._line(f"    page{n} = await {listing}.page(reads, request{n}, {columns})")
+            self._line(f"    rows{n} = page{n}.rows")
+        else:
+            self._line(f"    {listing}.check(request{n})")
+            self._line(f"    page{n} = rows{n} = ()")
         if level.counted:
             self._line(f"    total{n} = (await {listing}.counts(reads, None, (), request{n}))[0]")
         self.names[f"cursor{n}"] = source.listing.cursor
+
+    def _fetch_groups(self, level: Level, source: Grouped) -> None:
+        n, page = level.number, source.page.number
+        aggregation = self._name("aggregation", source.plan.aggregation)
+        asked = f"arguments[{page}], arguments[{n}], {self._columns(level)}"
+        self._line(f"    # {'.'.join(level.path)}: {source.plan.aggregation.name}")
+        if source.parent is None:
+            self._line(f"    rows{n} = await {aggregation}.rows(reads, {asked})")
+            return
+        self._line(f"    keys{n} = {self._keys(level)}")
+        by = f"parent={source.parent!r}, keys=keys{n}"
+        self._line(
+            f"    rows{n} = await {aggregation}.rows(reads, {asked}, {by}) if keys{n} else ()"
+        )
 
     def _fetch_pages(self, levels: list[Level], source: Paged) -> None:
         listing, asked = self._name("listing", source.listing), f"request{levels[0].number}"
@@ -298,10 +322,15 @@ class Generator:
         def counts(keys: str) -> str:
             return f"{listing}.counts(reads, {by}, {keys}, {asked})"
 
-        self._find("pages", levels, pages)
+        if any(level.paged for level in levels):
+            self._find("pages", levels, pages)
+        else:
+            self._line(f"    {listing}.check({asked})")
         for level in levels:
             n = level.number
-            self._line(f"    rows{n} = [row for page in pages{n} for row in page.rows]")
+            shown = any(one.paged for one in levels)
+            found = f"[row for page in pages{n} for row in page.rows]" if shown else "()"
+            self._line(f"    rows{n} = {found}")
         counted = [level for level in levels if level.counted]
         if counted:
             self._find("totals", counted, counts)
@@ -311,10 +340,12 @@ class Generator:
     def _assemble(self, level: Level, shape: Shape) -> None:
         """Write what one shape's rows become, filed under the key of their parents."""
         source, name = level.source, f"shape{shape.number}"
-        if isinstance(source, Followed):
+        if isinstance(source, Grouped) and source.parent is None:
+            self._line(f"    {name} = [{self._item(shape)} for row in rows{level.number}]")
+        elif isinstance(source, Followed | Grouped):
             self._line(f"    {name} = {{}}")
             self._line(f"    for some in portions(rows{level.number}):")
-            if source.relation.many:
+            if isinstance(source, Grouped) or source.relation.many:
                 self._line("        for row in some:")
                 self._line(f"            item = {self._item(shape)}")
                 self._line(f"            known = {name}.get(row[0])")
@@ -359,7 +390,9 @@ class Generator:
                 self._line(f"    {name} = {body}")
             else:
                 totals = f"totals{n}" if level.counted else f"keys{n}"
-                each = f"for key, page, total in zip(keys{n}, pages{n}, {totals})"
+                beside = [twin for twin in level.twins if twin.depth == level.depth]
+                pages = f"pages{n}" if any(twin.paged for twin in beside) else f"keys{n}"
+                each = f"for key, page, total in zip(keys{n}, {pages}, {totals})"
                 self._line(f"    {name} = {{key: {body} {each}}}")
 
     def _connection(self, value: Page, n: int) -> str:
@@ -374,6 +407,10 @@ class Generator:
                 return self._page_info(part, n)
             case Nodes():
                 return self._nodes(part, n)
+            case Groups():
+                groups, source = f"shape{part.shape.number}", part.shape.level.source
+                of_parent = isinstance(source, Grouped) and source.parent is not None
+                return f"{groups}.get(key, EMPTY)" if of_parent else groups
             case _:
                 return "total"
 
@@ -419,7 +456,7 @@ class Generator:
                 return self._from_level(value, level)
 
     def _from_level(
-        self, value: Column | Amount | One | Many | Either | Own | Page, level: Level
+        self, value: Column | Amount | One | Many | Either | Own | Part | Page, level: Level
     ) -> str:
         writers: dict[type, Callable[[Any, Level], str]] = {
             Column: self._column,
@@ -428,6 +465,7 @@ class Generator:
             Many: self._many,
             Either: self._either,
             Own: self._own,
+            Part: self._part_of_row,
             Page: self._connection_of,
         }
         return writers[type(value)](value, level)
@@ -497,12 +535,16 @@ class Generator:
         items = f"[{gap} if row is None else {item} for row in {at}]"
         return f"({without} if {at} is None else {items})"
 
+    def _part_of_row(self, value: Part, level: Level) -> str:
+        inner = (f"{name!r}: {self._value(one, level)}" for name, one in value.entries)
+        return f"{{{', '.join(inner)}}}"
+
     def _at(self, level: Level, column: str) -> str:
         """Return the expression that reads a column of ``row``, by position where that is known."""
         source = level.source
         if isinstance(source, Given | Fetched | Held):
             return f"row[{column!r}]"
-        first = 0 if isinstance(source, Paged) and source.parent is None else 1
+        first = 0 if isinstance(source, Paged | Grouped) and source.parent is None else 1
         return f"row[{first + sorted(level.columns).index(column)}]"
 
 

@@ -32,6 +32,7 @@ from schema.core.kinds import kinds
 from schema.core.permissions import Denied, denial
 from schema.core.plan import (
     REQUIRES,
+    AggregatesPlan,
     AnyRelationPlan,
     ChoicePlan,
     ColumnPlan,
@@ -42,6 +43,7 @@ from schema.core.plan import (
     IdPlan,
     ListedPlan,
     MoneyPlan,
+    PartPlan,
     RelationPlan,
     plan_of,
 )
@@ -121,7 +123,25 @@ class Held:
         return self.column
 
 
-Source = Given | Fetched | Followed | Paged | Chosen | Held
+@dataclass(frozen=True, slots=True)
+class Grouped:
+    """The groups of the list that ``page``, a level of its own, is a page of."""
+
+    plan: AggregatesPlan
+    page: "Level"
+
+    @property
+    def parent(self) -> str | None:
+        """The column that says which parent a group is for."""
+        assert isinstance(self.page.source, Paged)
+        return self.page.source.parent
+
+    def identity(self, _name: str) -> Any:
+        """Return what tells it from other sources."""
+        return id(self.plan), self.page.number
+
+
+Source = Given | Fetched | Followed | Paged | Grouped | Chosen | Held
 
 
 @dataclass(eq=False)
@@ -147,6 +167,8 @@ class Level:
     """The levels that ask the same, this one among them; they share ``columns``."""
     shapes: list["Shape"] = field(default_factory=list)
     counted: bool = False
+    paged: bool = False
+    """Whether anything of the page itself is shown, of a level that is a page."""
     request: PageRequest | None = None
     """The page asked for, once it is known to be the same in every execution."""
     requests: dict[tuple[Any, ...], PageRequest] = field(default_factory=dict)
@@ -159,7 +181,9 @@ class Level:
 
     @property
     def takes_statement(self) -> bool:
-        """Whether its rows are asked for; others are there with their parents."""
+        """Whether its rows are asked for; others are there with their parents, or not shown."""
+        if isinstance(self.source, Paged):
+            return self.paged or self.counted
         return not isinstance(self.source, Given | Held)
 
     @property
@@ -270,6 +294,13 @@ class Own:
 
 
 @dataclass(frozen=True, slots=True)
+class Part:
+    """An object made of the same row: ``entries`` in the order of the answer."""
+
+    entries: tuple[tuple[str, "Value"], ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Masked:
     """What the caller may not see, of an object that may be of another type as well."""
 
@@ -305,7 +336,14 @@ class Ready:
     level: Level
 
 
-PagePart = Nodes | PageInfo | Constant | str
+@dataclass(frozen=True, slots=True)
+class Groups:
+    """The groups of the whole list, beside a page of it."""
+
+    shape: "Shape"
+
+
+PagePart = Nodes | PageInfo | Groups | Constant | str
 Value = (
     Constant
     | Column
@@ -316,6 +354,7 @@ Value = (
     | Many
     | Either
     | Own
+    | Part
     | Masked
     | Page
     | Ready
@@ -410,6 +449,7 @@ class Planner:
             ListedPlan: self._listed,
             AnyRelationPlan: self._related_any,
             HeldPlan: self._held,
+            PartPlan: self._part,
             ConnectionPlan: self._page,
             FetchPlan: self._fetched,
             ChoicePlan: self._chosen,
@@ -483,7 +523,10 @@ class Planner:
         nodes: list[FieldNode],
         level: Level,
         path: tuple[str, ...],
+        *,
+        part: PartPlan | None = None,
     ) -> Value:
+        """Plan one field, of a row or of a ``part`` of it."""
         field_name = nodes[0].name.value
         if field_name == TYPENAME:
             return Constant(type_.name)
@@ -501,6 +544,8 @@ class Planner:
             self._denied.append(Denied(path, name, nodes, error))
             return Constant(None)
         plan = plan_of(definition)
+        if part is not None:
+            plan = part.within(plan)
         plan_value = self._planners.get(type(plan))
         if plan_value is None:
             raise CannotPlan(f"{selected.where} is answered by a function without a plan")
@@ -593,6 +638,15 @@ class Planner:
         required_items = many and isinstance(type_.of_type, GraphQLNonNull)
         return Own(shape, plan.column, many, selected.required, required_items)
 
+    def _part(self, plan: PartPlan, selected: "Selected") -> Part:
+        type_, level, path = _object_type(selected.field.type), selected.level, selected.path
+        fields = self._selections.fields(type_, selected.sets)
+        entries = (
+            (name, self._value(type_, name, nodes, level, path, part=plan))
+            for name, nodes in fields.items()
+        )
+        return Part(tuple(entries))
+
     def _fetched(self, plan: FetchPlan, selected: "Selected") -> One | Many:
         type_ = get_nullable_type(selected.field.type)
         many = is_list_type(type_)
@@ -643,19 +697,41 @@ class Planner:
             case "__typename":
                 return Constant(connection.name)
             case "nodes":
+                level.paged = True
                 return Nodes(self._shape(node_type, sets, level, path))
             case "edges":
+                level.paged = True
                 edge = _object_type(connection.fields["edges"].type)
                 return Nodes(None, tuple(self._edge_parts(edge, sets, level, node_type, path)))
             case "pageInfo":
+                level.paged = True
                 info = _object_type(connection.fields["pageInfo"].type)
                 fields = self._selections.fields(info, sets)
                 return PageInfo(tuple((n, nodes[0].name.value) for n, nodes in fields.items()))
             case "totalCount":
                 level.counted = True
                 return "total"
+            case "aggregates":
+                return self._groups(connection, nodes, level, path)
             case _:
                 raise CannotPlan(f"{connection.name}.{field_name} is no part of a page known here")
+
+    def _groups(
+        self,
+        connection: GraphQLObjectType,
+        nodes: list[FieldNode],
+        page: Level,
+        path: tuple[str, ...],
+    ) -> Groups:
+        field_ = connection.fields["aggregates"]
+        plan = plan_of(definition_of(field_))
+        assert isinstance(plan, AggregatesPlan)
+        assert page.parent is not None
+        where = f"{connection.name}.aggregates"
+        selected = Selected(path[-1], where, field_, nodes, page.parent, path)
+        shape = self._below(selected, Grouped(plan, page), page.key)
+        shape.level.path = (*page.path, path[-1])
+        return Groups(shape)
 
     def _edge_parts(
         self,

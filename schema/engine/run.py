@@ -41,6 +41,7 @@ from schema.engine.plan import (
     Chosen,
     Fetched,
     Followed,
+    Grouped,
     Level,
     OperationPlan,
     Paged,
@@ -135,6 +136,8 @@ def _bind(level: Level, context: Context, variables: VariableValues) -> Any:
     if isinstance(source, Paged):
         return _page_request(level, source.listing, context, variables)
     given = {} if asked is None else asked.values(variables)
+    if isinstance(source, Grouped):
+        return source.plan.ask(given)
     if isinstance(source, Followed):
         assert source.bind is not None
         return source.bind(context, given)
@@ -353,7 +356,7 @@ def _needs_binding(level: Level) -> bool:
     source = level.source
     if isinstance(source, Followed):
         return source.bind is not None
-    return isinstance(source, Paged | Fetched | Chosen)
+    return isinstance(source, Paged | Grouped | Fetched | Chosen)
 
 
 class _Including(Visitor):

@@ -2,7 +2,7 @@
 
 import strawberry
 
-from resolvers.sales.reads import sales_orders
+from resolvers.sales.reads import sales_order_lines, sales_orders
 from schema.core.connection import DateRange, order_input
 from schema.sales.enums import OrderHold, OrderState, ShipmentStatus
 
@@ -37,4 +37,30 @@ SalesOrderOrderBy = order_input(
     "SalesOrder",
     sales_orders,
     {"PLACED_ON": "By date of the order.", "TOTAL": "By amount to pay, whatever the currency."},
+)
+
+
+@strawberry.input(description="Which sales order lines to list; all conditions must hold.")
+class SalesOrderLineFilter:
+    """Filter of `salesOrderLines`."""
+
+    placed_on: DateRange | None = strawberry.field(
+        default=None, description="Ordered in this range of dates."
+    )
+    states: list[OrderState] | None = strawberry.field(
+        default=None, description="On orders in one of these states."
+    )
+    partner_ids: list[strawberry.ID] | None = strawberry.field(
+        default=None, description="Ordered by these customers."
+    )
+    warehouse_ids: list[strawberry.ID] | None = strawberry.field(
+        default=None, description="On orders that ship from these warehouses."
+    )
+    product_ids: list[strawberry.ID] | None = strawberry.field(
+        default=None, description="Of these products."
+    )
+
+
+SalesOrderLineOrderBy = order_input(
+    "SalesOrderLine", sales_order_lines, {"PLACED_ON": "By date of the order."}
 )

@@ -7,11 +7,17 @@ import strawberry
 from resolvers.core.context import Context
 from resolvers.core.errors import Invalid
 from resolvers.sales.loaders import order_by_external_ref, order_by_id, order_by_number
-from resolvers.sales.reads import sales_orders
-from schema.core.connection import Connection, connection
+from resolvers.sales.reads import sales_order_lines, sales_orders
+from schema.core.connection import connection
 from schema.core.fields import argument, fetched, find
 from schema.core.ids import decode_id
-from schema.sales.inputs import SalesOrderFilter, SalesOrderOrderBy
+from schema.sales.aggregates import SalesOrderConnection, SalesOrderLineConnection
+from schema.sales.inputs import (
+    SalesOrderFilter,
+    SalesOrderLineFilter,
+    SalesOrderLineOrderBy,
+    SalesOrderOrderBy,
+)
 from schema.sales.types import SalesOrder
 
 
@@ -41,10 +47,17 @@ class Query:
             return await find(context, order_by_number, number, columns)
         return await find(context, order_by_external_ref, external_ref, columns)
 
-    sales_orders: Connection[SalesOrder] | None = connection(
+    sales_orders: SalesOrderConnection | None = connection(
         "The sales orders, latest first.",
         sales_orders,
         filter_input=SalesOrderFilter,
         order=SalesOrderOrderBy,
+        requires="sales.read",
+    )
+    sales_order_lines: SalesOrderLineConnection | None = connection(
+        "The lines of all sales orders, those of the latest orders first.",
+        sales_order_lines,
+        filter_input=SalesOrderLineFilter,
+        order=SalesOrderLineOrderBy,
         requires="sales.read",
     )

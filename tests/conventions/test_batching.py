@@ -11,7 +11,14 @@ import pytest
 import pytest_asyncio
 
 from resolvers.core.relation import Relation
-from schema.core.plan import ChoicePlan, ConnectionPlan, FetchPlan, ListedPlan, RelationPlan
+from schema.core.plan import (
+    AggregatesPlan,
+    ChoicePlan,
+    ConnectionPlan,
+    FetchPlan,
+    ListedPlan,
+    RelationPlan,
+)
 from tests.fixtures.gateway import PATHS, Gateway, open_gateway, principal
 from tests.fixtures.recording import Recorded, record
 from tests.fixtures.schema_walk import (
@@ -58,6 +65,8 @@ def planned(path: Sequence[Edge]) -> int:
     """Return how many statements an operation along ``path`` takes, at most if types are mixed."""
     root, *below = path
     own = 1 if root.is_connection else STATEMENTS_OF_ROOTS[str(root)]
+    if below and below[0].is_aggregates:
+        own = 0  # no page is read of a list of which only groups are shown
     return own + sum(edge.statements for edge in below)
 
 
@@ -98,6 +107,8 @@ def statements_of(level: list[Edge]) -> tuple[int, int]:
         match edge.plan:
             case ConnectionPlan(listing=listing, parent=parent):
                 shared.add((listing, parent))
+            case AggregatesPlan(aggregation=aggregation):
+                shared.add(aggregation)
             case RelationPlan(relation=relation) | ListedPlan(relation=relation):
                 shared.add(relation)
     return len(shared), len(shared) + sum(edge.statements for edge in level if edge.is_mixed)
@@ -106,12 +117,13 @@ def statements_of(level: list[Edge]) -> tuple[int, int]:
 CASES = [
     pytest.param(way, edge, id=f"{edge} of {'.'.join(step.name for step in way)}")
     for edge in EDGES
-    if not edge.is_held
+    if not edge.is_held and not edge.is_aggregates
     for way in ways_to(edge.parent)
 ]
 LEVELS = [
     pytest.param(way, level, id=f"{level[0].parent} of {'.'.join(step.name for step in way)}")
     for level in ([e for e in EDGES if e.parent == name] for name in {e.parent: 0 for e in EDGES})
+    if not level[0].is_aggregates
     for way in ways_to(level[0].parent)[:1]
 ]
 CONNECTIONS = [
@@ -119,6 +131,11 @@ CONNECTIONS = [
     for edge in (*root_fields("Query"), *EDGES)
     if edge.is_connection
     for way in ([()] if edge.parent == "Query" else ways_to(edge.parent)[:1])
+]
+AGGREGATED = [
+    case
+    for case in CONNECTIONS
+    if any(str(case.values[0][-1].field.type) == e.parent for e in EDGES if e.is_aggregates)  # type: ignore[index]
 ]
 PAYLOADS = [
     pytest.param(root, edge, id=str(edge))
@@ -175,6 +192,18 @@ class TestStatements:
             counted = await run(gateway, known, path, size, beside=f"{page} totalCount")
             assert (plain.statements, counted.statements) == (planned(path), planned(path) + 1)
 
+    @pytest.mark.parametrize("path", AGGREGATED)
+    async def test_groups_of_a_list_are_one_statement_more(
+        self, gateway: Gateway, known: Known, path: tuple[Edge, ...]
+    ) -> None:
+        """Groups are one statement for all parents at once, and the only one without a page."""
+        groups = "aggregates { __typename count sum { __typename } }"
+        for size in (5, 50):
+            beside = await run(gateway, known, path, size, beside=groups)
+            assert beside.statements == planned(path) + 1
+            counted = await run(gateway, known, path, size, beside=f"{groups} totalCount")
+            assert counted.statements == planned(path) + 2
+
     @pytest.mark.parametrize(("root", "edge"), PAYLOADS)
     async def test_payloads_read_in_one_statement(
         self, own_gateway: Gateway, root: Edge, edge: Edge
@@ -197,7 +226,9 @@ class TestCoverage:
     def test_every_field_is_run_with_several_parents(self) -> None:
         """A field that no list leads to is a case of its own, or listed with a reason."""
         run_here = {str(case.values[1]) for case in (*CASES, *PAYLOADS)}
-        assert {str(e) for e in EDGES if not e.is_held} - run_here <= set(SINGLE)
+        run_here |= {str(e) for e in EDGES if e.is_held or e.is_aggregates}
+        assert {str(e) for e in EDGES} - run_here <= set(SINGLE)
+        assert len(AGGREGATED) > sum(e.is_aggregates for e in EDGES)
         assert set(SINGLE) <= {str(e) for e in EDGES}, "a reason is left over"
 
     def test_every_root_function_says_what_it_takes(self) -> None:

@@ -37,6 +37,7 @@ from schema.build import build_schema, core_schema
 from schema.core.ids import encode_id
 from schema.core.node import NODE_TYPES
 from tests.fixtures.gateway import settings_for
+from tests.fixtures.schema_walk import root_fields
 from tests.fixtures.servers import running_server
 
 SCHEMA: Final = core_schema(build_schema())
@@ -399,7 +400,7 @@ REQUIRED: Final[Mapping[str, Any]] = {
 """Arguments that are required beside the one under test, unless any value of the type will do."""
 
 WRONG: Final[Mapping[str, list[Any]]] = {
-    "Int": [-1, 201, 2**31, 2**53, 2**63 - 1, 1.5, "1", "", True, [], {}, "\u0661"],
+    "Int": [-1, 1_001, 2**31, 2**53, 2**63 - 1, 1.5, "1", "", True, [], {}, "\u0661"],
     "Boolean": ["true", 1, 0, "", "yes", [], {}, 1.5],
     "Decimal": [
         *("NaN", "Infinity", "-Infinity", "9" * 30, "1e5", "\uff11\uff12", "", "+1", " 1", "1 "),
@@ -441,7 +442,7 @@ ODD: Final[Mapping[str, list[Any]]] = {
         for name in sorted(NODE_TYPES)
         for key in (1, 0, 2**31, 2**63 - 1, "9" * 5_000)
     ],
-    "Int": [0, 1, 200],
+    "Int": [0, 1, 200, 201],
     "Decimal": ["0", "-0", "-1", "9" * 28, "-" + "9" * 16 + "." + "9" * 12, 0, -1, 2**63],
     "Date": ["0001-01-01", "9999-12-31"],
     "DateTime": ["0001-01-01T00:00:00Z", "9999-12-31T23:59:59.999999Z"],
@@ -517,6 +518,10 @@ def written(value: Any, literal: str) -> str:
 
 
 MARKER: Final = object()
+LISTED: Final = {
+    str(get_named_type(r.field.type)): r.name for r in root_fields() if r.is_connection
+}
+"""The root field of each type of connection."""
 
 
 def document(place: Place, given: str, head: str = "") -> str:
@@ -536,6 +541,8 @@ def document(place: Place, given: str, head: str = "") -> str:
     kind = place.owner.lower() if place.owner in ROOTS else "query"
     if place.owner in ROOTS:
         return f"{kind} Battery{head} {{ {text} }}"
+    if place.owner in LISTED:
+        return f"{kind} Battery{head} {{ {LISTED[place.owner]} {{ {text} }} }}"
     id_ = encode_id(place.owner, 1)
     return f'{kind} Battery{head} {{ node(id: "{id_}") {{ ... on {place.owner} {{ {text} }} }} }}'
 

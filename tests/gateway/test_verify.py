@@ -133,7 +133,9 @@ async def test_lost_rows_are_found_by_what_refers_to_them(own_database_url: str)
         await connection.execute("delete from sales_order where id = $1", order)
     broken = await broken_in(own_database_url)
     assert "refers: sales_order(partner_id)" in broken
-    lines = broken["refers: sales_order_line(order_id, company_id, partner_id, currency)"]
+    lines = broken[
+        "refers: sales_order_line(order_id, company_id, partner_id, currency, placed_on)"
+    ]
     assert {row["order_id"] for row in lines.rows} == {order}
 
 

@@ -17,6 +17,7 @@ TABLES: Final = {
     "stockLevels": "stock_level l where company_id = 1 and {}",
     "stockMoves": "stock_move where company_id = 1 and {}",
     "salesOrders": "sales_order where company_id = 1 and {}",
+    "salesOrderLines": "sales_order_line where company_id = 1 and {}",
     "incomingStock": "incoming_stock where company_id = 1 and {}",
     "purchaseOrders": "purchase_order where company_id = 1 and {}",
     "goodsReceipts": "goods_receipt where company_id = 1 and {}",
@@ -37,6 +38,7 @@ WORDS: Final = "(sku || ' ' || name || ' ' || coalesce(barcode, '')) ~* '\\m{}'"
 PARTNER_WORDS: Final = (
     "(code || ' ' || name || ' ' || coalesce(email, '') || ' ' || coalesce(tax_id, '')) ~* '\\m{}'"
 )
+ON_ORDERS: Final = "order_id in (select id from sales_order where {})"
 REORDER: Final = """exists (
   select from reorder_rule r left join stock_projection e using (product_id, warehouse_id)
   where r.product_id = l.product_id and r.warehouse_id = l.warehouse_id and r.archived_at is null
@@ -49,6 +51,22 @@ def ids(type_name: str, *keys: int) -> list[str]:
 
 
 CASES: Final[dict[str, list[tuple[dict[str, Any], str]]]] = {
+    "salesOrderLines": [
+        ({}, "true"),
+        (
+            {"placedOn": {"from": "2026-03-01", "to": "2026-03-31"}},
+            "to_char(placed_on, 'YYYY-MM') = '2026-03'",
+        ),
+        ({"states": ["CANCELED", "DRAFT"]}, ON_ORDERS.format("state in ('CANCELED', 'DRAFT')")),
+        ({"states": []}, "false"),
+        ({"partnerIds": ids("Partner", 31, 35)}, "partner_id in (31, 35)"),
+        ({"warehouseIds": ids("Warehouse", 2)}, ON_ORDERS.format("warehouse_id = 2")),
+        ({"productIds": ids("Product", 1, 5)}, "product_id in (1, 5)"),
+        (
+            {"states": ["FULFILLED"], "productIds": ids("Product", 1)},
+            "product_id = 1 and " + ON_ORDERS.format("state = 'FULFILLED'"),
+        ),
+    ],
     "products": [
         ({}, ACTIVE + "true"),
         ({"search": None, "skus": None, "kinds": None}, ACTIVE + "true"),

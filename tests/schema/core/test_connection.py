@@ -31,6 +31,9 @@ def connections() -> dict[str, ConnectionPlan]:
 CONNECTIONS: Final = connections()
 
 LISTS: Final = {
+    "salesOrderLines": """
+        select l.id from sales_order_line l join sales_order o on o.id = l.order_id
+        where o.company_id = 1 order by o.placed_on desc, l.id desc""",
     "currencies": "select code from currency where archived_at is null order by code",
     "unitsOfMeasure": "select id from unit_of_measure order by code, id",
     "users": """

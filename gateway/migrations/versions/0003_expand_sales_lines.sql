@@ -1,0 +1,11 @@
+ALTER TABLE sales_order_line ADD COLUMN placed_on DATE;
+UPDATE sales_order_line l SET placed_on = o.placed_on FROM sales_order o WHERE o.id = l.order_id;
+ALTER TABLE sales_order_line ALTER COLUMN placed_on SET NOT NULL;
+ALTER TABLE sales_order_line DROP CONSTRAINT fk_sales_order_line_order;
+ALTER TABLE sales_order DROP CONSTRAINT uq_sales_order_owner;
+ALTER TABLE sales_order ADD CONSTRAINT uq_sales_order_owner UNIQUE (id, company_id, partner_id, currency, placed_on);
+ALTER TABLE sales_order_line ADD CONSTRAINT fk_sales_order_line_order FOREIGN KEY(order_id, company_id, partner_id, currency, placed_on) REFERENCES sales_order (id, company_id, partner_id, currency, placed_on) ON UPDATE CASCADE;
+DROP INDEX ix_sales_order_line_product;
+CREATE INDEX ix_sales_order_line_product ON sales_order_line (product_id, company_id, placed_on, id);
+CREATE INDEX ix_sales_order_line_placed_on ON sales_order_line (company_id, placed_on, id);
+CREATE INDEX ix_sales_order_line_partner ON sales_order_line (partner_id, company_id, placed_on, id);
