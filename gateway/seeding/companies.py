@@ -291,6 +291,7 @@ ROLES: tuple[Role, ...] = (
             "stock.read",
             "sales.read",
             "purchasing.read",
+            "invoices.read",
         ),
     ),
     Role(
@@ -319,6 +320,8 @@ ROLES: tuple[Role, ...] = (
             "purchasing.read",
             "cost.read",
             "audit.read",
+            "invoices.read",
+            "ledger.read",
         ),
     ),
 )
@@ -355,4 +358,5 @@ CLIENT_PERMISSIONS = (
     "availability.read",
     "sales.read",
     "partners.read",
+    "invoices.read",
 )

@@ -6,6 +6,7 @@ from datetime import date
 from random import Random
 
 from gateway.seeding.assortment import categories
+from gateway.seeding.books import Books
 from gateway.seeding.calendar import Calendar
 from gateway.seeding.catalog import Product, make_products
 from gateway.seeding.companies import Company, Location, found_companies
@@ -147,13 +148,18 @@ class Demo:
             rng=self._random("purchasing"),
         )
         book = OrderBook(calendar, world.prices, rates, stock, self._random("orders"))
-        fulfillment = Fulfillment(calendar, stock, replenishment, book, self._random("shipping"))
+        books = Books(calendar, world.companies, rates, self._random("books"))
+        yield from _portions("accounts", books.chart())
+        fulfillment = Fulfillment(
+            calendar, stock, replenishment, book, books=books, rng=self._random("shipping")
+        )
         warehousing = Warehousing(
             calendar,
             stock,
             replenishment,
             purchasing,
             fulfillment,
+            books=books,
             rng=self._random("warehousing"),
         )
         history = History(
@@ -162,11 +168,13 @@ class Demo:
             fulfillment,
             warehousing,
             purchasing,
+            books=books,
             edges=edge_baskets(size.days, demand, accounts),
             partners=world.partners.all,
         )
         warehousing.open(warehouses, demand.assortments, products)
-        sheets = (book.orders, book.lines, *purchases.sheets, stock.moves)
+        books.open()
+        sheets = (book.orders, book.lines, *purchases.sheets, stock.moves, *books.sheets)
         for day in range(size.days):
             history.live(day)
             if sum(map(len, sheets)) >= PORTION:

@@ -4,6 +4,7 @@ from collections import defaultdict, deque
 from collections.abc import Iterator
 from random import Random
 
+from gateway.seeding.books import Books
 from gateway.seeding.calendar import DAY_SECONDS, Calendar
 from gateway.seeding.demand import Basket
 from gateway.seeding.orders import Line, Order, OrderBook
@@ -51,12 +52,15 @@ class Fulfillment:
         stock: Stock,
         replenishment: Replenishment,
         book: OrderBook,
+        *,
+        books: Books,
         rng: Random,
     ) -> None:
         self._calendar = calendar
         self._stock = stock
         self._replenishment = replenishment
         self._book = book
+        self._books = books
         self._rng = rng
         self._due: dict[int, list[Order]] = defaultdict(list)
         self._waiting: dict[int, deque[tuple[Order, Line]]] = defaultdict(deque)
@@ -165,10 +169,13 @@ class Fulfillment:
         split = RECENT_SPLIT if self._is_recent(day) else SPLIT
         if first and len(ready) > 1 and self._rng.random() < split:
             ready = ready[: len(ready) // 2]
+        left = []
         for line in ready:
             taken, line.reserved = line.reserved, 0
             line.shipped += taken
             self._stock.ship(line.slot, taken, line.id)
+            left.append((line, taken))
+        self._books.shipped(day, order, left)
         order.version += 1
         if not order.done:
             self._go_on(day, order)

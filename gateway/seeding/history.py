@@ -3,6 +3,7 @@
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 
+from gateway.seeding.books import Books
 from gateway.seeding.calendar import NEVER, Calendar
 from gateway.seeding.demand import Basket, Demand
 from gateway.seeding.fulfillment import Fulfillment
@@ -27,6 +28,7 @@ class History:
         warehousing: Warehousing,
         purchasing: Purchasing,
         *,
+        books: Books,
         edges: Iterable[tuple[int, Basket]],
         partners: Sequence[Partner],
     ) -> None:
@@ -35,6 +37,7 @@ class History:
         self._fulfillment = fulfillment
         self._warehousing = warehousing
         self._purchasing = purchasing
+        self._books = books
         self._edges: dict[int, list[Basket]] = defaultdict(list)
         for day, basket in edges:
             self._edges[day].append(basket)
@@ -55,6 +58,7 @@ class History:
         for line in self._fulfillment.ship_due(day):
             self._warehousing.shipped(day, line)
         self._warehousing.evening(day)
+        self._books.evening(day)
         self._archive(day)
 
     def _archive(self, day: int) -> None:
@@ -69,3 +73,4 @@ class History:
         """Stop: what is not finished stays so."""
         self._fulfillment.leave_the_rest()
         self._purchasing.leave_the_rest()
+        self._books.leave_the_rest()

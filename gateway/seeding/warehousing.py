@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from random import Random
 
+from gateway.seeding.books import Books
 from gateway.seeding.calendar import NEVER, Calendar
 from gateway.seeding.catalog import Product
 from gateway.seeding.companies import Warehouse
@@ -59,6 +60,7 @@ class Warehousing:
         purchasing: Purchasing,
         fulfillment: Fulfillment,
         *,
+        books: Books,
         rng: Random,
     ) -> None:
         self._calendar = calendar
@@ -66,6 +68,7 @@ class Warehousing:
         self._replenishment = replenishment
         self._purchasing = purchasing
         self._fulfillment = fulfillment
+        self._books = books
         self._rng = rng
         self._agenda: dict[int, list[Task]] = defaultdict(list)
         self._stocked: list[int] = []
@@ -136,6 +139,7 @@ class Warehousing:
             receipt = self._purchasing.open_receipt(day, delivery)
             for arrival in arrived:
                 self._take_in(day, receipt, arrival.line, arrival.quantity)
+            self._books.received(day, delivery.purchase, receipt)
         self._purchasing.settle(delivery)
         for arrival in delivery.arrivals:
             self._replenishment.note(arrival.line.slot)

@@ -40,9 +40,11 @@ SIZES = (1, 2, 5, 20, 50, 200)
 SINGLE = {
     "Company.currencyDetails": "a caller acts for one company, so there is never a second parent",
     "PriceQuote.priceList": "prices are asked for one partner, who has one price list",
+    "TrialBalanceRow.account": "a trial balance has all accounts, whatever is asked for",
+    "AgedBalance.partner": "the report has all who owe something, whatever is asked for",
     "StockChange.level": "an event tells of one level, and is an operation of its own",
 }
-"""Fields that never have several parents with keys of their own, and why."""
+"""Fields that never have few and many parents with keys of their own, and why."""
 
 STATEMENTS_OF_ROOTS = {
     "Query.me": 0,
@@ -54,6 +56,10 @@ STATEMENTS_OF_ROOTS = {
     "Query.quotePrices": 2,  # products by SKU, then their prices
     "Query.salesOrder": 1,
     "Query.purchaseOrder": 1,
+    "Query.invoice": 1,
+    "Query.trialBalance": 1,
+    "Query.agedReceivables": 2,  # what is open, and what the ledger says
+    "Query.agedPayables": 2,
     "Mutation.adjustStock": 0,  # commands write, and what they read is not counted here
 }
 """How many statements the root fields take that are functions and so have no plan."""

@@ -25,6 +25,17 @@ from resolvers.modules import data_modules
 
 # What breaks each invariant, written past every guard the database has.
 SABOTAGE: Mapping[str, str] = {
+    "entry_balances": "update journal_line set debit = debit + 1 where id = 21",
+    "entry_in_period": "update journal_entry set posted_on = '2001-01-01' where id = 22",
+    "kept_balances": "update account_balance set debit = debit + 1 where ends_on < '2026-01-01'",
+    "invoice_total": "update invoice_line set net = net + 1 where id = 23",
+    "invoice_residual": "update payment_allocation set amount = amount / 2 where id = 24",
+    "invoice_posted": "update journal_entry set source_id = -source_id where source = 'INVOICE'",
+    "invoiced_was_shipped": (
+        "update invoice_line set quantity = quantity + 1 where sales_order_line_id is not null"
+    ),
+    "payment_allocated": "update payment set amount = amount + 1 where id = 25",
+    "ledger_agrees_with_invoices": "update invoice set residual_base = 0 where residual > 0",
     "balance_is_sum_of_moves": "update stock_balance set on_hand = on_hand + 1 where id = 1",
     "level_is_sum_of_balances": "update stock_level set on_hand = on_hand + 1 where id = 2",
     "level_reserved_is_sum_of_reservations": (

@@ -18,6 +18,9 @@ TABLES: Final = {
     "stockMoves": "stock_move where company_id = 1 and {}",
     "salesOrders": "sales_order where company_id = 1 and {}",
     "salesOrderLines": "sales_order_line where company_id = 1 and {}",
+    "invoices": "invoice where company_id = 1 and {}",
+    "payments": "payment where company_id = 1 and {}",
+    "journalEntries": "journal_entry where company_id = 1 and {}",
     "incomingStock": "incoming_stock where company_id = 1 and {}",
     "purchaseOrders": "purchase_order where company_id = 1 and {}",
     "goodsReceipts": "goods_receipt where company_id = 1 and {}",
@@ -51,6 +54,33 @@ def ids(type_name: str, *keys: int) -> list[str]:
 
 
 CASES: Final[dict[str, list[tuple[dict[str, Any], str]]]] = {
+    "invoices": [
+        ({}, "true"),
+        ({"numbers": ["INV-2026-000007", "none"]}, "number = 'INV-2026-000007'"),
+        ({"kinds": ["VENDOR_BILL"]}, "kind = 'VENDOR_BILL'"),
+        ({"paymentStatus": ["PARTIAL", "NOT_PAID"]}, "residual > 0"),
+        ({"open": True}, "residual > 0"),
+        ({"open": False}, "residual = 0"),
+        ({"partnerIds": ids("Partner", 31, 35)}, "partner_id in (31, 35)"),
+        ({"invoicedOn": {"from": "2026-06-01"}}, "invoiced_on >= '2026-06-01'"),
+        ({"dueOn": {"to": "2026-01-31"}, "open": True}, "due_on < '2026-02-01' and residual > 0"),
+    ],
+    "payments": [
+        ({}, "true"),
+        ({"numbers": ["PAY-2026-000007"]}, "number = 'PAY-2026-000007'"),
+        ({"directions": ["OUT"]}, "direction = 'OUT'"),
+        ({"partnerIds": ids("Partner", 31, 35)}, "partner_id in (31, 35)"),
+        (
+            {"paidOn": {"from": "2026-05-01", "to": "2026-05-31"}},
+            "paid_on between '2026-05-01' and '2026-05-31'",
+        ),
+    ],
+    "journalEntries": [
+        ({}, "true"),
+        ({"numbers": ["JE-2026-000011"]}, "number = 'JE-2026-000011'"),
+        ({"journals": ["BANK", "GENERAL"]}, "journal in ('BANK', 'GENERAL')"),
+        ({"postedOn": {"to": "2025-12-31"}}, "posted_on <= '2025-12-31'"),
+    ],
     "salesOrderLines": [
         ({}, "true"),
         (
@@ -317,6 +347,7 @@ async def test_a_list_holds_what_its_filter_says(
         {field}(first: 200, after: $after, filter: $filter) {{
           totalCount nodes {{ id }} pageInfo {{ endCursor hasNextPage }} }} }}"""
     type_name = {
+        "journalEntries": "JournalEntry",
         "products": "Product",
         "partners": "Partner",
         "incomingStock": "IncomingStock",

@@ -31,6 +31,13 @@ def connections() -> dict[str, ConnectionPlan]:
 CONNECTIONS: Final = connections()
 
 LISTS: Final = {
+    "accounts": "select id from account where company_id = 1 order by code, id",
+    "fiscalPeriods": """
+        select id from fiscal_period where company_id = 1 order by ends_on desc, id desc""",
+    "journalEntries": """
+        select id from journal_entry where company_id = 1 order by posted_on desc, id desc""",
+    "invoices": "select id from invoice where company_id = 1 order by invoiced_on desc, id desc",
+    "payments": "select id from payment where company_id = 1 order by paid_on desc, id desc",
     "salesOrderLines": """
         select l.id from sales_order_line l join sales_order o on o.id = l.order_id
         where o.company_id = 1 order by o.placed_on desc, l.id desc""",
@@ -75,6 +82,27 @@ LISTS: Final = {
 """Each list of the root as SQL by hand, for company 1."""
 
 NESTED: Final = {
+    "Account.lines": (
+        "{ accounts { nodes { id sub: lines(%s) { %s } } } }",
+        (
+            "select id from journal_line where company_id = 1 and account_id = $1"
+            " order by posted_on desc, id desc"
+        ),
+    ),
+    "Partner.invoices": (
+        "{ partners(first: 60) { nodes { id sub: invoices(%s) { %s } } } }",
+        (
+            "select id from invoice where company_id = 1 and partner_id = $1"
+            " order by invoiced_on desc, id desc"
+        ),
+    ),
+    "Partner.payments": (
+        "{ partners(first: 60) { nodes { id sub: payments(%s) { %s } } } }",
+        (
+            "select id from payment where company_id = 1 and partner_id = $1"
+            " order by paid_on desc, id desc"
+        ),
+    ),
     "Partner.orders": (
         "{ partners(first: 60) { nodes { id sub: orders(%s) { %s } } } }",
         (

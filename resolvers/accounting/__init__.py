@@ -1,0 +1,1 @@
+"""Accounting: invoices, bills, payments, and the ledger they are posted to."""

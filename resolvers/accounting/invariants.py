@@ -1,0 +1,121 @@
+"""What must always hold for the books: each statement returns the rows that break it."""
+
+from resolvers.core.module import Invariant
+
+INVARIANTS = (
+    Invariant(
+        "entry_balances",
+        """
+        select e.id as entry_id, e.number, sum(l.debit) as debit, sum(l.credit) as credit
+        from journal_entry e left join journal_line l on l.entry_id = e.id
+        group by e.id, e.number
+        having count(l.id) < 2 or sum(l.debit) <> sum(l.credit)
+        """,
+        "An entry without two sides, or with two that differ: reverse it and post it again.",
+    ),
+    Invariant(
+        "entry_in_period",
+        """
+        select e.id as entry_id, e.number, e.posted_on from journal_entry e
+        where not exists (select from fiscal_period p where p.company_id = e.company_id
+                          and e.posted_on between p.starts_on and p.ends_on)
+        """,
+        "An entry of a day that no period has: make the period.",
+    ),
+    Invariant(
+        "kept_balances",
+        """
+        select b.period_id, b.account_id, b.debit, b.credit, l.debit as posted_debit,
+               l.credit as posted_credit
+        from (select p.id as period_id, p.ends_on, a.id as account_id
+              from fiscal_period p join account a on a.company_id = p.company_id
+              where p.state = 'CLOSED') wanted
+        left join account_balance b using (period_id, account_id)
+        cross join lateral (
+          select coalesce(sum(debit), 0) as debit, coalesce(sum(credit), 0) as credit
+          from journal_line l where l.account_id = wanted.account_id
+            and l.posted_on <= wanted.ends_on
+        ) l
+        where (coalesce(b.debit, 0), coalesce(b.credit, 0)) <> (l.debit, l.credit)
+        """,
+        "What was kept at the close of a period is not what was posted: close it again.",
+    ),
+    Invariant(
+        "invoice_total",
+        """
+        select i.id as invoice_id, i.number, i.subtotal, i.tax_total, sum(l.net) as net,
+               sum(l.tax) as tax
+        from invoice i left join invoice_line l on l.invoice_id = i.id
+        group by i.id
+        having (i.subtotal, i.tax_total) is distinct from (sum(l.net), sum(l.tax))
+        """,
+        "An invoice does not add up to its lines.",
+    ),
+    Invariant(
+        "invoice_residual",
+        """
+        select i.id as invoice_id, i.number, i.residual, i.residual_base
+        from invoice i
+        left join payment_allocation a on a.invoice_id = i.id
+        group by i.id
+        having i.residual <> i.total - coalesce(sum(a.amount), 0)
+            or i.residual_base <> i.total_base - coalesce(sum(a.settled_base), 0)
+            or (i.settled_on is null) <> (i.residual <> 0)
+            or i.payment_status <> case when i.residual = 0 then 'PAID'
+                                        when i.residual = i.total then 'NOT_PAID'
+                                        else 'PARTIAL' end
+        """,
+        "What is open of an invoice is not what its payments leave.",
+    ),
+    Invariant(
+        "invoice_posted",
+        """
+        select i.id as invoice_id, i.number, i.total_base, e.id as entry_id, l.amount
+        from invoice i
+        left join journal_entry e on e.source = 'INVOICE' and e.source_id = i.id
+        left join lateral (
+          select sum(abs(l.debit - l.credit)) as amount
+          from journal_line l join account a on a.id = l.account_id
+          where l.entry_id = e.id and a.role in ('RECEIVABLE', 'PAYABLE')
+        ) l on true
+        where i.total_base <> coalesce(l.amount, 0)
+        """,
+        "An invoice is in the books with another amount, or not at all.",
+    ),
+    Invariant(
+        "invoiced_was_shipped",
+        """
+        select l.id as sales_order_line_id, l.shipped, sum(i.quantity) as invoiced
+        from sales_order_line l join invoice_line i on i.sales_order_line_id = l.id
+        group by l.id having sum(i.quantity) > l.shipped
+        """,
+        "More was invoiced than was shipped.",
+    ),
+    Invariant(
+        "payment_allocated",
+        """
+        select p.id as payment_id, p.number, p.amount, p.unallocated, sum(a.amount) as allocated
+        from payment p left join payment_allocation a on a.payment_id = p.id
+        group by p.id having p.amount <> p.unallocated + coalesce(sum(a.amount), 0)
+        """,
+        "A payment is not what it was used for and what is left of it.",
+    ),
+    Invariant(
+        "ledger_agrees_with_invoices",
+        """
+        select a.company_id, a.code, sum(l.debit - l.credit) as ledger, i.open
+        from account a
+        left join journal_line l on l.account_id = a.id
+        cross join lateral (
+          select coalesce(sum(case when a.role = 'PAYABLE' then -residual_base
+                                   else residual_base end), 0) as open
+          from invoice where company_id = a.company_id
+            and kind = case when a.role = 'PAYABLE' then 'VENDOR_BILL'
+                            else 'CUSTOMER_INVOICE' end
+        ) i
+        where a.role in ('RECEIVABLE', 'PAYABLE')
+        group by a.id, i.open having coalesce(sum(l.debit - l.credit), 0) <> i.open
+        """,
+        "The account that stands for all invoices is not the sum of those that are open.",
+    ),
+)

@@ -1,0 +1,89 @@
+"""Accounts, entries, invoices and payments as readers know them, and how to get to them."""
+
+from sqlalchemy import BigInteger, Date, Integer, Numeric, Text
+from sqlalchemy.dialects.postgresql import CHAR
+
+from resolvers.accounting.tables import account as account_table
+from resolvers.accounting.tables import fiscal_period as period_table
+from resolvers.accounting.tables import invoice as invoice_table
+from resolvers.accounting.tables import invoice_line as invoice_line_table
+from resolvers.accounting.tables import journal_entry as entry_table
+from resolvers.accounting.tables import journal_line as journal_line_table
+from resolvers.accounting.tables import payment as payment_table
+from resolvers.accounting.tables import payment_allocation as allocation_table
+from resolvers.core.entity import entity
+from resolvers.core.relation import by_key, children
+from resolvers.core.report import Report
+
+account = entity("Account", account_table)
+fiscal_period = entity("FiscalPeriod", period_table)
+journal_entry = entity("JournalEntry", entry_table)
+journal_line = entity("JournalLine", journal_line_table)
+invoice = entity("Invoice", invoice_table)
+invoice_line = entity("InvoiceLine", invoice_line_table)
+payment = entity("Payment", payment_table)
+payment_allocation = entity("PaymentAllocation", allocation_table)
+
+account_by_id = by_key(account)
+entry_by_id = by_key(journal_entry)
+journal_lines_by_entry = children(journal_line, "entry_id", order=("entry_id", "position"))
+invoice_by_id = by_key(invoice)
+# an invoice of ours and a bill of a supplier may have one number; ours comes last and counts
+invoice_by_number = by_key(invoice, "number", order=("kind",))
+invoice_lines_by_invoice = children(invoice_line, "invoice_id", order=("invoice_id", "position"))
+invoices_by_sales_order = children(invoice, "sales_order_id", order=("sales_order_id", "id"))
+bills_by_purchase_order = children(invoice, "purchase_order_id", order=("purchase_order_id", "id"))
+payment_by_id = by_key(payment)
+allocations_by_invoice = children(
+    payment_allocation, "invoice_id", order=("invoice_id", "allocated_on", "id")
+)
+allocations_by_payment = children(
+    payment_allocation, "payment_id", order=("payment_id", "invoice_id")
+)
+
+_AMOUNT = Numeric(20, 4)
+_BUCKETS = ("current", "d1_30", "d31_60", "d61_90", "over90", "total")
+
+trial_balance = Report(
+    "TrialBalance",
+    "trial_balance",
+    {
+        "account_id": Integer(),
+        "code": Text(),
+        "opening": _AMOUNT,
+        "debit": _AMOUNT,
+        "credit": _AMOUNT,
+        "closing": _AMOUNT,
+    },
+    {"starts_on": Date(), "ends_on": Date()},
+    order=("code",),
+)
+aged_balances = Report(
+    "AgedBalances",
+    "aged_balances",
+    {
+        "partner_id": BigInteger(),
+        **dict.fromkeys(_BUCKETS, _AMOUNT),
+        "oldest_due_on": Date(),
+    },
+    {"kind": Text(), "day": Date()},
+    order=("partner_id",),
+)
+control_balance = Report(
+    "ControlBalance",
+    "control_balance",
+    {"currency": CHAR(3), "balance": _AMOUNT},
+    {"role": Text(), "day": Date()},
+)
+partner_receivables = Report(
+    "PartnerReceivables",
+    "partner_receivables",
+    {
+        "partner_id": BigInteger(),
+        "currency": CHAR(3),
+        **dict.fromkeys(("open", "overdue", "ordered", "credit_limit", "available"), _AMOUNT),
+    },
+    {"day": Date()},
+    key="partner_id",
+)
+receivables_by_partner = partner_receivables.relation()

@@ -1,0 +1,49 @@
+"""Introduces accounting to the registry."""
+
+from resolvers.accounting.invariants import INVARIANTS
+from resolvers.accounting.tables import (
+    AGED_BALANCES,
+    BALANCES_BEFORE,
+    CONTROL_BALANCE,
+    ENTRY_BALANCES,
+    PARTNER_RECEIVABLES,
+    TRIAL_BALANCE,
+    account,
+    account_balance,
+    fiscal_period,
+    invoice,
+    invoice_line,
+    journal_entry,
+    journal_line,
+    payment,
+    payment_allocation,
+)
+from resolvers.core.module import DataModule
+
+MODULE = DataModule(
+    name="accounting",
+    tables=(
+        account,
+        fiscal_period,
+        account_balance,
+        journal_entry,
+        journal_line,
+        invoice,
+        invoice_line,
+        payment,
+        payment_allocation,
+    ),
+    functions=(
+        ENTRY_BALANCES,
+        BALANCES_BEFORE,
+        TRIAL_BALANCE,
+        AGED_BALANCES,
+        CONTROL_BALANCE,
+        PARTNER_RECEIVABLES,
+    ),
+    invariants=INVARIANTS,
+    permissions={
+        "invoices.read": "See invoices, bills, payments, and what partners owe or are owed.",
+        "ledger.read": "See accounts, entries, periods and the trial balance.",
+    },
+)

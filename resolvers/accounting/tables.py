@@ -1,0 +1,449 @@
+"""Tables of accounting, the guard that entries balance, and its reports as SQL functions."""
+
+from sqlalchemy import (
+    BigInteger,
+    CheckConstraint,
+    Column,
+    Date,
+    ForeignKey,
+    ForeignKeyConstraint,
+    Index,
+    Integer,
+    PrimaryKeyConstraint,
+    Text,
+    UniqueConstraint,
+    text,
+)
+from sqlalchemy.dialects.postgresql import CHAR
+
+from resolvers.accounting.rules import (
+    AccountKind,
+    AccountRole,
+    EntrySource,
+    InvoiceKind,
+    Journal,
+    PaymentDirection,
+    PaymentMethod,
+    PaymentStatus,
+    PeriodState,
+)
+from resolvers.core.table import (
+    big_id,
+    instant,
+    money,
+    one_of,
+    owned,
+    percentage,
+    quantity,
+    rate,
+    required,
+    small_id,
+    table,
+    unit_price,
+    version,
+)
+
+account = table(
+    "account",
+    small_id(),
+    required("company_id", Integer, ForeignKey("company.id")),
+    required("code"),
+    required("name"),
+    required("kind"),
+    Column("role", Text),
+    UniqueConstraint("company_id", "code"),
+    UniqueConstraint("id", "company_id", name="uq_account_owner"),
+    CheckConstraint(one_of("kind", AccountKind), name="kind"),
+    CheckConstraint(one_of("role", AccountRole), name="role"),
+    Index(
+        "uq_account_role",
+        "company_id",
+        "role",
+        unique=True,
+        postgresql_where=text("role is not null"),
+    ),
+    rows=owned(),
+    comment="An account of the general ledger.",
+)
+
+fiscal_period = table(
+    "fiscal_period",
+    small_id(),
+    required("company_id", Integer, ForeignKey("company.id")),
+    required("code"),
+    required("starts_on", Date),
+    required("ends_on", Date),
+    required("state", server_default="OPEN"),
+    UniqueConstraint("company_id", "code"),
+    UniqueConstraint("id", "company_id", "ends_on", name="uq_fiscal_period_owner"),
+    CheckConstraint(one_of("state", PeriodState), name="state"),
+    CheckConstraint("ends_on >= starts_on", name="ends_on"),
+    Index("ix_fiscal_period_ends_on", "company_id", "ends_on", "id"),
+    rows=owned(),
+    comment="A month of the books.",
+)
+
+account_balance = table(
+    "account_balance",
+    required("company_id", Integer),
+    required("period_id", Integer),
+    required("account_id", Integer),
+    required("ends_on", Date),
+    required("debit", money()),
+    required("credit", money()),
+    PrimaryKeyConstraint("period_id", "account_id"),
+    ForeignKeyConstraint(
+        ["period_id", "company_id", "ends_on"],
+        ["fiscal_period.id", "fiscal_period.company_id", "fiscal_period.ends_on"],
+        name="fk_account_balance_period",
+    ),
+    ForeignKeyConstraint(
+        ["account_id", "company_id"],
+        ["account.id", "account.company_id"],
+        name="fk_account_balance_account",
+    ),
+    Index("ix_account_balance_ends_on", "company_id", "ends_on"),
+    rows=owned(),
+    comment="All debits and credits of an account up to the end of a closed period.",
+)
+
+journal_entry = table(
+    "journal_entry",
+    big_id(),
+    required("company_id", Integer, ForeignKey("company.id")),
+    required("number"),
+    required("journal"),
+    required("posted_on", Date),
+    required("description"),
+    Column("source", Text),
+    Column("source_id", BigInteger),
+    required("posted_by"),
+    instant("posted_at", now=True),
+    UniqueConstraint("company_id", "number"),
+    UniqueConstraint("id", "company_id", "posted_on", name="uq_journal_entry_owner"),
+    CheckConstraint(one_of("journal", Journal), name="journal"),
+    CheckConstraint(one_of("source", EntrySource), name="source"),
+    CheckConstraint("(source is null) = (source_id is null)", name="source_id"),
+    Index("ix_journal_entry_posted_on", "company_id", "posted_on", "id"),
+    Index("ix_journal_entry_journal", "company_id", "journal", "posted_on", "id"),
+    Index(
+        "uq_journal_entry_source",
+        "source_id",
+        "source",
+        unique=True,
+        postgresql_where=text("source_id is not null"),
+    ),
+    rows=owned("insert"),
+    comment="What was posted at once, for one document; it balances.",
+)
+
+journal_line = table(
+    "journal_line",
+    big_id(),
+    required("company_id", Integer),
+    required("entry_id", BigInteger),
+    required("position", Integer),
+    required("account_id", Integer),
+    required("posted_on", Date),
+    Column("partner_id", BigInteger, ForeignKey("partner.id")),
+    required("debit", money(), server_default="0"),
+    required("credit", money(), server_default="0"),
+    UniqueConstraint("entry_id", "position"),
+    ForeignKeyConstraint(
+        ["entry_id", "company_id", "posted_on"],
+        ["journal_entry.id", "journal_entry.company_id", "journal_entry.posted_on"],
+        name="fk_journal_line_entry",
+    ),
+    ForeignKeyConstraint(
+        ["account_id", "company_id"],
+        ["account.id", "account.company_id"],
+        name="fk_journal_line_account",
+    ),
+    CheckConstraint("debit >= 0 and credit >= 0 and debit * credit = 0", name="one_side"),
+    Index("ix_journal_line_account", "account_id", "company_id", "posted_on", "id"),
+    Index(
+        "ix_journal_line_posted_on",
+        "company_id",
+        "posted_on",
+        "account_id",
+        postgresql_include=["debit", "credit"],
+    ),
+    rows=owned("insert"),
+    comment="One debit or credit of an entry, in the currency of the books.",
+)
+
+invoice = table(
+    "invoice",
+    big_id(),
+    required("company_id", Integer, ForeignKey("company.id")),
+    required("kind"),
+    required("number"),
+    required("partner_id", BigInteger, ForeignKey("partner.id")),
+    Column("sales_order_id", BigInteger, ForeignKey("sales_order.id")),
+    Column("purchase_order_id", BigInteger, ForeignKey("purchase_order.id")),
+    Column("external_ref", Text),
+    required("currency", CHAR(3), ForeignKey("currency.code")),
+    required("fx_rate", rate(), server_default="1"),
+    required("invoiced_on", Date),
+    required("due_on", Date),
+    required("subtotal", money(), server_default="0"),
+    required("tax_total", money(), server_default="0"),
+    required("total", money(), server_default="0"),
+    required("total_base", money(), server_default="0"),
+    required("residual", money(), server_default="0"),
+    required("residual_base", money(), server_default="0"),
+    required("payment_status", server_default="NOT_PAID"),
+    Column("settled_on", Date),
+    version(),
+    instant("created_at", now=True),
+    UniqueConstraint("company_id", "kind", "number"),
+    UniqueConstraint("id", "company_id", "partner_id", name="uq_invoice_owner"),
+    CheckConstraint(one_of("kind", InvoiceKind), name="kind"),
+    CheckConstraint(one_of("payment_status", PaymentStatus), name="payment_status"),
+    CheckConstraint("total = subtotal + tax_total", name="total"),
+    CheckConstraint("due_on >= invoiced_on", name="due_on"),
+    CheckConstraint("residual between 0 and total", name="residual"),
+    CheckConstraint("residual_base between 0 and total_base", name="residual_base"),
+    CheckConstraint("settled_on is null or residual = 0", name="settled_on"),
+    Index("ix_invoice_invoiced_on", "company_id", "invoiced_on", "id"),
+    Index("ix_invoice_due_on", "company_id", "due_on", "id"),
+    Index("ix_invoice_kind", "company_id", "kind", "invoiced_on", "id"),
+    Index("ix_invoice_status", "company_id", "payment_status", "invoiced_on", "id"),
+    Index("ix_invoice_partner", "partner_id", "company_id", "invoiced_on", "id"),
+    Index("ix_invoice_number", "company_id", "number"),
+    Index("ix_invoice_settled_on", "company_id", "kind", "settled_on"),
+    Index(
+        "ix_invoice_open",
+        "company_id",
+        "kind",
+        "due_on",
+        "id",
+        postgresql_where=text("settled_on is null"),
+    ),
+    Index(
+        "ix_invoice_sales_order",
+        "sales_order_id",
+        "id",
+        postgresql_where=text("sales_order_id is not null"),
+    ),
+    Index(
+        "ix_invoice_purchase_order",
+        "purchase_order_id",
+        "id",
+        postgresql_where=text("purchase_order_id is not null"),
+    ),
+    rows=owned("insert", "update", partner="partner_id = {partner}"),
+    comment="An invoice to a customer, or a bill of a supplier.",
+)
+
+invoice_line = table(
+    "invoice_line",
+    big_id(),
+    required("company_id", Integer),
+    required("partner_id", BigInteger),
+    required("invoice_id", BigInteger),
+    required("position", Integer),
+    Column("sales_order_line_id", BigInteger, ForeignKey("sales_order_line.id")),
+    Column("purchase_order_line_id", BigInteger, ForeignKey("purchase_order_line.id")),
+    required("product_id", BigInteger, ForeignKey("product.id")),
+    required("description"),
+    required("currency", CHAR(3), ForeignKey("currency.code")),
+    required("quantity", quantity()),
+    required("unit_price", unit_price()),
+    required("discount_percent", percentage(), server_default="0"),
+    required("net", money()),
+    required("tax", money()),
+    UniqueConstraint("invoice_id", "position"),
+    ForeignKeyConstraint(
+        ["invoice_id", "company_id", "partner_id"],
+        ["invoice.id", "invoice.company_id", "invoice.partner_id"],
+        name="fk_invoice_line_invoice",
+    ),
+    CheckConstraint("quantity > 0", name="quantity"),
+    Index(
+        "ix_invoice_line_sales_order_line",
+        "sales_order_line_id",
+        postgresql_where=text("sales_order_line_id is not null"),
+    ),
+    Index(
+        "ix_invoice_line_purchase_order_line",
+        "purchase_order_line_id",
+        postgresql_where=text("purchase_order_line_id is not null"),
+    ),
+    rows=owned("insert", partner="partner_id = {partner}"),
+    comment="What an invoice asks money for.",
+)
+
+payment = table(
+    "payment",
+    big_id(),
+    required("company_id", Integer, ForeignKey("company.id")),
+    required("number"),
+    required("direction"),
+    required("method"),
+    required("partner_id", BigInteger, ForeignKey("partner.id")),
+    required("currency", CHAR(3), ForeignKey("currency.code")),
+    required("fx_rate", rate(), server_default="1"),
+    required("paid_on", Date),
+    required("amount", money()),
+    required("unallocated", money(), server_default="0"),
+    Column("reference", Text),
+    instant("created_at", now=True),
+    UniqueConstraint("company_id", "number"),
+    UniqueConstraint("id", "company_id", "partner_id", name="uq_payment_owner"),
+    CheckConstraint(one_of("direction", PaymentDirection), name="direction"),
+    CheckConstraint(one_of("method", PaymentMethod), name="method"),
+    CheckConstraint("amount > 0", name="amount"),
+    CheckConstraint("unallocated between 0 and amount", name="unallocated"),
+    Index("ix_payment_paid_on", "company_id", "paid_on", "id"),
+    Index("ix_payment_partner", "partner_id", "company_id", "paid_on", "id"),
+    Index("ix_payment_direction", "company_id", "direction", "paid_on", "id"),
+    rows=owned("insert", "update", partner="partner_id = {partner}"),
+    comment="Money that came from a partner or went to one.",
+)
+
+payment_allocation = table(
+    "payment_allocation",
+    big_id(),
+    required("company_id", Integer),
+    required("partner_id", BigInteger),
+    required("payment_id", BigInteger),
+    required("invoice_id", BigInteger),
+    required("currency", CHAR(3), ForeignKey("currency.code")),
+    required("allocated_on", Date),
+    required("amount", money()),
+    required("settled_base", money()),
+    UniqueConstraint("payment_id", "invoice_id"),
+    ForeignKeyConstraint(
+        ["payment_id", "company_id", "partner_id"],
+        ["payment.id", "payment.company_id", "payment.partner_id"],
+        name="fk_payment_allocation_payment",
+    ),
+    ForeignKeyConstraint(
+        ["invoice_id", "company_id", "partner_id"],
+        ["invoice.id", "invoice.company_id", "invoice.partner_id"],
+        name="fk_payment_allocation_invoice",
+    ),
+    CheckConstraint("amount > 0 and settled_base >= 0", name="amount"),
+    Index("ix_payment_allocation_invoice", "invoice_id", "allocated_on", "id"),
+    rows=owned("insert", partner="partner_id = {partner}"),
+    comment="How much of a payment pays how much of an invoice.",
+)
+
+ENTRY_BALANCES = """
+create function entry_balances() returns trigger language plpgsql as $$
+declare difference numeric;
+begin
+  select sum(debit) - sum(credit) into difference
+  from journal_line where entry_id = new.entry_id;
+  if difference <> 0 then
+    raise exception 'journal entry % is out of balance by %', new.entry_id, difference
+      using errcode = 'check_violation', constraint = 'journal_entry_balances';
+  end if;
+  return null;
+end $$;
+create constraint trigger entry_balances after insert on journal_line
+  deferrable initially deferred for each row execute function entry_balances();
+"""
+"""Checked when the transaction commits, since the lines of an entry come one by one."""
+
+BALANCES_BEFORE = """
+create function balances_before(day date)
+returns table (account_id int, debit numeric, credit numeric) language sql stable as $$
+  with kept as (
+    select max(ends_on) as ends_on from fiscal_period where state = 'CLOSED' and ends_on < day
+  )
+  select found.account_id, sum(found.debit), sum(found.credit) from (
+    select b.account_id, b.debit, b.credit
+    from account_balance b join kept on b.ends_on = kept.ends_on
+    union all
+    select l.account_id, l.debit, l.credit from journal_line l
+    where l.posted_on < day
+      and l.posted_on > coalesce((select ends_on from kept), '-infinity'::date)
+  ) found group by 1
+$$;
+"""
+"""Sums up to a day, its own left out: those kept at the last closed period, and the lines since."""
+
+TRIAL_BALANCE = """
+create function trial_balance(starts_on date, ends_on date)
+returns table (account_id int, code text, opening numeric, debit numeric, credit numeric,
+               closing numeric) language sql stable as $$
+  select a.id, a.code,
+         coalesce(o.debit - o.credit, 0),
+         coalesce(c.debit, 0) - coalesce(o.debit, 0),
+         coalesce(c.credit, 0) - coalesce(o.credit, 0),
+         coalesce(c.debit - c.credit, 0)
+  from account a
+  left join balances_before(starts_on) o on o.account_id = a.id
+  left join balances_before(ends_on + 1) c on c.account_id = a.id
+  where c.account_id is not null
+$$;
+"""
+"""What was on each account before a period, what was posted in it, and what is there after it."""
+
+AGED_BALANCES = """
+create function aged_balances(invoice_kind text, day date)
+returns table (partner_id bigint, current numeric, d1_30 numeric, d31_60 numeric,
+               d61_90 numeric, over90 numeric, total numeric, oldest_due_on date)
+language sql stable as $$
+  select x.partner_id,
+         coalesce(sum(open) filter (where late <= 0), 0),
+         coalesce(sum(open) filter (where late between 1 and 30), 0),
+         coalesce(sum(open) filter (where late between 31 and 60), 0),
+         coalesce(sum(open) filter (where late between 61 and 90), 0),
+         coalesce(sum(open) filter (where late > 90), 0),
+         sum(open), min(due_on)
+  from (
+    select i.partner_id, i.due_on, day - i.due_on as late,
+           i.total_base - coalesce((
+             select sum(a.settled_base) from payment_allocation a
+             where a.invoice_id = i.id and a.allocated_on <= day), 0) as open
+    from invoice i
+    where i.kind = invoice_kind and i.invoiced_on <= day
+      and (i.settled_on is null or i.settled_on > day)
+  ) x
+  where open <> 0
+  group by 1
+$$;
+"""
+"""What was open at the end of a day by partner and by how long it had been due."""
+
+PARTNER_RECEIVABLES = """
+create function partner_receivables(partners bigint[], day date)
+returns table (partner_id bigint, currency char(3), open numeric, overdue numeric,
+               ordered numeric, credit_limit numeric, available numeric)
+language sql stable as $$
+  select partner, home.currency, coalesce(i.open, 0), coalesce(i.overdue, 0),
+         coalesce(o.ordered, 0), t.credit_limit,
+         t.credit_limit - coalesce(i.open, 0) - coalesce(o.ordered, 0)
+  from unnest(partners) partner
+  cross join (select c.currency from company c
+              where c.id = nullif(current_setting('app.company_id', true), '')::int) home
+  left join partner_company t on t.partner_id = partner
+  left join lateral (
+    select sum(residual_base) as open,
+           sum(residual_base) filter (where due_on < day) as overdue
+    from invoice where invoice.partner_id = partner and kind = 'CUSTOMER_INVOICE'
+      and settled_on is null
+  ) i on true
+  left join lateral (
+    select round(sum((l.net + l.tax) * s.fx_rate
+                     * (l.quantity - l.shipped - l.canceled) / l.quantity), 4) as ordered
+    from sales_order s join sales_order_line l on l.order_id = s.id
+    where s.partner_id = partner and s.state = 'CONFIRMED' and s.shipment_status <> 'SHIPPED'
+  ) o on true
+$$;
+"""
+"""What customers owe, what is overdue, what is ordered besides, and what credit that leaves."""
+
+CONTROL_BALANCE = """
+create function control_balance(account_role text, day date)
+returns table (currency char(3), balance numeric) language sql stable as $$
+  select c.currency, coalesce(b.debit - b.credit, 0)
+  from account a join company c on c.id = a.company_id
+  left join balances_before(day + 1) b on b.account_id = a.id
+  where a.role = account_role
+$$;
+"""
+"""What is on the account that stands for all invoices of a kind, at the end of a day."""

@@ -1,0 +1,1 @@
+"""Accounting in the schema."""

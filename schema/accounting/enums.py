@@ -1,0 +1,83 @@
+"""Words of accounting as GraphQL enums."""
+
+from resolvers.accounting.rules import (
+    AccountKind,
+    InvoiceKind,
+    Journal,
+    PaymentDirection,
+    PaymentMethod,
+    PaymentStatus,
+    PeriodState,
+)
+from schema.core.enums import describe_enum
+
+__all__ = [
+    "AccountKind",
+    "InvoiceKind",
+    "Journal",
+    "PaymentDirection",
+    "PaymentMethod",
+    "PaymentStatus",
+    "PeriodState",
+]
+
+describe_enum(
+    AccountKind,
+    "What an account stands for.",
+    {
+        "ASSET": "What the company has, such as money and what customers owe.",
+        "EXPENSE": "What it spent.",
+        "LIABILITY": "What it owes.",
+        "EQUITY": "What its owners put in or left in.",
+        "INCOME": "What it earned.",
+    },
+)
+describe_enum(
+    Journal,
+    "The book an entry is kept in.",
+    {
+        "SALES": "Invoices to customers.",
+        "PURCHASES": "Bills of suppliers.",
+        "BANK": "Payments.",
+        "GENERAL": "Everything else.",
+    },
+)
+describe_enum(
+    InvoiceKind,
+    "Who is to pay an invoice.",
+    {
+        "CUSTOMER_INVOICE": "A customer pays the company.",
+        "VENDOR_BILL": "The company pays a supplier.",
+    },
+)
+describe_enum(
+    PaymentStatus,
+    "How much of an invoice is paid.",
+    {
+        "NOT_PAID": "Nothing.",
+        "PARTIAL": "A part of it.",
+        "PAID": "All of it.",
+    },
+)
+describe_enum(
+    PaymentDirection,
+    "Whether money came or went.",
+    {"IN": "The partner paid the company.", "OUT": "The company paid the partner."},
+)
+describe_enum(
+    PaymentMethod,
+    "How money was moved.",
+    {
+        "BANK_TRANSFER": "A transfer from account to account.",
+        "CARD": "A payment by card.",
+        "DIRECT_DEBIT": "Drawn from the payer's account with a mandate.",
+    },
+)
+describe_enum(
+    PeriodState,
+    "Whether anything can still be posted in a period.",
+    {
+        "OPEN": "It can.",
+        "CLOSED": "It cannot; the sums of its accounts are kept.",
+    },
+)
