@@ -87,6 +87,17 @@ class ReadConnection(asyncpg.Connection):
             return list(await self.fetch(sql, *arguments))
         return rows
 
+    async def read_fresh(self, sql: str, arguments: Sequence[Any]) -> list[Any]:
+        """Run a statement that is planned for its arguments, and kept by nobody.
+
+        Raises:
+            asyncpg.PostgresError: as `fetch` does.
+            asyncpg.InterfaceError: as `fetch` does.
+
+        """
+        statement = await self.prepare(sql, name="")
+        return list(await statement.fetch(*arguments))
+
     async def _keep(self, sql: str) -> Any:
         kept = self._kept
         if len(kept) >= MOST_STATEMENTS:
@@ -210,7 +221,8 @@ class OperationReads:
                 if connection.rows is not self._rows:
                     await connection.set_rows(self._rows)
             started = time.perf_counter()
-            rows: Any = await connection.read(statement.sql, arguments)
+            read = connection.read_fresh if statement.fresh else connection.read
+            rows: Any = await read(statement.sql, arguments)
         except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError) as error:
             raise expected(error) or error from error
         finally:

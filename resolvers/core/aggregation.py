@@ -5,7 +5,7 @@ ERP is asked every day (sales by month and category, stock by warehouse) is one 
 needs no report of its own.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -15,6 +15,7 @@ from sqlalchemy import (
     Integer,
     Numeric,
     Select,
+    any_,
     bindparam,
     cast,
     func,
@@ -23,6 +24,7 @@ from sqlalchemy import (
     select,
     true,
 )
+from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.types import TypeEngine
 
 from resolvers.core.context import Reads
@@ -39,6 +41,7 @@ COUNT = "count"
 FUNCTIONS = ("sum", "avg", "min", "max")
 """What is worked out of each measure; the column of a row is called ``sum_net``."""
 AVERAGE_DIGITS = 6
+_PLACE = "_place"
 
 
 class Outer(NamedTuple):
@@ -152,7 +155,7 @@ class Aggregation:
         found = self._statements.get(shape)
         if found is None:
             statement = self._select(request, asked, columns, parent)
-            found = compile_statement(statement, self.statement_name(parent))
+            found = compile_statement(statement, self.statement_name(parent), fresh=True)
             self._statements[shape] = found
         return found
 
@@ -166,7 +169,8 @@ class Aggregation:
         groups = [self.groups[name] for name in asked.groups]
         keys = {name: column for group in groups for name, column in group.columns.items()}
         names = sorted(columns)
-        statement = select(*(self._expression(name, keys).label(name) for name in names))
+        needed = sorted({*names, *keys, *([asked.order] if asked.order else [])})
+        statement = select(*(self._expression(name, keys).label(name) for name in needed))
         statement = self.listing.filtered(statement, request).where(*self.where)
         for group in groups:
             statement = statement.where(*group.where)
@@ -174,22 +178,60 @@ class Aggregation:
                 joined = group.outer.of.outerjoin(group.outer.table, group.outer.on)
                 statement = statement.select_from(joined)
         statement = statement.select_from(self.listing.entity.table).group_by(*keys.values())
-        order = [column.asc() for column in keys.values()]
-        if asked.order:
-            by = self._expression(asked.order, keys)
-            # a group without the measure comes last, whichever end is asked for
-            order.insert(0, (by.desc() if asked.descending else by.asc()).nulls_last())
-        elif asked.descending:
-            order = [column.desc() for column in keys.values()]
-        statement = statement.order_by(*order).limit(bindparam("groups", type_=Integer))
         if parent is None:
-            return statement
+            return self._first(statement, asked, names, keys)
+        if keys:
+            return self._first_of_each(statement, asked, names, keys, parent)
+        # one group for each parent, also for those without rows
         table, key = self.listing.unnested(parent)
-        owner = self.listing.entity.expression(parent)
-        inner = lateral(statement.where(owner == key), name="grouped")
+        statement = statement.limit(bindparam("groups", type_=Integer))
+        inner = lateral(statement.where(self._owner(parent) == key), name="grouped")
         return select(key.label(KEY), *(inner.c[name] for name in names)).select_from(
             table.join(inner, true())
         )
+
+    def _owner(self, parent: str) -> ColumnElement[Any]:
+        return self.listing.entity.expression(parent)
+
+    def _first(
+        self, statement: Select[Any], asked: GroupRequest, names: Sequence[str], keys: Iterable[str]
+    ) -> Select[Any]:
+        """Return the first groups; found apart, for a limit in sight would have all rows sorted."""
+        grouped = statement.cte("grouped").prefix_with("MATERIALIZED")
+        chosen = select(*(grouped.c[name] for name in names))
+        chosen = chosen.order_by(*self._order(asked, grouped.c, keys))
+        return chosen.limit(bindparam("groups", type_=Integer))
+
+    def _first_of_each(
+        self,
+        statement: Select[Any],
+        asked: GroupRequest,
+        names: Sequence[str],
+        keys: Iterable[str],
+        parent: str,
+    ) -> Select[Any]:
+        """Return the first groups of each parent."""
+        owner, type_ = self._owner(parent), self.listing.entity.type_of(parent)
+        parents = any_(bindparam("keys", type_=ARRAY(type_)))
+        statement = statement.add_columns(owner.label(KEY)).where(owner == parents).group_by(owner)
+        grouped = statement.cte("grouped")
+        order = self._order(asked, grouped.c, keys)
+        place = func.row_number().over(partition_by=grouped.c[KEY], order_by=order)
+        placed = select(grouped, place.label(_PLACE)).subquery("placed")
+        chosen = select(placed.c[KEY], *(placed.c[name] for name in names))
+        return chosen.where(placed.c[_PLACE] <= bindparam("groups", type_=Integer)).order_by(
+            placed.c[KEY], placed.c[_PLACE]
+        )
+
+    @staticmethod
+    def _order(asked: GroupRequest, columns: Any, keys: Iterable[str]) -> list[Any]:
+        """Return what groups are ordered by: what was asked for, then their keys."""
+        by_keys = [columns[name] for name in keys]
+        if not asked.order:
+            return [key.desc() for key in by_keys] if asked.descending else by_keys
+        by = columns[asked.order]
+        # a group without the measure comes last, whichever end is asked for
+        return [(by.desc() if asked.descending else by.asc()).nulls_last(), *by_keys]
 
     def _expression(self, name: str, keys: Mapping[str, ColumnElement[Any]]) -> ColumnElement[Any]:
         if name in keys:

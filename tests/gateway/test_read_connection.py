@@ -56,6 +56,20 @@ async def test_the_oldest_gives_way(
     assert await _prepared(connection) <= 4
 
 
+async def test_planned_for_its_values(connection: ReadConnection) -> None:
+    """A fresh statement is never planned for values in general, and leaves nothing behind."""
+    sql = "select count(*) as n from sales_order where placed_on >= $1::text::date"
+    expected = await connection.fetchval("select count(*) from sales_order")
+    for _ in range(12):
+        [row] = await connection.read_fresh(sql, ("2000-01-01",))
+        assert row["n"] == expected
+    kept = "select count(*) from pg_prepared_statements where statement like '%placed_on%'"
+    assert await connection.fetchval(kept) <= 1  # the nameless one is that of the last statement
+    with pytest.raises(asyncpg.PostgresError):
+        await connection.read_fresh("select 1 / $1::int", (0,))
+    assert await connection.read("select 1", ()) == [(1,)]
+
+
 async def test_after_a_migration(connection: ReadConnection, own_database_url: str) -> None:
     """A statement whose columns changed meanwhile is prepared again, unseen by the caller."""
     other = await asyncpg.connect(own_database_url)
