@@ -16,6 +16,7 @@ NAMES: tuple[str, ...] = (
     "inventory",
     "sales",
     "purchasing",
+    "fulfillment",
     "accounting",
 )
 

@@ -290,6 +290,7 @@ ROLES: tuple[Role, ...] = (
             "availability.read",
             "stock.read",
             "sales.read",
+            "shipments.read",
             "purchasing.read",
             "invoices.read",
         ),
@@ -304,6 +305,7 @@ ROLES: tuple[Role, ...] = (
             "stock.read",
             "stock.adjust",
             "sales.read",
+            "shipments.read",
             "purchasing.read",
         ),
     ),
@@ -358,5 +360,6 @@ CLIENT_PERMISSIONS = (
     "availability.read",
     "sales.read",
     "partners.read",
+    "shipments.read",
     "invoices.read",
 )

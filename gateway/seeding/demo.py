@@ -34,6 +34,7 @@ from gateway.seeding.purchasing import Purchasing
 from gateway.seeding.rates import ExchangeRates
 from gateway.seeding.replenishment import Replenishment
 from gateway.seeding.rows import Copy, Sheet
+from gateway.seeding.shipping import Shipping
 from gateway.seeding.sizes import SIZES, SizeName
 from gateway.seeding.stock import Stock
 from gateway.seeding.warehousing import Warehousing
@@ -150,8 +151,15 @@ class Demo:
         book = OrderBook(calendar, world.prices, rates, stock, self._random("orders"))
         books = Books(calendar, world.companies, rates, self._random("books"))
         yield from _portions("accounts", books.chart())
+        shipping = Shipping(calendar, self._random("shipments"))
         fulfillment = Fulfillment(
-            calendar, stock, replenishment, book, books=books, rng=self._random("shipping")
+            calendar,
+            stock,
+            replenishment,
+            book,
+            books=books,
+            shipping=shipping,
+            rng=self._random("shipping"),
         )
         warehousing = Warehousing(
             calendar,
@@ -175,12 +183,14 @@ class Demo:
         warehousing.open(warehouses, demand.assortments, products)
         books.open()
         sheets = (book.orders, book.lines, *purchases.sheets, stock.moves, *books.sheets)
+        sheets += shipping.sheets
         for day in range(size.days):
             history.live(day)
             if sum(map(len, sheets)) >= PORTION:
                 yield _portion("days", day + 1, size.days, sheets)
         history.end()
         yield _portion("days", size.days, size.days, sheets)
+        yield from _portions("shipments", fulfillment.under_way())
         yield from _portions("stock levels", stock.levels())
         yield from _portions("stock projections", stock.projections())
         yield from _portions("stock balances", stock.balances())

@@ -10,6 +10,8 @@ from gateway.seeding.demand import Basket
 from gateway.seeding.orders import Line, Order, OrderBook
 from gateway.seeding.partners import Partner
 from gateway.seeding.replenishment import Replenishment
+from gateway.seeding.rows import Sheet
+from gateway.seeding.shipping import Shipping
 from gateway.seeding.stock import Stock
 from resolvers.sales.rules import OrderHold, OrderState
 
@@ -54,6 +56,7 @@ class Fulfillment:
         book: OrderBook,
         *,
         books: Books,
+        shipping: Shipping,
         rng: Random,
     ) -> None:
         self._calendar = calendar
@@ -61,6 +64,7 @@ class Fulfillment:
         self._replenishment = replenishment
         self._book = book
         self._books = books
+        self._shipping = shipping
         self._rng = rng
         self._due: dict[int, list[Order]] = defaultdict(list)
         self._waiting: dict[int, deque[tuple[Order, Line]]] = defaultdict(deque)
@@ -176,10 +180,12 @@ class Fulfillment:
             self._stock.ship(line.slot, taken, line.id)
             left.append((line, taken))
         self._books.shipped(day, order, left)
+        self._shipping.shipped(day, self._stock.now, order, left)
         order.version += 1
         if not order.done:
             self._go_on(day, order)
         if order.done:
+            self._shipping.done(day, order)
             self._finish(order)
         return ready
 
@@ -209,3 +215,7 @@ class Fulfillment:
         """Write down all orders that are still running when the history ends."""
         for order in self._running.values():
             self._book.write(order)
+
+    def under_way(self) -> Iterator[Sheet]:
+        """Yield the shipments that are still in the warehouses when the history ends."""
+        yield from self._shipping.leave(self._running.values())

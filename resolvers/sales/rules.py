@@ -40,6 +40,43 @@ class ShipmentStatus(StrEnum):
     SHIPPED = "SHIPPED"
 
 
+class OrderAction(StrEnum):
+    """What can be done with an order."""
+
+    CONFIRM = "CONFIRM"
+    RESERVE = "RESERVE"
+    SHIP = "SHIP"
+    RELEASE_HOLD = "RELEASE_HOLD"
+    HOLD = "HOLD"
+    CANCEL = "CANCEL"
+    RETURN_GOODS = "RETURN_GOODS"
+
+
+def order_actions(
+    state: str, hold: str | None, reservation: str, shipment: str
+) -> list[OrderAction]:
+    """Return what can be done with an order, the usual next thing first.
+
+    A hold stops everything but giving the order up and taking the hold away.
+    """
+    actions: list[OrderAction] = []
+    if state in (OrderState.DRAFT, OrderState.QUOTED, OrderState.PLACED):
+        actions = [OrderAction.CONFIRM, OrderAction.HOLD, OrderAction.CANCEL]
+    elif state == OrderState.CONFIRMED:
+        actions = [OrderAction.HOLD, OrderAction.CANCEL]
+        if reservation != ReservationStatus.FULL:
+            actions.insert(0, OrderAction.RESERVE)
+        if reservation != ReservationStatus.NONE:
+            actions.insert(0, OrderAction.SHIP)
+    if hold is not None and actions:
+        actions = [OrderAction.RELEASE_HOLD, OrderAction.CANCEL]
+    if shipment != ShipmentStatus.NONE:
+        # what has left can come back, and is canceled no more
+        actions = [action for action in actions if action is not OrderAction.CANCEL]
+        actions.append(OrderAction.RETURN_GOODS)
+    return actions
+
+
 def shipment_status(ordered: Decimal, shipped: Decimal) -> ShipmentStatus:
     """Derive the shipment status from the lines' total quantities, canceled ones left out."""
     if shipped <= 0:

@@ -1,9 +1,15 @@
 """Words of sales as GraphQL enums."""
 
-from resolvers.sales.rules import OrderHold, OrderState, ReservationStatus, ShipmentStatus
+from resolvers.sales.rules import (
+    OrderAction,
+    OrderHold,
+    OrderState,
+    ReservationStatus,
+    ShipmentStatus,
+)
 from schema.core.enums import describe_enum
 
-__all__ = ["OrderHold", "OrderState", "ReservationStatus", "ShipmentStatus"]
+__all__ = ["OrderAction", "OrderHold", "OrderState", "ReservationStatus", "ShipmentStatus"]
 
 describe_enum(
     OrderState,
@@ -40,4 +46,17 @@ describe_enum(
     ShipmentStatus,
     "How much of a sales order has left the warehouse.",
     {"NONE": "Nothing.", "PARTIAL": "A part.", "SHIPPED": "All of it."},
+)
+describe_enum(
+    OrderAction,
+    "What can be done with a sales order.",
+    {
+        "CONFIRM": "Accept it, and promise stock to it.",
+        "RESERVE": "Promise stock to what has none yet.",
+        "SHIP": "Ship what is reserved.",
+        "RELEASE_HOLD": "Let work on it go on.",
+        "HOLD": "Stop work on it.",
+        "CANCEL": "Give it up.",
+        "RETURN_GOODS": "Take back what was shipped.",
+    },
 )

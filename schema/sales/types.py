@@ -8,14 +8,21 @@ from resolvers.inventory.loaders import warehouse_by_id
 from resolvers.partners.loaders import address_by_id, partner_by_id
 from resolvers.reference.loaders import unit_by_id
 from resolvers.sales.loaders import lines_by_order, order_by_id, sales_order, sales_order_line
+from resolvers.sales.rules import order_actions
 from schema.catalog.types import Product
-from schema.core.fields import ID, Money, RowType, column, money, node_id, related
+from schema.core.fields import ID, Money, RowType, column, computed, money, node_id, related
 from schema.core.node import Node, node_type
 from schema.core.scalars import CurrencyCode
 from schema.inventory.types import Warehouse
 from schema.partners.types import Address, Partner
 from schema.reference.types import UnitOfMeasure
-from schema.sales.enums import OrderHold, OrderState, ReservationStatus, ShipmentStatus
+from schema.sales.enums import (
+    OrderAction,
+    OrderHold,
+    OrderState,
+    ReservationStatus,
+    ShipmentStatus,
+)
 
 
 @node_type(sales_order_line, "One product on a sales order.", requires="sales.read")
@@ -50,6 +57,13 @@ class SalesOrder(RowType, Node):
     hold: OrderHold | None = column("Why work on it is stopped; null when it is not.")
     reservation_status: ReservationStatus = column("How much is reserved.")
     shipment_status: ShipmentStatus = column("How much has left the warehouse.")
+    available_actions: list[OrderAction] = computed(
+        "What can be done with it now, by its states; the usual next thing first.",
+        lambda row: order_actions(
+            row["state"], row["hold"], row["reservation_status"], row["shipment_status"]
+        ),
+        needs=("state", "hold", "reservation_status", "shipment_status"),
+    )
     channel: str = column("Where the order came from, such as MANUAL, WEB or EDI.")
     partner: Partner = related("Customer.", partner_by_id, "partner_id")
     ship_to: Address | None = related("Where the goods go.", address_by_id, "ship_to_id")

@@ -56,6 +56,7 @@ STATEMENTS_OF_ROOTS = {
     "Query.quotePrices": 2,  # products by SKU, then their prices
     "Query.salesOrder": 1,
     "Query.purchaseOrder": 1,
+    "Query.shipment": 1,
     "Query.invoice": 1,
     "Query.trialBalance": 1,
     "Query.agedReceivables": 2,  # what is open, and what the ledger says

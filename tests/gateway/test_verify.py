@@ -25,6 +25,15 @@ from resolvers.modules import data_modules
 
 # What breaks each invariant, written past every guard the database has.
 SABOTAGE: Mapping[str, str] = {
+    "shipped_left_in_shipments": (
+        "update shipment set state = 'CANCELED', delivered_on = null where id = 31"
+    ),
+    "planned_is_reserved": (
+        "update shipment set state = 'PLANNED', delivered_on = null where id = 32"
+    ),
+    "shipment_of_its_order": "update shipment set order_id = order_id + 1 where id = 33",
+    "packed_is_picked": "update shipment_line set picked = 0 where id = 34",
+    "steps_of_done_orders": "update fulfillment_step set state = 'PENDING', finished_at = null",
     "entry_balances": "update journal_line set debit = debit + 1 where id = 21",
     "entry_in_period": "update journal_entry set posted_on = '2001-01-01' where id = 22",
     "kept_balances": "update account_balance set debit = debit + 1 where ends_on < '2026-01-01'",

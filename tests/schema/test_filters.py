@@ -19,6 +19,7 @@ TABLES: Final = {
     "salesOrders": "sales_order where company_id = 1 and {}",
     "salesOrderLines": "sales_order_line where company_id = 1 and {}",
     "invoices": "invoice where company_id = 1 and {}",
+    "shipments": "shipment where company_id = 1 and {}",
     "payments": "payment where company_id = 1 and {}",
     "journalEntries": "journal_entry where company_id = 1 and {}",
     "incomingStock": "incoming_stock where company_id = 1 and {}",
@@ -54,6 +55,15 @@ def ids(type_name: str, *keys: int) -> list[str]:
 
 
 CASES: Final[dict[str, list[tuple[dict[str, Any], str]]]] = {
+    "shipments": [
+        ({}, "true"),
+        ({"numbers": ["SH-2026-000007"]}, "number = 'SH-2026-000007'"),
+        ({"trackingNos": ["none"]}, "false"),
+        ({"states": ["PLANNED", "PICKING"]}, "state in ('PLANNED', 'PICKING')"),
+        ({"plannedOn": {"from": "2026-06-01"}}, "planned_on >= '2026-06-01'"),
+        ({"partnerIds": ids("Partner", 31, 35)}, "partner_id in (31, 35)"),
+        ({"warehouseIds": ids("Warehouse", 2)}, "warehouse_id = 2"),
+    ],
     "invoices": [
         ({}, "true"),
         ({"numbers": ["INV-2026-000007", "none"]}, "number = 'INV-2026-000007'"),

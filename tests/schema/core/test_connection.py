@@ -36,6 +36,7 @@ LISTS: Final = {
         select id from fiscal_period where company_id = 1 order by ends_on desc, id desc""",
     "journalEntries": """
         select id from journal_entry where company_id = 1 order by posted_on desc, id desc""",
+    "shipments": "select id from shipment where company_id = 1 order by planned_on desc, id desc",
     "invoices": "select id from invoice where company_id = 1 order by invoiced_on desc, id desc",
     "payments": "select id from payment where company_id = 1 order by paid_on desc, id desc",
     "salesOrderLines": """
@@ -82,6 +83,13 @@ LISTS: Final = {
 """Each list of the root as SQL by hand, for company 1."""
 
 NESTED: Final = {
+    "Warehouse.shipments": (
+        "{ warehouses { nodes { id sub: shipments(%s) { %s } } } }",
+        (
+            "select id from shipment where company_id = 1 and warehouse_id = $1"
+            " order by planned_on desc, id desc"
+        ),
+    ),
     "Account.lines": (
         "{ accounts { nodes { id sub: lines(%s) { %s } } } }",
         (

@@ -1,0 +1,18 @@
+"""Fulfillment: shipments, parcels, and the steps of orders.
+
+Phase: expand
+"""
+
+from pathlib import Path
+
+from gateway.migrations.scripts import run_script
+
+revision = "0005"
+down_revision = "0004"
+branch_labels = None
+depends_on = None
+
+
+def upgrade() -> None:
+    """Run the script frozen beside this file."""
+    run_script(Path(__file__).with_suffix(".sql"))

@@ -1,0 +1,1 @@
+"""Fulfillment: shipments, what is packed into them, and the steps an order goes through."""

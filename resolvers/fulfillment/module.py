@@ -1,0 +1,12 @@
+"""Introduces fulfillment to the registry."""
+
+from resolvers.core.module import DataModule
+from resolvers.fulfillment.invariants import INVARIANTS
+from resolvers.fulfillment.tables import fulfillment_step, package, shipment, shipment_line
+
+MODULE = DataModule(
+    name="fulfillment",
+    tables=(shipment, shipment_line, package, fulfillment_step),
+    invariants=INVARIANTS,
+    permissions={"shipments.read": "See shipments, parcels, and how far orders are."},
+)

@@ -1,0 +1,61 @@
+"""Words and rules of fulfillment; pure, no I/O."""
+
+from collections.abc import Sequence
+from enum import StrEnum
+
+
+class ShipmentState(StrEnum):
+    """How far a shipment is."""
+
+    PLANNED = "PLANNED"
+    PICKING = "PICKING"
+    PACKED = "PACKED"
+    SHIPPED = "SHIPPED"
+    DELIVERED = "DELIVERED"
+    CANCELED = "CANCELED"
+
+
+class ShipmentAction(StrEnum):
+    """What can be done with a shipment."""
+
+    START_PICKING = "START_PICKING"
+    PACK = "PACK"
+    SHIP = "SHIP"
+    CONFIRM_DELIVERY = "CONFIRM_DELIVERY"
+    CANCEL = "CANCEL"
+
+
+class FulfillmentStepName(StrEnum):
+    """What is done for an order, one after the other."""
+
+    RESERVE = "RESERVE"
+    PICK = "PICK"
+    PACK = "PACK"
+    LABEL = "LABEL"
+    SHIP = "SHIP"
+
+
+class StepState(StrEnum):
+    """How a step went."""
+
+    PENDING = "PENDING"
+    DONE = "DONE"
+    FAILED = "FAILED"
+
+
+LEFT = (ShipmentState.SHIPPED, ShipmentState.DELIVERED)
+"""States in which the goods have left the warehouse."""
+
+_ACTIONS = {
+    ShipmentState.PLANNED: (ShipmentAction.START_PICKING, ShipmentAction.CANCEL),
+    ShipmentState.PICKING: (ShipmentAction.PACK, ShipmentAction.CANCEL),
+    ShipmentState.PACKED: (ShipmentAction.SHIP, ShipmentAction.CANCEL),
+    ShipmentState.SHIPPED: (ShipmentAction.CONFIRM_DELIVERY,),
+    ShipmentState.DELIVERED: (),
+    ShipmentState.CANCELED: (),
+}
+
+
+def shipment_actions(state: str) -> Sequence[ShipmentAction]:
+    """Return what can be done with a shipment in this state, the usual next thing first."""
+    return list(_ACTIONS[ShipmentState(state)])

@@ -1,0 +1,137 @@
+"""Tables of fulfillment."""
+
+from sqlalchemy import (
+    BigInteger,
+    CheckConstraint,
+    Column,
+    Date,
+    ForeignKey,
+    ForeignKeyConstraint,
+    Index,
+    Integer,
+    Text,
+    UniqueConstraint,
+    text,
+)
+
+from resolvers.core.table import (
+    big_id,
+    instant,
+    one_of,
+    owned,
+    quantity,
+    required,
+    table,
+    version,
+)
+from resolvers.fulfillment.rules import FulfillmentStepName, ShipmentState, StepState
+
+shipment = table(
+    "shipment",
+    big_id(),
+    required("company_id", Integer, ForeignKey("company.id")),
+    required("number"),
+    required("order_id", BigInteger, ForeignKey("sales_order.id")),
+    required("partner_id", BigInteger, ForeignKey("partner.id")),
+    required("warehouse_id", Integer, ForeignKey("warehouse.id")),
+    Column("ship_to_id", BigInteger, ForeignKey("partner_address.id")),
+    required("state", server_default="PLANNED"),
+    required("planned_on", Date),
+    instant("shipped_at"),
+    Column("delivered_on", Date),
+    Column("carrier", Text),
+    Column("tracking_no", Text),
+    version(),
+    instant("created_at", now=True),
+    UniqueConstraint("company_id", "number"),
+    UniqueConstraint("id", "company_id", "partner_id", name="uq_shipment_owner"),
+    CheckConstraint(one_of("state", ShipmentState), name="state"),
+    CheckConstraint(
+        "state not in ('SHIPPED', 'DELIVERED') or shipped_at is not null", name="shipped_at"
+    ),
+    CheckConstraint("delivered_on is null or state = 'DELIVERED'", name="delivered_on"),
+    Index("ix_shipment_order", "order_id", "id"),
+    Index("ix_shipment_planned_on", "company_id", "planned_on", "id"),
+    Index("ix_shipment_state", "company_id", "state", "planned_on", "id"),
+    Index("ix_shipment_partner", "partner_id", "company_id", "planned_on", "id"),
+    Index("ix_shipment_warehouse", "warehouse_id", "planned_on", "id"),
+    Index(
+        "ix_shipment_tracking_no",
+        "company_id",
+        "tracking_no",
+        postgresql_where=text("tracking_no is not null"),
+    ),
+    Index(
+        "ix_shipment_work",
+        "company_id",
+        "planned_on",
+        "id",
+        postgresql_where=text("state in ('PLANNED', 'PICKING', 'PACKED')"),
+    ),
+    rows=owned("insert", "update", partner="partner_id = {partner}"),
+    comment="What leaves a warehouse for an order at once.",
+)
+
+shipment_line = table(
+    "shipment_line",
+    big_id(),
+    required("company_id", Integer),
+    required("partner_id", BigInteger),
+    required("shipment_id", BigInteger),
+    required("position", Integer),
+    required("order_line_id", BigInteger, ForeignKey("sales_order_line.id")),
+    required("product_id", BigInteger, ForeignKey("product.id")),
+    required("quantity", quantity()),
+    required("picked", quantity(), server_default="0"),
+    UniqueConstraint("shipment_id", "position"),
+    ForeignKeyConstraint(
+        ["shipment_id", "company_id", "partner_id"],
+        ["shipment.id", "shipment.company_id", "shipment.partner_id"],
+        name="fk_shipment_line_shipment",
+    ),
+    CheckConstraint("quantity > 0", name="quantity"),
+    CheckConstraint("picked between 0 and quantity", name="picked"),
+    Index("ix_shipment_line_order_line", "order_line_id", "id"),
+    rows=owned("insert", "update", partner="partner_id = {partner}"),
+    comment="How much of an order line is in a shipment.",
+)
+
+package = table(
+    "package",
+    big_id(),
+    required("company_id", Integer),
+    required("partner_id", BigInteger),
+    required("shipment_id", BigInteger),
+    required("position", Integer),
+    Column("tracking_no", Text),
+    UniqueConstraint("shipment_id", "position"),
+    ForeignKeyConstraint(
+        ["shipment_id", "company_id", "partner_id"],
+        ["shipment.id", "shipment.company_id", "shipment.partner_id"],
+        name="fk_package_shipment",
+    ),
+    rows=owned("insert", "update", partner="partner_id = {partner}"),
+    comment="A parcel of a shipment.",
+)
+
+fulfillment_step = table(
+    "fulfillment_step",
+    big_id(),
+    required("company_id", Integer, ForeignKey("company.id")),
+    required("partner_id", BigInteger, ForeignKey("partner.id")),
+    required("order_id", BigInteger, ForeignKey("sales_order.id")),
+    required("step"),
+    required("position", Integer),
+    required("state", server_default="PENDING"),
+    required("attempts", Integer, server_default="0"),
+    Column("last_error", Text),
+    instant("finished_at"),
+    UniqueConstraint("order_id", "step"),
+    CheckConstraint(one_of("step", FulfillmentStepName), name="step"),
+    CheckConstraint(one_of("state", StepState), name="state"),
+    CheckConstraint("attempts >= 0", name="attempts"),
+    CheckConstraint("finished_at is null or state = 'DONE'", name="finished_at"),
+    Index("ix_fulfillment_step_order", "order_id", "position", "id"),
+    rows=owned("insert", "update", partner="partner_id = {partner}"),
+    comment="One step of the work on an order; kept for a while after it is done.",
+)

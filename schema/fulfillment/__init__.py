@@ -1,0 +1,1 @@
+"""Fulfillment in the schema."""

@@ -1,0 +1,7 @@
+"""Introduces fulfillment to the schema."""
+
+from schema.core.module import SchemaModule
+from schema.fulfillment import extends
+from schema.fulfillment.query import Query
+
+MODULE = SchemaModule(name="fulfillment", query=Query, extensions=extends)
