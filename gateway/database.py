@@ -85,6 +85,10 @@ class ReadConnection(asyncpg.Connection):
             # a migration changed what it reads; whoever reads changes nothing, and may ask again
             self._kept.clear()
             return list(await self.fetch(sql, *arguments))
+        except asyncpg.InternalClientError as error:
+            # the server ended it in the same moment, before asyncpg knew
+            self.terminate()
+            raise asyncpg.InterfaceError("the connection was lost") from error
         return rows
 
     async def read_fresh(self, sql: str, arguments: Sequence[Any]) -> list[Any]:

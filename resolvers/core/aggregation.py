@@ -169,7 +169,9 @@ class Aggregation:
         groups = [self.groups[name] for name in asked.groups]
         keys = {name: column for group in groups for name, column in group.columns.items()}
         names = sorted(columns)
-        needed = sorted({*names, *keys, *([asked.order] if asked.order else [])})
+        # the count is what makes one row of a group of which nothing is asked
+        needed = sorted({COUNT, *names, *keys, *([asked.order] if asked.order else [])})
+        names = names or [COUNT]
         statement = select(*(self._expression(name, keys).label(name) for name in needed))
         statement = self.listing.filtered(statement, request).where(*self.where)
         for group in groups:

@@ -14,6 +14,7 @@ from sqlalchemy import (
     Column,
     Computed,
     DateTime,
+    ForeignKey,
     Identity,
     Integer,
     MetaData,
@@ -157,6 +158,14 @@ def big_id() -> "Column[Any]":
 def small_id() -> "Column[Any]":
     """Primary key of a table of a few hundred rows."""
     return Column("id", Integer, Identity(always=True), primary_key=True)
+
+
+def later(column: str) -> ForeignKey:
+    """Refer to a row that a transaction may write after this one, if it says so.
+
+    ``set constraints all deferred`` has it checked at the commit; else it is checked at once.
+    """
+    return ForeignKey(column, deferrable=True, initially="IMMEDIATE")
 
 
 def instant(name: str, *, now: bool = False) -> "Column[Any]":

@@ -17,6 +17,7 @@ from sqlalchemy import (
 from resolvers.core.table import (
     big_id,
     instant,
+    later,
     one_of,
     owned,
     quantity,
@@ -31,7 +32,7 @@ shipment = table(
     big_id(),
     required("company_id", Integer, ForeignKey("company.id")),
     required("number"),
-    required("order_id", BigInteger, ForeignKey("sales_order.id")),
+    required("order_id", BigInteger, later("sales_order.id")),
     required("partner_id", BigInteger, ForeignKey("partner.id")),
     required("warehouse_id", Integer, ForeignKey("warehouse.id")),
     Column("ship_to_id", BigInteger, ForeignKey("partner_address.id")),
@@ -47,7 +48,7 @@ shipment = table(
     UniqueConstraint("id", "company_id", "partner_id", name="uq_shipment_owner"),
     CheckConstraint(one_of("state", ShipmentState), name="state"),
     CheckConstraint(
-        "state not in ('SHIPPED', 'DELIVERED') or shipped_at is not null", name="shipped_at"
+        "shipped_at is not null or state <> 'SHIPPED' and state <> 'DELIVERED'", name="shipped_at"
     ),
     CheckConstraint("delivered_on is null or state = 'DELIVERED'", name="delivered_on"),
     Index("ix_shipment_order", "order_id", "id"),
@@ -79,7 +80,7 @@ shipment_line = table(
     required("partner_id", BigInteger),
     required("shipment_id", BigInteger),
     required("position", Integer),
-    required("order_line_id", BigInteger, ForeignKey("sales_order_line.id")),
+    required("order_line_id", BigInteger, later("sales_order_line.id")),
     required("product_id", BigInteger, ForeignKey("product.id")),
     required("quantity", quantity()),
     required("picked", quantity(), server_default="0"),
@@ -119,7 +120,7 @@ fulfillment_step = table(
     big_id(),
     required("company_id", Integer, ForeignKey("company.id")),
     required("partner_id", BigInteger, ForeignKey("partner.id")),
-    required("order_id", BigInteger, ForeignKey("sales_order.id")),
+    required("order_id", BigInteger, later("sales_order.id")),
     required("step"),
     required("position", Integer),
     required("state", server_default="PENDING"),

@@ -58,7 +58,14 @@ def order_actions(
     """Return what can be done with an order, the usual next thing first.
 
     A hold stops everything but giving the order up and taking the hold away.
+
+    Raises:
+        ValueError: one of the words is none that orders have.
+
     """
+    ReservationStatus(reservation), ShipmentStatus(shipment), OrderState(state)
+    if hold is not None:
+        OrderHold(hold)
     actions: list[OrderAction] = []
     if state in (OrderState.DRAFT, OrderState.QUOTED, OrderState.PLACED):
         actions = [OrderAction.CONFIRM, OrderAction.HOLD, OrderAction.CANCEL]

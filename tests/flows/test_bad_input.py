@@ -312,13 +312,21 @@ async def test_companies_of_others_are_refused(site: Site, database_url: str) ->
         response = await site.post(body, **{"x-company": company})
         assert (company, response.status_code) in {(company, status), ("", 200)}
     owner = await asyncpg.connect(database_url)
+    without = await owner.fetchrow(
+        "select key_prefix, key_hash from api_client where code = 'partner-demo'"
+    )
+    assert without is not None
     try:
         key = await issue_client_key(site.settings, owner, "partner-demo")
+        own = {"authorization": f"Bearer {key}"}
+        assert (await site.post(body, **own)).json() == {"data": {"company": {"code": "DE01"}}}
+        assert (await site.post(body, **own, **{"x-company": "US01"})).status_code == 403
     finally:
+        await owner.execute(
+            "update api_client set key_prefix = $1, key_hash = $2 where code = 'partner-demo'",
+            *without,
+        )
         await owner.close()
-    own = {"authorization": f"Bearer {key}"}
-    assert (await site.post(body, **own)).json() == {"data": {"company": {"code": "DE01"}}}
-    assert (await site.post(body, **own, **{"x-company": "US01"})).status_code == 403
 
 
 # --- arguments

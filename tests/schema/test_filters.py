@@ -58,7 +58,7 @@ CASES: Final[dict[str, list[tuple[dict[str, Any], str]]]] = {
     "shipments": [
         ({}, "true"),
         ({"numbers": ["SH-2026-000007"]}, "number = 'SH-2026-000007'"),
-        ({"trackingNos": ["none"]}, "false"),
+        ({"trackingNos": ["none"]}, "tracking_no = 'none'"),
         ({"states": ["PLANNED", "PICKING"]}, "state in ('PLANNED', 'PICKING')"),
         ({"plannedOn": {"from": "2026-06-01"}}, "planned_on >= '2026-06-01'"),
         ({"partnerIds": ids("Partner", 31, 35)}, "partner_id in (31, 35)"),

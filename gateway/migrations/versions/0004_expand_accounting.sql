@@ -150,8 +150,8 @@ CREATE TABLE invoice (
 	CONSTRAINT ck_invoice_settled_on CHECK (settled_on is null or residual = 0), 
 	CONSTRAINT fk_invoice_company_id FOREIGN KEY(company_id) REFERENCES company (id), 
 	CONSTRAINT fk_invoice_partner_id FOREIGN KEY(partner_id) REFERENCES partner (id), 
-	CONSTRAINT fk_invoice_sales_order_id FOREIGN KEY(sales_order_id) REFERENCES sales_order (id), 
-	CONSTRAINT fk_invoice_purchase_order_id FOREIGN KEY(purchase_order_id) REFERENCES purchase_order (id), 
+	CONSTRAINT fk_invoice_sales_order_id FOREIGN KEY(sales_order_id) REFERENCES sales_order (id) DEFERRABLE INITIALLY IMMEDIATE, 
+	CONSTRAINT fk_invoice_purchase_order_id FOREIGN KEY(purchase_order_id) REFERENCES purchase_order (id) DEFERRABLE INITIALLY IMMEDIATE, 
 	CONSTRAINT fk_invoice_currency FOREIGN KEY(currency) REFERENCES currency (code)
 );
 CREATE INDEX ix_invoice_due_on ON invoice (company_id, due_on, id);
@@ -183,10 +183,10 @@ CREATE TABLE invoice_line (
 	tax NUMERIC(20, 4) NOT NULL, 
 	CONSTRAINT pk_invoice_line PRIMARY KEY (id), 
 	CONSTRAINT uq_invoice_line_invoice_id_position UNIQUE (invoice_id, position), 
-	CONSTRAINT fk_invoice_line_invoice FOREIGN KEY(invoice_id, company_id, partner_id) REFERENCES invoice (id, company_id, partner_id), 
+	CONSTRAINT fk_invoice_line_invoice FOREIGN KEY(invoice_id, company_id, partner_id) REFERENCES invoice (id, company_id, partner_id) DEFERRABLE INITIALLY IMMEDIATE, 
 	CONSTRAINT ck_invoice_line_quantity CHECK (quantity > 0), 
-	CONSTRAINT fk_invoice_line_sales_order_line_id FOREIGN KEY(sales_order_line_id) REFERENCES sales_order_line (id), 
-	CONSTRAINT fk_invoice_line_purchase_order_line_id FOREIGN KEY(purchase_order_line_id) REFERENCES purchase_order_line (id), 
+	CONSTRAINT fk_invoice_line_sales_order_line_id FOREIGN KEY(sales_order_line_id) REFERENCES sales_order_line (id) DEFERRABLE INITIALLY IMMEDIATE, 
+	CONSTRAINT fk_invoice_line_purchase_order_line_id FOREIGN KEY(purchase_order_line_id) REFERENCES purchase_order_line (id) DEFERRABLE INITIALLY IMMEDIATE, 
 	CONSTRAINT fk_invoice_line_product_id FOREIGN KEY(product_id) REFERENCES product (id), 
 	CONSTRAINT fk_invoice_line_currency FOREIGN KEY(currency) REFERENCES currency (code)
 );
@@ -205,8 +205,8 @@ CREATE TABLE payment_allocation (
 	settled_base NUMERIC(20, 4) NOT NULL, 
 	CONSTRAINT pk_payment_allocation PRIMARY KEY (id), 
 	CONSTRAINT uq_payment_allocation_payment_id_invoice_id UNIQUE (payment_id, invoice_id), 
-	CONSTRAINT fk_payment_allocation_payment FOREIGN KEY(payment_id, company_id, partner_id) REFERENCES payment (id, company_id, partner_id), 
-	CONSTRAINT fk_payment_allocation_invoice FOREIGN KEY(invoice_id, company_id, partner_id) REFERENCES invoice (id, company_id, partner_id), 
+	CONSTRAINT fk_payment_allocation_payment FOREIGN KEY(payment_id, company_id, partner_id) REFERENCES payment (id, company_id, partner_id) DEFERRABLE INITIALLY IMMEDIATE, 
+	CONSTRAINT fk_payment_allocation_invoice FOREIGN KEY(invoice_id, company_id, partner_id) REFERENCES invoice (id, company_id, partner_id) DEFERRABLE INITIALLY IMMEDIATE, 
 	CONSTRAINT ck_payment_allocation_amount CHECK (amount > 0 and settled_base >= 0), 
 	CONSTRAINT fk_payment_allocation_currency FOREIGN KEY(currency) REFERENCES currency (code)
 );

@@ -17,7 +17,7 @@ CREATE TABLE fulfillment_step (
 	CONSTRAINT ck_fulfillment_step_finished_at CHECK (finished_at is null or state = 'DONE'), 
 	CONSTRAINT fk_fulfillment_step_company_id FOREIGN KEY(company_id) REFERENCES company (id), 
 	CONSTRAINT fk_fulfillment_step_partner_id FOREIGN KEY(partner_id) REFERENCES partner (id), 
-	CONSTRAINT fk_fulfillment_step_order_id FOREIGN KEY(order_id) REFERENCES sales_order (id)
+	CONSTRAINT fk_fulfillment_step_order_id FOREIGN KEY(order_id) REFERENCES sales_order (id) DEFERRABLE INITIALLY IMMEDIATE
 );
 CREATE INDEX ix_fulfillment_step_order ON fulfillment_step (order_id, position, id);
 COMMENT ON TABLE fulfillment_step IS 'One step of the work on an order; kept for a while after it is done.';
@@ -41,10 +41,10 @@ CREATE TABLE shipment (
 	CONSTRAINT uq_shipment_company_id_number UNIQUE (company_id, number), 
 	CONSTRAINT uq_shipment_owner UNIQUE (id, company_id, partner_id), 
 	CONSTRAINT ck_shipment_state CHECK (state in ('PLANNED', 'PICKING', 'PACKED', 'SHIPPED', 'DELIVERED', 'CANCELED')), 
-	CONSTRAINT ck_shipment_shipped_at CHECK (state not in ('SHIPPED', 'DELIVERED') or shipped_at is not null), 
+	CONSTRAINT ck_shipment_shipped_at CHECK (shipped_at is not null or state <> 'SHIPPED' and state <> 'DELIVERED'), 
 	CONSTRAINT ck_shipment_delivered_on CHECK (delivered_on is null or state = 'DELIVERED'), 
 	CONSTRAINT fk_shipment_company_id FOREIGN KEY(company_id) REFERENCES company (id), 
-	CONSTRAINT fk_shipment_order_id FOREIGN KEY(order_id) REFERENCES sales_order (id), 
+	CONSTRAINT fk_shipment_order_id FOREIGN KEY(order_id) REFERENCES sales_order (id) DEFERRABLE INITIALLY IMMEDIATE, 
 	CONSTRAINT fk_shipment_partner_id FOREIGN KEY(partner_id) REFERENCES partner (id), 
 	CONSTRAINT fk_shipment_warehouse_id FOREIGN KEY(warehouse_id) REFERENCES warehouse (id), 
 	CONSTRAINT fk_shipment_ship_to_id FOREIGN KEY(ship_to_id) REFERENCES partner_address (id)
@@ -84,7 +84,7 @@ CREATE TABLE shipment_line (
 	CONSTRAINT fk_shipment_line_shipment FOREIGN KEY(shipment_id, company_id, partner_id) REFERENCES shipment (id, company_id, partner_id), 
 	CONSTRAINT ck_shipment_line_quantity CHECK (quantity > 0), 
 	CONSTRAINT ck_shipment_line_picked CHECK (picked between 0 and quantity), 
-	CONSTRAINT fk_shipment_line_order_line_id FOREIGN KEY(order_line_id) REFERENCES sales_order_line (id), 
+	CONSTRAINT fk_shipment_line_order_line_id FOREIGN KEY(order_line_id) REFERENCES sales_order_line (id) DEFERRABLE INITIALLY IMMEDIATE, 
 	CONSTRAINT fk_shipment_line_product_id FOREIGN KEY(product_id) REFERENCES product (id)
 );
 CREATE INDEX ix_shipment_line_order_line ON shipment_line (order_line_id, id);

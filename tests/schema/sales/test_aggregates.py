@@ -125,6 +125,23 @@ async def test_without_keys_all_is_one_group(reader: BothPaths) -> None:
     assert group == {"count": 0, "sum": {"total": None}, "avg": {"total": None}}
 
 
+async def test_groups_of_which_nothing_is_asked(reader: BothPaths) -> None:
+    """There are as many as there would be otherwise, and no more."""
+    query = """{ salesOrders {
+      all: aggregates { __typename }
+      states: aggregates(groupBy: [STATE]) { __typename }
+      none: aggregates(groupBy: [STATE], first: 0) { __typename } }
+      partners(first: 3) { nodes { orders { aggregates { __typename } } } } }"""
+    data = await reader.data(query)
+    states = await reader.owner.fetchval(
+        "select count(distinct state) from sales_order where company_id = 1"
+    )
+    found = data["salesOrders"]
+    assert [len(found[name]) for name in ("all", "states", "none")] == [1, states, 0]
+    for partner in data["partners"]["nodes"]:
+        assert len(partner["orders"]["aggregates"]) == 1
+
+
 async def test_top_of_an_order(reader: BothPaths) -> None:
     """The best customers are those with the greatest sums, whatever page is shown."""
     query = """{ salesOrders(first: 1) { nodes { id } totalCount
