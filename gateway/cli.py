@@ -20,6 +20,7 @@ from rich.console import Console
 from gateway.demo import DemoError, run_demo
 from gateway.doctor import Finding, examine
 from gateway.explain import explain_document
+from gateway.ledger import LedgerError, beancount
 from gateway.migrate import MigrationError, drift, migrate
 from gateway.observability.logging import configure_logging
 from gateway.postgres import EmbeddedPostgresError, stop_unused
@@ -52,6 +53,7 @@ EXPECTED = (
     DatabaseError,
     DemoError,
     EmbeddedPostgresError,
+    LedgerError,
     ListenError,
     MigrationError,
     SecretError,
@@ -185,6 +187,21 @@ def verify_command() -> None:
     print_results(results, Console())
     if not all(result.holds for result in results):
         raise typer.Exit(1)
+
+
+@app.command("ledger")
+def ledger_command(
+    company: Annotated[str, typer.Argument(help="Code of the company, such as DE01.")],
+) -> None:
+    """Print a company's ledger as beancount takes it, to have it checked by somebody else."""
+    with with_database(Settings(), lambda _: None) as settings:
+        asyncio.run(tell_ledger(database_url(settings), company))
+
+
+async def tell_ledger(url: str, company: str) -> None:
+    """Print a ledger line by line."""
+    async for line in beancount(url, company):
+        typer.echo(line)
 
 
 @app.command("token")
