@@ -69,10 +69,10 @@ class ReadConnection(asyncpg.Connection):
             asyncpg.InterfaceError: as `fetch` does.
 
         """
-        statement = self._kept.get(sql)
-        if statement is None:
-            statement = await self._keep(sql)
         try:
+            statement = self._kept.get(sql)
+            if statement is None:
+                statement = await self._keep(sql)
             rows: list[Any] = await self._protocol.bind_execute(
                 statement._state,  # noqa: SLF001 - asyncpg has no shorter way to run it
                 arguments,
@@ -86,10 +86,13 @@ class ReadConnection(asyncpg.Connection):
             self._kept.clear()
             return list(await self.fetch(sql, *arguments))
         except asyncpg.InternalClientError as error:
-            # the server ended it in the same moment, before asyncpg knew
-            self.terminate()
-            raise asyncpg.InterfaceError("the connection was lost") from error
+            raise self._lost() from error
         return rows
+
+    def _lost(self) -> asyncpg.InterfaceError:
+        """Give the connection up: the server ended it, before asyncpg knew, in this moment."""
+        self.terminate()
+        return asyncpg.InterfaceError("the connection was lost")
 
     async def read_fresh(self, sql: str, arguments: Sequence[Any]) -> list[Any]:
         """Run a statement that is planned for its arguments, and kept by nobody.
@@ -99,8 +102,11 @@ class ReadConnection(asyncpg.Connection):
             asyncpg.InterfaceError: as `fetch` does.
 
         """
-        statement = await self.prepare(sql, name="")
-        return list(await statement.fetch(*arguments))
+        try:
+            statement = await self.prepare(sql, name="")
+            return list(await statement.fetch(*arguments))
+        except asyncpg.InternalClientError as error:
+            raise self._lost() from error
 
     async def _keep(self, sql: str) -> Any:
         kept = self._kept
