@@ -293,7 +293,8 @@ async def test_an_event_never_precedes_the_one_it_follows_from(url: str) -> None
         await change(late)
         await transactions[0].commit()
 
-        await stack.enter_async_context(running(Relay(url, Metrics()), gateway.follower))
+        await stack.enter_async_context(running(gateway.follower))  # follows what comes after it
+        await stack.enter_async_context(running(Relay(url, Metrics())))
         events = await gateway.receive(2)
         await transactions[1].rollback()
 
@@ -467,7 +468,7 @@ async def test_cut_connections_heal_without_loss(url: str) -> None:
         events = await gateway.receive(len(committed))
         await gateway.receive_nothing()
 
-    assert cuts >= 8
+    assert cuts >= 6
     assert_published_once_in_order(events, committed)
 
 
