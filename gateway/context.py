@@ -8,6 +8,7 @@ from resolvers.core.broker import Broker
 from resolvers.core.clock import Clock
 from resolvers.core.context import Context, OperationStats
 from resolvers.core.principal import Principal
+from resolvers.core.reference import ReferenceCache
 
 
 class Wakes(Protocol):
@@ -49,18 +50,26 @@ class Contexts:
     """Makes contexts; one per process."""
 
     def __init__(
-        self, *, reads: ReadPool, writes: WritePool, broker: Broker, wakes: Wakes, clock: Clock
+        self,
+        *,
+        reads: ReadPool,
+        writes: WritePool,
+        broker: Broker,
+        wakes: Wakes,
+        clock: Clock,
+        reference: ReferenceCache | None,
     ) -> None:
         self._reads = reads
         self._writes = writes
         self._broker = broker
         self._wakes = wakes
         self._clock = clock
+        self._reference = reference
 
     def open(self, principal: Principal, request_id: str) -> OperationContext:
         """Open a context for ``principal``; statements count in its stats."""
         stats = OperationStats()
-        reads = OperationReads(self._reads, principal.rows, stats)
+        reads = OperationReads(self._reads, principal.rows, stats, self._reference)
         context = Context(
             principal=principal,
             request_id=request_id,

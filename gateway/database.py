@@ -25,6 +25,7 @@ from resolvers.core.database_errors import expected
 from resolvers.core.errors import Overloaded
 from resolvers.core.metrics import Metrics, PoolState
 from resolvers.core.principal import STAFF_ROLE, RowScope
+from resolvers.core.reference import ReferenceCache
 from resolvers.core.statement import Statement
 from resolvers.core.trace import Trace, TracedStatement
 
@@ -204,12 +205,19 @@ class ReadPool:
 class OperationReads:
     """Reads of one operation: one connection, taken at the first statement, used in sequence."""
 
-    __slots__ = ("_busy", "_connection", "_pool", "_rows", "_stats", "_waiting")
+    __slots__ = ("_busy", "_connection", "_pool", "_stats", "_waiting", "reference", "scope")
 
-    def __init__(self, pool: ReadPool, rows: RowScope, stats: OperationStats) -> None:
+    def __init__(
+        self,
+        pool: ReadPool,
+        scope: RowScope,
+        stats: OperationStats,
+        reference: ReferenceCache | None,
+    ) -> None:
         self._pool = pool
-        self._rows = rows
+        self.scope = scope
         self._stats = stats
+        self.reference = reference
         self._connection: ReadConnection | None = None
         self._busy = False
         self._waiting: deque[asyncio.Future[None]] | None = None
@@ -228,8 +236,8 @@ class OperationReads:
             if connection is None:
                 connection = self._pool.take() or await self._pool.acquire()
                 self._connection = connection
-                if connection.rows is not self._rows:
-                    await connection.set_rows(self._rows)
+                if connection.rows is not self.scope:
+                    await connection.set_rows(self.scope)
             started = time.perf_counter()
             read = connection.read_fresh if statement.fresh else connection.read
             rows: Any = await read(statement.sql, arguments)

@@ -24,6 +24,7 @@ from resolvers.core.broker import Broker
 from resolvers.core.clock import Clock, system_clock
 from resolvers.core.metrics import Metrics, PoolState
 from resolvers.core.principal import Principal
+from resolvers.core.reference import ReferenceCache
 from resolvers.core.repetition import told
 from schema.build import build_schema
 from schema.conformance import MODULE as CONFORMANCE
@@ -168,7 +169,9 @@ class Runtime:
         )
         self.wake_up = WakeUp(self._owner_url)
         self.relay = Relay(self._owner_url, self.metrics)
-        self.follower = Follower(self._owner_url, self.broker, self.metrics)
+        self.reference = ReferenceCache() if settings.reference_cache else None
+        """Reference data kept in memory; None where the settings want none kept."""
+        self.follower = Follower(self._owner_url, self.broker, self.metrics, self.reference)
         self.health = Health(self._checks())
         self._reads: ReadPool | None = None
         self._writes: WritePool | None = None
@@ -207,7 +210,10 @@ class Runtime:
             broker=self.broker,
             wakes=self.wake_up,
             clock=self.clock,
+            reference=self.reference,
         )
+        if self.reference is not None:
+            self.metrics.watch_reference(self.reference)
         self.metrics.watch_pool("read", self._reads.state)
         self.metrics.watch_pool("write", self._writes.state)
         self._start_background()

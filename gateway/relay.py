@@ -25,6 +25,7 @@ import structlog
 from resolvers.core.broker import Broker, PublishedEvent
 from resolvers.core.metrics import Metrics
 from resolvers.core.outbox import PUBLISHED_CHANNEL, WRITTEN_CHANNEL
+from resolvers.core.reference import REFERENCE_CHANNEL, ReferenceCache
 
 Connection: TypeAlias = "asyncpg.Connection[Any]"
 
@@ -43,6 +44,8 @@ _FOLLOW_POLL_SECONDS: Final = 1.0
 """Longest a published event waits when its notification is lost."""
 _LOCK_RETRY_SECONDS: Final = 0.5
 """Time between two tries for the relay's lock; to wait in the server would hold vacuum back."""
+_TRUST_SECONDS: Final = 3.0
+"""Longest that reference data is answered from memory without hearing from the database."""
 _BACKLOG_COUNTED: Final = 100_000
 """Largest backlog that is counted; a larger one shows as this."""
 _TURN_SECONDS: Final = 0.005
@@ -187,13 +190,21 @@ class Relay:
 class Follower:
     """Hands every published event to this process's broker, in order, from its start on.
 
-    Reads the outbox of all companies, so it connects as the owner of the tables.
+    Also hears of changed reference data, and has ``reference`` forget it. Reads the outbox of all
+    companies, so it connects as the owner of the tables.
     """
 
-    def __init__(self, database_url: str, broker: Broker, metrics: Metrics) -> None:
+    def __init__(
+        self,
+        database_url: str,
+        broker: Broker,
+        metrics: Metrics,
+        reference: ReferenceCache | None = None,
+    ) -> None:
         self._database_url = database_url
         self._broker = broker
         self._metrics = metrics
+        self._reference = reference
         self._signal = _Signal()
         self._measured = -_FOLLOW_POLL_SECONDS
         self._started = asyncio.Event()
@@ -213,6 +224,9 @@ class Follower:
     async def _follow(self, connection: Connection) -> None:
         await connection.add_listener(PUBLISHED_CHANNEL, self._signal.set)
         connection.add_termination_listener(self._signal.set)
+        if self._reference is not None:
+            await connection.add_listener(REFERENCE_CHANNEL, self._reference_changed)
+            connection.add_termination_listener(self._reference_unheard)
         last = await connection.fetchval("select last_seq from outbox_counter")
         if self.position is None or last < self.position:  # less: the database was made anew
             self.position = last
@@ -225,10 +239,22 @@ class Follower:
                 await self._signal.wait(_FOLLOW_POLL_SECONDS)
         finally:
             self.connected = False
+            self._reference_unheard()
+
+    def _reference_changed(self, *_: object) -> None:
+        if self._reference is not None:
+            self._reference.forget()
+
+    def _reference_unheard(self, *_: object) -> None:
+        if self._reference is not None:
+            self._reference.distrust()
 
     async def _catch_up(self, connection: Connection) -> None:
         while True:
             rows = await connection.fetch(_FOLLOW, self.position, _FOLLOW_PAGE)
+            if self._reference is not None:
+                # whoever does not answer would not tell of changes either
+                self._reference.trust(_TRUST_SECONDS)
             held = time.monotonic()
             for row in rows:
                 self._broker.publish(_event(row))

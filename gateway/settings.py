@@ -125,6 +125,10 @@ class Settings(BaseSettings):
         False, description="Let callers without a token run introspection queries."
     )
 
+    reference_cache: bool = Field(
+        True,
+        description="Keep currencies, units, categories, warehouses and payment terms in memory; the database tells of every change.",
+    )
     compile_queries: bool = Field(
         True,
         description="Run queries by compiled plans; false runs them ordinarily, for comparison.",

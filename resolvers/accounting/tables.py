@@ -32,6 +32,7 @@ from resolvers.core.table import (
     instant,
     later,
     money,
+    number_prefix,
     one_of,
     owned,
     percentage,
@@ -134,6 +135,7 @@ journal_entry = table(
         unique=True,
         postgresql_where=text("source_id is not null"),
     ),
+    number_prefix("journal_entry"),
     rows=owned("insert"),
     comment="What was posted at once, for one document; it balances.",
 )
@@ -233,6 +235,7 @@ invoice = table(
         "id",
         postgresql_where=text("purchase_order_id is not null"),
     ),
+    number_prefix("invoice"),
     rows=owned("insert", "update", partner="partner_id = {partner}"),
     comment="An invoice to a customer, or a bill of a supplier.",
 )
@@ -301,6 +304,7 @@ payment = table(
     Index("ix_payment_paid_on", "company_id", "paid_on", "id"),
     Index("ix_payment_partner", "partner_id", "company_id", "paid_on", "id"),
     Index("ix_payment_direction", "company_id", "direction", "paid_on", "id"),
+    number_prefix("payment"),
     rows=owned("insert", "update", partner="partner_id = {partner}"),
     comment="Money that came from a partner or went to one.",
 )

@@ -4,13 +4,14 @@ from resolvers.catalog.tables import product as product_table
 from resolvers.catalog.tables import product_category as category_table
 from resolvers.catalog.tables import product_company as product_company_table
 from resolvers.core.entity import entity
+from resolvers.core.kept import kept
 from resolvers.core.relation import by_key, children
 
 category = entity("ProductCategory", category_table)
 product = entity("Product", product_table)
 product_of_company = entity("ProductOfCompany", product_company_table, key="product_id")
 
-category_by_id = by_key(category)
+category_by_id = kept(category)
 categories_by_parent = children(
     category, "parent_id", order=("code",), where=(category.columns["archived_at"].is_(None),)
 )

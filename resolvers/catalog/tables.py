@@ -47,6 +47,7 @@ product_category = table(
     CheckConstraint("path ~ '^/([^/]+/)+$'", name="path"),
     rows=shared(),
     comment="A node of the product tree; path is /parent/child/ by codes.",
+    reference=True,
 )
 
 product = table(
@@ -71,7 +72,10 @@ product = table(
         "search",
         TSVECTOR,
         Computed(
-            search_vector("sku || ' ' || name || ' ' || coalesce(barcode, '')"),
+            search_vector(
+                "sku || ' ' || name || ' ' || coalesce(barcode, '') || ' ' || "
+                "jsonb_path_query_array(attributes, '$.*')::text"
+            ),
             persisted=True,
         ),
     ),

@@ -8,6 +8,7 @@ from typing import Any, Protocol
 from resolvers.core.broker import Broker
 from resolvers.core.clock import Clock
 from resolvers.core.principal import Principal, RowScope
+from resolvers.core.reference import ReferenceCache
 from resolvers.core.statement import Statement
 from resolvers.core.trace import Trace
 
@@ -33,6 +34,16 @@ class OperationStats:
 
 class Reads(Protocol):
     """Read access of one operation: one connection, set to the caller's rows, used in sequence."""
+
+    @property
+    def scope(self) -> RowScope:
+        """Return which rows are seen."""
+        ...
+
+    @property
+    def reference(self) -> ReferenceCache | None:
+        """Return what the process keeps of reference data; None where nothing is kept."""
+        ...
 
     async def fetch(
         self, statement: Statement, parameters: Mapping[str, Any]

@@ -9,6 +9,7 @@ from sqlalchemy.schema import CreateIndex, CreateTable, SetTableComment
 from resolvers.core.module import DataModule
 from resolvers.core.outbox import COUNTER_ROW, UUID7, outbox_counter, outbox_event
 from resolvers.core.records import audit_log, idempotency_key
+from resolvers.core.reference import REFERENCE_CHANGED, reference_trigger
 from resolvers.core.security import CREATE_ROLES, security
 from resolvers.core.table import metadata
 
@@ -24,7 +25,7 @@ _DIALECT = postgresql.dialect()  # type: ignore[no-untyped-call]
 def installation_sql(modules: Iterable[DataModule]) -> str:
     """Return the script that builds an empty database: roles, tables, functions, row security."""
     modules = (*modules, CORE)
-    statements = [CREATE_ROLES, UUID7]
+    statements = [CREATE_ROLES, UUID7, REFERENCE_CHANGED]
     for table in metadata.sorted_tables:
         statements += _table(table)
     for module in modules:
@@ -52,7 +53,8 @@ def _table(table: Table) -> list[str]:
         *map(CreateIndex, indexes),
         SetTableComment(table),
     )
-    return [str(element.compile(dialect=_DIALECT)) for element in elements]
+    statements = [str(element.compile(dialect=_DIALECT)) for element in elements]
+    return [*statements, reference_trigger(table)] if table.info["reference"] else statements
 
 
 def _script(statements: Iterable[str]) -> str:

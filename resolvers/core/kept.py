@@ -1,80 +1,71 @@
 """Kept relations: reference data that is asked for once and then answered from memory.
 
-Only for rows that every caller sees and that hardly ever change, such as currencies and units.
-Stock, balances, prices and whatever belongs to a company are never kept.
+Only tables defined with ``reference=True`` are kept: currencies, units, categories, warehouses,
+payment terms. A trigger tells every process of every change of theirs; stock, balances, prices and
+whatever else has an amount or a quantity can not be defined so.
 """
 
-import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
 from resolvers.core.context import Reads
 from resolvers.core.entity import Entity
+from resolvers.core.principal import RowScope
 from resolvers.core.relation import Arguments, Relation, pascal_case
 from resolvers.core.table import row_rule
 
-_MOST_SETS: Final = 64
-"""Sets of columns that rows are kept for; one more makes room by forgetting all."""
-
-
-class _Rows:
-    """Rows by the columns they have, then by key; read anew from ``until`` on."""
-
-    def __init__(self) -> None:
-        self.by_columns: dict[frozenset[str], dict[Any, Any]] = {}
-        self.until = 0.0
+_MOST_ROWS: Final = 10_000
+"""Rows kept in one set; those beyond are read each time."""
 
 
 @dataclass(frozen=True, eq=False)
 class KeptRelation(Relation):
-    """A relation to one row each, kept in this process for ``seconds``.
+    """A relation to one row each, answered by what the process keeps of reference data.
 
-    A row that changed is old for that long, unless it is forgotten before. Keys without a row are
-    not remembered.
+    Rows that not everybody sees are kept for each row scope apart. Keys without a row are not
+    remembered.
 
     Raises:
-        TypeError: some callers do not see all rows of the table.
+        TypeError: the table is not one of reference data.
 
     """
 
-    seconds: float = 60.0
-    _rows: _Rows = field(default_factory=_Rows, repr=False)
+    _for_all: bool = field(default=False, init=False)
+    """Whether every caller sees every row."""
 
     def __post_init__(self) -> None:
         assert isinstance(self.target, Entity)
-        rule = row_rule(self.target.table)
-        if (rule.staff, rule.partner) != ("true", "true"):
-            raise TypeError(f"Not everybody sees every {self.target.name}, so none can be kept.")
-
-    def forget(self) -> None:
-        """Read every row anew when it is next asked for, also those being read now."""
-        self._rows.by_columns = {}
+        table = self.target.table
+        if not table.info.get("reference"):
+            raise TypeError(
+                f"{table.name} holds no reference data, so no {self.target.name} is kept."
+            )
+        rule = row_rule(table)
+        object.__setattr__(self, "_for_all", (rule.staff, rule.partner) == ("true", "true"))
 
     async def rows(
         self, reads: Reads, keys: Sequence[Any], columns: frozenset[str], arguments: Arguments
     ) -> Sequence[Any]:
         """Return the rows of ``keys``; only those not kept are asked for. See `Relation.rows`."""
-        known = self._known(columns)
+        cache = reads.reference
+        scope: RowScope | None = None if self._for_all else reads.scope
+        known = None if cache is None else cache.rows(self, columns, scope)
+        if cache is None or known is None:
+            return await super().rows(reads, keys, columns, arguments)
+        found = [known[key] for key in keys if key in known]
+        cache.hits += len(found)
+        if len(found) == len(keys):
+            return found
         new = [key for key in keys if key not in known]
-        if new:
-            rows = await super().rows(reads, new, columns, arguments)
+        cache.misses += len(new)
+        rows = await super().rows(reads, new, columns, arguments)
+        if len(known) + len(rows) <= _MOST_ROWS:
             known.update((row[0], row) for row in rows)
-        return [known[key] for key in keys if key in known]
-
-    def _known(self, columns: frozenset[str]) -> dict[Any, Any]:
-        now = asyncio.get_running_loop().time()
-        kept = self._rows
-        if now >= kept.until or (
-            len(kept.by_columns) >= _MOST_SETS and columns not in kept.by_columns
-        ):
-            self.forget()
-            kept.until = now + self.seconds
-        return kept.by_columns.setdefault(columns, {})
+        return [*found, *rows]
 
 
-def kept(target: Entity, column: str | None = None, *, seconds: float = 60.0) -> KeptRelation:
+def kept(target: Entity, column: str | None = None) -> KeptRelation:
     """Relation to the one row whose ``column`` (default: its key) equals the parent's key, kept."""
     column = column or target.key
-    name = f"{target.name}By{pascal_case(column)}"
-    return KeptRelation(name, target, column, seconds=seconds)
+    return KeptRelation(f"{target.name}By{pascal_case(column)}", target, column)

@@ -33,6 +33,7 @@ from prometheus_client.core import (
 from prometheus_client.utils import floatToGoString
 
 from resolvers.core.context import OperationStats
+from resolvers.core.reference import ReferenceCache
 from resolvers.core.repetition import Repeated, Repetition
 
 ANONYMOUS: Final = "anonymous"
@@ -465,6 +466,18 @@ class Metrics:
             "gateway_pool_timeouts_total", "Callers that got no connection in time.", "pool"
         )
 
+        self._reference_gauges = {
+            field: Gauge(name, meaning, registry=registry)
+            for field, name, meaning in (
+                ("size", "gateway_reference_rows_kept", "Rows of reference data in memory."),
+                (
+                    "hit_ratio",
+                    "gateway_reference_hit_ratio",
+                    "Share of the looked up rows of reference data that were in memory.",
+                ),
+            )
+        }
+
         self._loop_lag = histogram(
             "gateway_loop_lag_seconds", "Delay of the event loop's heartbeat.", (), _LAGS
         )
@@ -583,6 +596,11 @@ class Metrics:
         for field, gauge in self._pool_gauges.items():
             gauge.labels(pool).set_function(_reader(state, field))
 
+    def watch_reference(self, cache: ReferenceCache) -> None:
+        """Show what is kept of reference data in every scrape; costs nothing in between."""
+        for field, gauge in self._reference_gauges.items():
+            gauge.set_function(_reader(lambda: cache, field))
+
     def pool_acquired(self, pool: str, seconds: float) -> None:
         """Record how long a caller waited for a connection it got."""
         self._pool_waits[pool].observe(seconds)
@@ -607,6 +625,6 @@ class Metrics:
         self._outbox_published.inc(events)
 
 
-def _reader(state: Callable[[], PoolState], field: str) -> Callable[[], float]:
-    """Return a function that reads one field of the pool's state."""
+def _reader(state: Callable[[], object], field: str) -> Callable[[], float]:
+    """Return a function that reads one field of a state."""
     return lambda: float(getattr(state(), field))

@@ -16,6 +16,7 @@ from sqlalchemy import (
     DateTime,
     ForeignKey,
     Identity,
+    Index,
     Integer,
     MetaData,
     Numeric,
@@ -85,14 +86,28 @@ def internal() -> RowRule:
 
 
 def table(
-    name: str, *elements: Any, rows: RowRule, comment: str, fillfactor: int | None = None
+    name: str,
+    *elements: Any,
+    rows: RowRule,
+    comment: str,
+    fillfactor: int | None = None,
+    reference: bool = False,
 ) -> Table:
     """Define a table with its row rule.
 
     ``comment`` says what one row is; ``fillfactor`` leaves room in pages of rows that change often.
+    ``reference`` tells that processes may keep its rows in memory: a trigger tells of each change.
+
+    Raises:
+        TypeError: a table of reference data has an amount or a quantity, which is never kept.
+
     """
+    amounts = [e.name for e in elements if isinstance(e, Column) and is_amount(e.type)]
+    if reference and amounts:
+        raise TypeError(f"{name} has amounts or quantities, which are never kept: {amounts}")
     storage: Any = {} if fillfactor is None else {"postgresql_with": {"fillfactor": fillfactor}}
-    return Table(name, metadata, *elements, comment=comment, info={"rows": rows}, **storage)
+    info = {"rows": rows, "reference": reference}
+    return Table(name, metadata, *elements, comment=comment, info=info, **storage)
 
 
 def row_rule(table_: Table) -> RowRule:
@@ -114,6 +129,14 @@ def unit_price() -> Numeric[Any]:
 def quantity() -> Numeric[Any]:
     """Quantity in the product's stock unit, 4 decimals."""
     return Numeric(18, 4)
+
+
+_AMOUNTS = {(type_.precision, type_.scale) for type_ in (money(), unit_price(), quantity())}
+
+
+def is_amount(type_: "TypeEngine[Any]") -> bool:
+    """Tell whether a column of this type holds money, a price or a quantity."""
+    return isinstance(type_, Numeric) and (type_.precision, type_.scale) in _AMOUNTS
 
 
 def rate() -> Numeric[Any]:
@@ -158,6 +181,16 @@ def big_id() -> "Column[Any]":
 def small_id() -> "Column[Any]":
     """Primary key of a table of a few hundred rows."""
     return Column("id", Integer, Identity(always=True), primary_key=True)
+
+
+def number_prefix(table_name: str) -> Index:
+    """Return the index by which documents are found by the beginning of their number."""
+    return Index(
+        f"ix_{table_name}_number_prefix",
+        "company_id",
+        "number",
+        postgresql_ops={"number": "text_pattern_ops"},
+    )
 
 
 def later(column: str) -> ForeignKey:

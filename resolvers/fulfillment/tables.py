@@ -18,6 +18,7 @@ from resolvers.core.table import (
     big_id,
     instant,
     later,
+    number_prefix,
     one_of,
     owned,
     quantity,
@@ -69,6 +70,7 @@ shipment = table(
         "id",
         postgresql_where=text("state in ('PLANNED', 'PICKING', 'PACKED')"),
     ),
+    number_prefix("shipment"),
     rows=owned("insert", "update", partner="partner_id = {partner}"),
     comment="What leaves a warehouse for an order at once.",
 )

@@ -21,6 +21,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import ARRAY
 
 from resolvers.core.entity import Entity, entity
+from resolvers.core.kept import kept
 from resolvers.core.relation import KEY, Relation, by_key, children
 from resolvers.core.table import as_given
 from resolvers.inventory.rules import IncomingSource
@@ -135,7 +136,7 @@ def _totals(
     )
 
 
-warehouse_by_id = by_key(warehouse)
+warehouse_by_id = kept(warehouse)
 location_by_id = by_key(location)
 locations_by_warehouse = children(
     location, "warehouse_id", order=("code",), where=(location.columns["archived_at"].is_(None),)

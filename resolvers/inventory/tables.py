@@ -51,6 +51,7 @@ warehouse = table(
     UniqueConstraint("id", "company_id", name="uq_warehouse_owner"),
     rows=owned(partner="true"),
     comment="A site that holds stock.",
+    reference=True,
 )
 
 stock_location = table(

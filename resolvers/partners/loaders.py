@@ -3,6 +3,7 @@
 from sqlalchemy import select
 
 from resolvers.core.entity import entity
+from resolvers.core.kept import kept
 from resolvers.core.relation import by_key, children
 from resolvers.identity.loaders import company
 from resolvers.partners.tables import partner as partner_table
@@ -28,7 +29,7 @@ terms = entity("PartnerTerms", terms_table, key="partner_id")
 
 partner_by_id = by_key(partner)
 address_by_id = by_key(address)
-payment_term_by_id = by_key(payment_term)
+payment_term_by_id = kept(payment_term)
 # row security leaves the row of the caller's company, so one per partner
 terms_by_partner = by_key(terms)
 addresses_by_partner = children(

@@ -115,6 +115,7 @@ payment_term = table(
     CheckConstraint("net_days between 0 and 365", name="net_days"),
     rows=shared(),
     comment="When an invoice is due.",
+    reference=True,
 )
 
 partner_company = table(

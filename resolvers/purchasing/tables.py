@@ -21,6 +21,7 @@ from resolvers.core.table import (
     big_id,
     instant,
     money,
+    number_prefix,
     one_of,
     owned,
     percentage,
@@ -87,6 +88,7 @@ purchase_order = table(
         "supplier_ref",
         postgresql_where=text("supplier_ref is not null"),
     ),
+    number_prefix("purchase_order"),
     rows=owned("insert", "update", partner="partner_id = {partner}"),
     comment="An order to a supplier.",
 )
@@ -170,6 +172,7 @@ goods_receipt = table(
     Index("ix_goods_receipt_order", "order_id", "id"),
     Index("ix_goods_receipt_partner", "partner_id", "company_id", "received_on", "id"),
     Index("ix_goods_receipt_warehouse", "warehouse_id", "received_on", "id"),
+    number_prefix("goods_receipt"),
     rows=owned("insert", partner="partner_id = {partner}"),
     comment="What arrived of an order in one delivery; never changed.",
 )

@@ -16,6 +16,7 @@ currency = table(
     CheckConstraint("digits between 0 and 4", name="digits"),
     rows=shared(),
     comment="A currency by its ISO 4217 code; digits is its number of minor units.",
+    reference=True,
 )
 
 unit_of_measure = table(
@@ -37,4 +38,5 @@ unit_of_measure = table(
     ),
     rows=shared(),
     comment="A unit; factor converts it to the reference unit of its dimension.",
+    reference=True,
 )

@@ -19,6 +19,7 @@ from resolvers.core.table import (
     big_id,
     instant,
     money,
+    number_prefix,
     one_of,
     owned,
     percentage,
@@ -105,6 +106,7 @@ sales_order = table(
         "external_ref",
         postgresql_where=text("external_ref is not null"),
     ),
+    number_prefix("sales_order"),
     rows=owned("insert", "update", partner="partner_id = {partner}"),
     comment="An order of a customer.",
 )

@@ -16,7 +16,7 @@ from resolvers.core.broker import Broker
 from resolvers.core.clock import system_clock
 from resolvers.core.context import Context, OperationStats
 from resolvers.core.errors import NotFound, Unauthenticated
-from resolvers.core.principal import CompanyAccess, Principal, RowScope
+from resolvers.core.principal import STAFF_ROLE, CompanyAccess, Principal, RowScope
 from resolvers.core.statement import Statement
 from schema.core.execution import (
     Executor,
@@ -223,6 +223,9 @@ def nothing_to_wake() -> None:
 
 class NoDatabase:
     """Stands for the connections, which nothing here needs."""
+
+    scope = RowScope(STAFF_ROLE, 1)
+    reference = None
 
     async def fetch(
         self, statement: Statement, parameters: Mapping[str, Any]

@@ -21,6 +21,8 @@ class Overheard:
 
     def __init__(self, reads: Any) -> None:
         self._reads = reads
+        self.scope = reads.scope
+        self.reference = reads.reference
         self.sql: list[str] = []
 
     async def fetch(

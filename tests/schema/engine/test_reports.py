@@ -1,28 +1,34 @@
 """Rows that are of no table, and rows that are there already: reports, searches, kept rows."""
 
-from collections.abc import Iterator
 from decimal import Decimal
 from typing import Any
 
 import pytest
 
+from resolvers.core.reference import ReferenceCache
 from schema.engine.explain import explain
 from schema.engine.run import Compiled
 from tests.fixtures.equality import compare, compiled
 from tests.fixtures.gateway import principal
-from tests.fixtures.papers import UNIT_BY_CODE
 from tests.fixtures.paths import BothPaths
 
 UNITS = "{ accounts(first: 7) { nodes { code unit { name } } } }"
 LINES = "lines { amount account { code } } sparse { account { code } amount }"
 
 
+def references(papers: BothPaths) -> list[ReferenceCache]:
+    """Return what either way keeps."""
+    kept = [gateway.runtime.reference for gateway in (papers.compiled, papers.ordinary)]
+    assert all(kept)
+    return [cache for cache in kept if cache]
+
+
 @pytest.fixture(autouse=True)
-def forgotten() -> Iterator[None]:
-    """Begin and end with nothing kept."""
-    UNIT_BY_CODE.forget()
-    yield
-    UNIT_BY_CODE.forget()
+def forgotten(papers: BothPaths) -> None:
+    """Begin with nothing kept, and keep what is read from then on."""
+    for cache in references(papers):
+        cache.forget()
+        cache.trust(600)
 
 
 async def test_a_report_is_called_once_for_all_parents(papers: BothPaths) -> None:
@@ -130,8 +136,8 @@ async def test_a_ranked_list(papers: BothPaths) -> None:
 
 async def test_kept_rows_take_no_statement(papers: BothPaths) -> None:
     """The first operation asks for them, those after it do not, on either way."""
-    first = await papers.compiled.data(UNITS)
-    assert papers.compiled.statements == 2
+    first = (await compare(papers, UNITS)).data
+    assert papers.statements == 2
     assert (await compare(papers, UNITS)).data == first
     assert papers.statements == 1
     names = [node["unit"] and node["unit"]["name"] for node in first["accounts"]["nodes"]]
@@ -141,29 +147,31 @@ async def test_kept_rows_take_no_statement(papers: BothPaths) -> None:
 async def test_a_row_that_is_missing_is_asked_for_again(papers: BothPaths) -> None:
     """It may be there by now, and then it has to be told."""
     every = UNITS.replace("7", "8")
-    await papers.compiled.data(UNITS)
+    await compare(papers, UNITS)
     assert (await compare(papers, every)).data["accounts"]["nodes"][7]["unit"] is None
     assert papers.statements == 2
 
 
 async def test_kept_rows_with_other_columns_are_other_rows(papers: BothPaths) -> None:
     """A selection that wants more than is kept asks again, once."""
-    await papers.ordinary.data(UNITS)
+    await compare(papers, UNITS)
     more = UNITS.replace("name", "name digits")
-    assert (await papers.ordinary.data(more))["accounts"]["nodes"][0]["unit"]["digits"] == 3
-    assert papers.ordinary.statements == 2
-    await papers.compiled.data(more)
-    assert papers.compiled.statements == 1
+    nodes = (await compare(papers, more)).data["accounts"]["nodes"]
+    assert nodes[0]["unit"]["digits"] == 3
+    assert papers.statements == 2
+    await compare(papers, more)
+    assert papers.statements == 1
 
 
 async def test_kept_rows_are_forgotten(papers: BothPaths) -> None:
     """What changed is told after it was forgotten, and not before."""
-    await papers.compiled.data(UNITS)
+    await compare(papers, UNITS)
     await papers.owner.execute("update papers_unit set name = 'Kilo' where code = 'KG'")
     try:
         old = (await compare(papers, UNITS)).data["accounts"]["nodes"][0]
-        UNIT_BY_CODE.forget()
-        new = (await papers.compiled.data(UNITS))["accounts"]["nodes"][0]
+        for cache in references(papers):
+            cache.forget()
+        new = (await compare(papers, UNITS)).data["accounts"]["nodes"][0]
     finally:
         await papers.owner.execute("update papers_unit set name = 'Kilogram' where code = 'KG'")
     assert (old["unit"]["name"], new["unit"]["name"]) == ("Kilogram", "Kilo")
