@@ -286,6 +286,7 @@ ROLES: tuple[Role, ...] = (
         (
             "catalog.read",
             "partners.read",
+            "partners.write",
             "prices.read",
             "availability.read",
             "stock.read",

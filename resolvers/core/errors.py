@@ -96,6 +96,24 @@ class InsufficientStock(ErpError):
     code = ErrorCode.INSUFFICIENT_STOCK
 
 
+class InvalidTransition(ErpError):
+    """The row's state, or what still refers to it, does not allow this."""
+
+    code = ErrorCode.INVALID_TRANSITION
+
+
+class Duplicate(ErpError):
+    """There is a row like it already."""
+
+    code = ErrorCode.DUPLICATE
+
+
+class Archived(ErpError):
+    """The row is archived."""
+
+    code = ErrorCode.ARCHIVED
+
+
 class LimitExceeded(ErpError):
     """A stated limit of size, depth, cost or count was passed."""
 

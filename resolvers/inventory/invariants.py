@@ -67,6 +67,16 @@ INVARIANTS = (
         "Over all locations, virtual ones included, a product must sum to zero.",
     ),
     Invariant(
+        "archived_without_stock",
+        """
+        select p.id as product_id, p.sku, l.code as location, b.on_hand
+        from product p join stock_balance b on b.product_id = p.id
+        join stock_location l on l.id = b.location_id
+        where p.archived_at is not null and b.on_hand <> 0 and l.warehouse_id is not null
+        """,
+        "There is stock of an archived product: restore it, or adjust the stock to zero.",
+    ),
+    Invariant(
         "level_negative_flag",
         """
         select s.id as level_id, s.allow_negative, w.negative_stock

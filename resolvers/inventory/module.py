@@ -5,6 +5,7 @@ from resolvers.inventory.invariants import INVARIANTS
 from resolvers.inventory.tables import (
     LEVEL_EVENTS,
     LEVEL_VERSION,
+    PRODUCT_WITH_STOCK,
     incoming_stock,
     reorder_rule,
     stock_balance,
@@ -29,7 +30,7 @@ MODULE = DataModule(
         incoming_stock,
         reorder_rule,
     ),
-    functions=(LEVEL_VERSION, LEVEL_EVENTS),
+    functions=(LEVEL_VERSION, LEVEL_EVENTS, PRODUCT_WITH_STOCK),
     invariants=INVARIANTS,
     permissions={
         "availability.read": "See how much of a product is available, and when more comes.",

@@ -17,6 +17,7 @@ from sqlalchemy import (
     text,
 )
 
+from resolvers.core.archive import archive_rule
 from resolvers.core.table import (
     archived_at,
     big_id,
@@ -335,3 +336,11 @@ create trigger stock_level_updated after update on stock_level
   referencing old table as before new table as changed
   for each statement execute function stock_level_changed()
 """
+
+PRODUCT_WITH_STOCK = archive_rule(
+    "product",
+    "stock",
+    while_exists="""stock_balance b join stock_location l on l.id = b.location_id
+    where b.product_id = old.id and b.on_hand <> 0 and l.warehouse_id is not null""",
+    message="There is still stock of it; adjust that to zero first.",
+)

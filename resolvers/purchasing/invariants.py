@@ -4,6 +4,17 @@ from resolvers.core.module import Invariant
 
 INVARIANTS = (
     Invariant(
+        "archived_without_purchase_lines",
+        """
+        select l.id as line_id, o.number, p.sku, c.code as partner
+        from purchase_order_line l join purchase_order o on o.id = l.order_id
+        join product p on p.id = l.product_id join partner c on c.id = l.partner_id
+        where l.received + l.canceled < l.quantity and o.state not in ('FULFILLED', 'CANCELED')
+          and (p.archived_at is not null or c.archived_at is not null)
+        """,
+        "An open order line has an archived product or partner: restore it, or cancel the line.",
+    ),
+    Invariant(
         "purchase_totals",
         """
         select o.id as order_id, o.number, o.subtotal, o.tax_total, sum(l.net) as lines_net,

@@ -5,6 +5,8 @@ from resolvers.purchasing.invariants import INVARIANTS
 from resolvers.purchasing.tables import (
     INCOMING_OF_LINES,
     INCOMING_OF_ORDERS,
+    PARTNER_WITH_OPEN_PURCHASE_ORDERS,
+    PRODUCT_ON_OPEN_PURCHASE_LINES,
     goods_receipt,
     goods_receipt_line,
     purchase_order,
@@ -21,7 +23,12 @@ MODULE = DataModule(
         goods_receipt_line,
         supplier_offer,
     ),
-    functions=(INCOMING_OF_LINES, INCOMING_OF_ORDERS),
+    functions=(
+        INCOMING_OF_LINES,
+        INCOMING_OF_ORDERS,
+        PRODUCT_ON_OPEN_PURCHASE_LINES,
+        PARTNER_WITH_OPEN_PURCHASE_ORDERS,
+    ),
     invariants=INVARIANTS,
     permissions={
         "purchasing.read": (

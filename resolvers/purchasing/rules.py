@@ -27,6 +27,40 @@ class ReceiptStatus(StrEnum):
     RECEIVED = "RECEIVED"
 
 
+class PurchaseAction(StrEnum):
+    """What can be done with a purchase order."""
+
+    SEND = "SEND"
+    APPROVE = "APPROVE"
+    CONFIRM = "CONFIRM"
+    RECEIVE = "RECEIVE"
+    CLOSE = "CLOSE"
+    CANCEL = "CANCEL"
+
+
+def purchase_actions(state: str, receipt: str) -> list[PurchaseAction]:
+    """Return what can be done with a purchase order, the usual next thing first.
+
+    Raises:
+        ValueError: one of the words is none that purchase orders have.
+
+    """
+    received = ReceiptStatus(receipt)
+    match PurchaseOrderState(state):
+        case PurchaseOrderState.DRAFT:
+            return [PurchaseAction.SEND, PurchaseAction.CANCEL]
+        case PurchaseOrderState.TO_APPROVE:
+            return [PurchaseAction.APPROVE, PurchaseAction.CANCEL]
+        case PurchaseOrderState.SENT:
+            return [PurchaseAction.CONFIRM, PurchaseAction.CANCEL]
+        case PurchaseOrderState.CONFIRMED if received is ReceiptStatus.NONE:
+            return [PurchaseAction.RECEIVE, PurchaseAction.CANCEL]
+        case PurchaseOrderState.CONFIRMED if received is ReceiptStatus.PARTIAL:
+            # what came cannot be given up any more, only what is still to come
+            return [PurchaseAction.RECEIVE, PurchaseAction.CLOSE]
+    return []
+
+
 def receipt_status(received: Decimal, outstanding: Decimal) -> ReceiptStatus:
     """Derive the receipt status from the sums of the lines; too much of one makes up for no other.
 

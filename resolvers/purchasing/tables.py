@@ -16,6 +16,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql import CHAR
 
+from resolvers.core.archive import archive_rule
 from resolvers.core.table import (
     archived_at,
     big_id,
@@ -316,3 +317,18 @@ create trigger purchase_order_updated after update on purchase_order
   referencing old table as before new table as changed
   for each statement execute function purchase_order_changed()
 """
+
+_OPEN_LINES = """purchase_order_line l join purchase_order o on o.id = l.order_id
+    where l.received + l.canceled < l.quantity and o.state not in ('FULFILLED', 'CANCELED')"""
+PRODUCT_ON_OPEN_PURCHASE_LINES = archive_rule(
+    "product",
+    "purchase_lines",
+    while_exists=f"{_OPEN_LINES} and l.product_id = old.id",
+    message="It is on open purchase orders; fulfill or cancel those lines first.",
+)
+PARTNER_WITH_OPEN_PURCHASE_ORDERS = archive_rule(
+    "partner",
+    "purchase_orders",
+    while_exists=f"{_OPEN_LINES} and l.partner_id = old.id",
+    message="There are open purchase orders with it; fulfill or cancel those first.",
+)

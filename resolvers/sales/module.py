@@ -2,11 +2,17 @@
 
 from resolvers.core.module import DataModule
 from resolvers.sales.invariants import INVARIANTS
-from resolvers.sales.tables import sales_order, sales_order_line
+from resolvers.sales.tables import (
+    PARTNER_WITH_OPEN_SALES_ORDERS,
+    PRODUCT_ON_OPEN_SALES_LINES,
+    sales_order,
+    sales_order_line,
+)
 
 MODULE = DataModule(
     name="sales",
     tables=(sales_order, sales_order_line),
+    functions=(PRODUCT_ON_OPEN_SALES_LINES, PARTNER_WITH_OPEN_SALES_ORDERS),
     invariants=INVARIANTS,
     permissions={"sales.read": "See sales orders."},
 )

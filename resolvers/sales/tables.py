@@ -15,6 +15,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql import CHAR
 
+from resolvers.core.archive import archive_rule
 from resolvers.core.table import (
     big_id,
     instant,
@@ -161,4 +162,19 @@ sales_order_line = table(
     ),
     rows=owned("insert", "update", partner="partner_id = {partner}"),
     comment="One product on an order: what was ordered, at which price, and how far it got.",
+)
+
+_OPEN_LINES = """sales_order_line l join sales_order o on o.id = l.order_id
+    where l.shipped + l.canceled < l.quantity and o.state not in ('FULFILLED', 'CANCELED')"""
+PRODUCT_ON_OPEN_SALES_LINES = archive_rule(
+    "product",
+    "sales_lines",
+    while_exists=f"{_OPEN_LINES} and l.product_id = old.id",
+    message="It is on open sales orders; fulfill or cancel those lines first.",
+)
+PARTNER_WITH_OPEN_SALES_ORDERS = archive_rule(
+    "partner",
+    "sales_orders",
+    while_exists=f"{_OPEN_LINES} and l.partner_id = old.id",
+    message="There are open sales orders with it; fulfill or cancel those first.",
 )

@@ -1,9 +1,9 @@
 """Words of purchasing as GraphQL enums."""
 
-from resolvers.purchasing.rules import PurchaseOrderState, ReceiptStatus
+from resolvers.purchasing.rules import PurchaseAction, PurchaseOrderState, ReceiptStatus
 from schema.core.enums import describe_enum
 
-__all__ = ["PurchaseOrderState", "ReceiptStatus"]
+__all__ = ["PurchaseAction", "PurchaseOrderState", "ReceiptStatus"]
 
 describe_enum(
     PurchaseOrderState,
@@ -15,6 +15,18 @@ describe_enum(
         "CONFIRMED": "The supplier delivers; what is outstanding counts as incoming.",
         "FULFILLED": "Everything was received, or canceled after a part was.",
         "CANCELED": "Given up before anything was received.",
+    },
+)
+describe_enum(
+    PurchaseAction,
+    "What can be done with a purchase order.",
+    {
+        "SEND": "Send it to the supplier.",
+        "APPROVE": "Allow so much to be spent.",
+        "CONFIRM": "Enter that the supplier delivers it.",
+        "RECEIVE": "Enter goods that came.",
+        "CLOSE": "Wait no longer for the rest.",
+        "CANCEL": "Give it up.",
     },
 )
 describe_enum(

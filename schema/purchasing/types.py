@@ -21,14 +21,15 @@ from resolvers.purchasing.loaders import (
     supplier_by_rule,
     supplier_offer,
 )
+from resolvers.purchasing.rules import purchase_actions
 from resolvers.reference.loaders import unit_by_id
 from schema.catalog.types import Product
-from schema.core.fields import ID, Money, RowType, column, money, node_id, related
+from schema.core.fields import ID, Money, RowType, column, computed, money, node_id, related
 from schema.core.node import Node, node_type
 from schema.core.scalars import CurrencyCode
 from schema.inventory.types import StockMove, Warehouse
 from schema.partners.types import Partner
-from schema.purchasing.enums import PurchaseOrderState, ReceiptStatus
+from schema.purchasing.enums import PurchaseAction, PurchaseOrderState, ReceiptStatus
 from schema.reference.types import UnitOfMeasure
 
 
@@ -134,6 +135,11 @@ class PurchaseOrder(RowType, Node):
     number: str = column("Number on paper, unique in the company.")
     state: PurchaseOrderState = column("Where the order is in its life.")
     receipt_status: ReceiptStatus = column("How much has arrived.")
+    available_actions: list[PurchaseAction] = computed(
+        "What can be done with it now, by its states; the usual next thing first.",
+        lambda row: purchase_actions(row["state"], row["receipt_status"]),
+        needs=("state", "receipt_status"),
+    )
     supplier: Partner = related("Who it is sent to.", partner_by_id, "partner_id")
     warehouse: Warehouse = related("Warehouse the goods go to.", warehouse_by_id, "warehouse_id")
     currency: CurrencyCode = column("Currency of all amounts of the order.")

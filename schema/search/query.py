@@ -37,11 +37,11 @@ class Query:
             list[SearchType] | None,
             argument("What to look for; everything the caller may see if left out."),
         ] = None,
-        first: Annotated[int, argument(f"How many hits, 1 to {MOST_HITS}.")] = 20,
+        first: Annotated[int, argument(f"How many hits, at most {MOST_HITS}.")] = 20,
     ) -> list[SearchHit]:
         """Search for what the caller may see."""
-        if not 1 <= first <= MOST_HITS:
-            raise Invalid(f"first takes 1 to {MOST_HITS}.", path=("first",))
+        if not 0 <= first <= MOST_HITS:
+            raise Invalid(f"first takes 0 to {MOST_HITS}.", path=("first",))
         return list(await find(context, columns, text, _searched(context, types), first))
 
 

@@ -45,6 +45,9 @@ SABOTAGE: Mapping[str, str] = {
     ),
     "payment_allocated": "update payment set amount = amount + 1 where id = 25",
     "ledger_agrees_with_invoices": "update invoice set residual_base = 0 where residual > 0",
+    "archived_without_stock": "update product set archived_at = now()",
+    "archived_without_sales_lines": "update partner set archived_at = now()",
+    "archived_without_purchase_lines": "update partner set archived_at = now()",
     "balance_is_sum_of_moves": "update stock_balance set on_hand = on_hand + 1 where id = 1",
     "level_is_sum_of_balances": "update stock_level set on_hand = on_hand + 1 where id = 2",
     "level_reserved_is_sum_of_reservations": (

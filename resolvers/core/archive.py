@@ -1,0 +1,154 @@
+"""Archiving: rows leave the lists and stay where documents refer to them, unless work is left.
+
+What keeps a row from being archived is the business of the module that refers to it: each adds a
+rule, a trigger on the row's table, so that the rules hold for whoever writes. Rules look at all
+companies, because products and partners are shared by them.
+"""
+
+from typing import Final
+
+import asyncpg
+from sqlalchemy import Table, bindparam, func, select, update
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from resolvers.core.command import CommandRefused, Outcome, run_command, write_audit
+from resolvers.core.context import Context
+from resolvers.core.entity import Entity
+from resolvers.core.errors import (
+    Archived,
+    Conflict,
+    Duplicate,
+    ErpError,
+    InvalidTransition,
+    NotFound,
+)
+from resolvers.core.table import as_given
+
+STILL_NEEDED: Final = "ERP01"
+"""SQLSTATE of a rule's refusal; PostgreSQL has no class ER, so it is never anything else."""
+
+
+def archive_rule(table: str, name: str, *, while_exists: str, message: str) -> str:
+    """Return the trigger that refuses to archive a row of ``table`` while some work is left.
+
+    ``while_exists`` is the rest of ``exists (select from ...``, in which ``old`` is the row.
+    ``message`` is told to clients.
+    """
+    function = f"{table}_archive_{name}"
+    return f"""
+create function {function}() returns trigger
+language plpgsql security definer set search_path = public as $$
+begin
+  if exists (select from {while_exists}) then
+    raise exception using errcode = '{STILL_NEEDED}', message = '{message}';
+  end if;
+  return null;
+end $$;
+create trigger {function} after update of archived_at on {table}
+  for each row when (old.archived_at is null and new.archived_at is not null)
+  execute function {function}()
+"""
+
+
+async def archive(
+    context: Context,
+    entity: Entity,
+    *,
+    operation: str,
+    key: str,
+    id_: int,
+    expected_version: int | None,
+    archived: bool,
+) -> Outcome:
+    """Archive a row, or with ``archived`` False take it back into use; return its ``id``.
+
+    Raises:
+        CommandRefused: there is no such row, it changed, is archived already or not, is still
+            needed, or its code is used by another row by now.
+
+    """
+
+    async def body(connection: AsyncConnection) -> Outcome:
+        await _check(connection, entity, id_, expected_version, archived=archived)
+        await _set(connection, entity.table, id_, archived=archived)
+        await write_audit(
+            context,
+            connection,
+            operation=operation,
+            action="archive" if archived else "restore",
+            entity=entity.name,
+            changes={id_: {"archived": archived}},
+        )
+        return {"id": id_}
+
+    return await run_command(
+        context,
+        operation=operation,
+        key=key,
+        request={"id": id_, "expectedVersion": expected_version},
+        cause=operation,
+        body=body,
+    )
+
+
+async def _check(
+    connection: AsyncConnection,
+    entity: Entity,
+    id_: int,
+    expected_version: int | None,
+    *,
+    archived: bool,
+) -> None:
+    columns = entity.table.c
+    given = bindparam("id", id_, type_=as_given(columns.id.type))
+    found = await connection.execute(
+        select(columns.version, columns.archived_at).where(columns.id == given).with_for_update()
+    )
+    row = found.first()
+    if row is None:
+        raise CommandRefused([NotFound(f"There is no such {entity.name.lower()}.", path=("id",))])
+    if expected_version is not None and expected_version != row.version:
+        raise CommandRefused(
+            [
+                Conflict(
+                    f"The {entity.name.lower()} changed since you read it.",
+                    path=("expectedVersion",),
+                    details={"version": row.version},
+                )
+            ]
+        )
+    if archived and row.archived_at is not None:
+        raise CommandRefused([Archived("It is archived already.", path=("id",))])
+    if not archived and row.archived_at is None:
+        raise CommandRefused([InvalidTransition("It is not archived.", path=("id",))])
+
+
+async def _set(connection: AsyncConnection, table: Table, id_: int, *, archived: bool) -> None:
+    columns = table.c
+    try:
+        await connection.execute(
+            update(table)
+            .where(columns.id == id_)
+            .values(
+                archived_at=func.now() if archived else None,
+                updated_at=func.now(),
+                version=columns.version + 1,
+            )
+        )
+    except DBAPIError as error:
+        refusal = _refusal(error)
+        if refusal is None:
+            raise
+        raise CommandRefused([refusal]) from None
+
+
+def _refusal(error: DBAPIError) -> ErpError | None:
+    failure = error.orig.__cause__ if error.orig is not None else None
+    if not isinstance(failure, asyncpg.PostgresError):
+        return None
+    if failure.sqlstate == STILL_NEEDED:
+        return InvalidTransition(str(failure), path=("id",))
+    if isinstance(failure, asyncpg.UniqueViolationError):
+        return Duplicate("Its code is used by another one by now.", path=("id",))
+    return None

@@ -1,0 +1,64 @@
+"""Mutations of the catalog."""
+
+from typing import Annotated
+
+import strawberry
+
+from resolvers.catalog.commands import archive_product, restore_product
+from resolvers.catalog.loaders import product_by_id
+from resolvers.core.context import Context
+from schema.catalog.types import Product
+from schema.core.fields import argument, column, related
+from schema.core.ids import decode_id
+from schema.core.payload import Payload, UserError, mutation
+
+Key = Annotated[str, argument("Yours, 1 to 200 characters; the same to try again.")]
+Id = Annotated[strawberry.ID, argument("Id of the product.")]
+Version = Annotated[
+    int | None,
+    argument(
+        "Version you have read; if it is another by now, nothing is done. Null does not check."
+    ),
+]
+
+
+@strawberry.type(description="What was done with a product, or why it was refused.")
+class ProductPayload(Payload):
+    """Outcome of the commands on one product."""
+
+    product: Product | None = related(
+        "The product as it is now; null when it was refused.", product_by_id, "id"
+    )
+    user_errors: list[UserError] = column("Why it was refused; empty when it was done.")
+
+
+@strawberry.type
+class Mutation:
+    """Root fields of this module."""
+
+    @mutation(
+        "Archive a product: it leaves the lists, still resolves from documents, and its SKU can be "
+        "used again. Refused while there is stock of it, or it is on open orders.",
+        requires="catalog.write",
+    )
+    async def archive_product(
+        context: Context, idempotency_key: Key, id: Id, expected_version: Version = None
+    ) -> ProductPayload | None:
+        """Run the command."""
+        product_id = decode_id(id, "Product", path=("id",))
+        return ProductPayload.done(
+            **await archive_product(context, idempotency_key, product_id, expected_version)
+        )
+
+    @mutation(
+        "Take an archived product back into use. Refused when another one has its SKU by now.",
+        requires="catalog.write",
+    )
+    async def restore_product(
+        context: Context, idempotency_key: Key, id: Id, expected_version: Version = None
+    ) -> ProductPayload | None:
+        """Run the command."""
+        product_id = decode_id(id, "Product", path=("id",))
+        return ProductPayload.done(
+            **await restore_product(context, idempotency_key, product_id, expected_version)
+        )
