@@ -65,6 +65,7 @@ class Contexts:
         self._wakes = wakes
         self._clock = clock
         self._reference = reference
+        self._pools = {"read": reads.state, "write": writes.state}
 
     def open(self, principal: Principal, request_id: str) -> OperationContext:
         """Open a context for ``principal``; statements count in its stats."""
@@ -79,5 +80,6 @@ class Contexts:
             broker=self._broker,
             wake_relay=self._wakes.soon,
             stats=stats,
+            pools=self._pools,
         )
         return OperationContext(context, reads)

@@ -20,10 +20,10 @@ from sqlalchemy.pool import AsyncAdaptedQueuePool
 
 from gateway.connections import ConnectionPool
 from gateway.settings import Settings
-from resolvers.core.context import OperationStats
+from resolvers.core.context import OperationStats, PoolState
 from resolvers.core.database_errors import expected
 from resolvers.core.errors import Overloaded
-from resolvers.core.metrics import Metrics, PoolState
+from resolvers.core.metrics import Metrics
 from resolvers.core.principal import STAFF_ROLE, RowScope
 from resolvers.core.reference import ReferenceCache
 from resolvers.core.statement import Statement

@@ -16,7 +16,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from resolvers.core.metrics import PoolState
+from resolvers.core.context import PoolState
 
 Check = Callable[[], Awaitable[str | None]]
 """Returns None when its part can serve, else the reason: one sentence, without SQL or addresses."""

@@ -22,7 +22,8 @@ from gateway.settings import Settings
 from gateway.trusted import TrustedDocumentsError, read_trusted_documents
 from resolvers.core.broker import Broker
 from resolvers.core.clock import Clock, system_clock
-from resolvers.core.metrics import Metrics, PoolState
+from resolvers.core.context import PoolState
+from resolvers.core.metrics import Metrics
 from resolvers.core.principal import Principal
 from resolvers.core.reference import ReferenceCache
 from resolvers.core.repetition import told

@@ -18,6 +18,7 @@ NAMES: tuple[str, ...] = (
     "purchasing",
     "fulfillment",
     "accounting",
+    "operations",
     "search",
 )
 

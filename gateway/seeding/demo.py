@@ -26,6 +26,7 @@ from gateway.seeding.masters import (
     user_rows,
 )
 from gateway.seeding.offers import Offers
+from gateway.seeding.operations import audit_rows, job_rows
 from gateway.seeding.orders import OrderBook
 from gateway.seeding.partners import Partners, make_partners
 from gateway.seeding.prices import PriceBook
@@ -198,6 +199,13 @@ class Demo:
         yield from _portions("incoming stock", purchasing.incoming())
         self.archived_products = warehousing.archived
         self.archived_partners = history.archived
+        archived = [("Product", *one) for one in warehousing.archived]
+        archived += [("Partner", *one) for one in history.archived]
+        yield from _portions(
+            "audit trail", audit_rows(world.companies, sorted(archived, key=lambda one: one[2]))
+        )
+        jobs = job_rows(world.companies, calendar, size.days, self._random("jobs"))
+        yield from _portions("jobs", jobs)
 
 
 def _portions(step: str, sheets: Iterable[Sheet]) -> Iterator[Portion]:

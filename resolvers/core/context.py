@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from resolvers.core.broker import Broker
 from resolvers.core.clock import Clock
@@ -30,6 +30,19 @@ class OperationStats:
     """Reading statements by what they read."""
     trace: Trace | None = None
     """Where the statements are recorded, if that was asked for."""
+
+
+class PoolState(NamedTuple):
+    """How a connection pool stands at this moment."""
+
+    limit: int
+    """Most connections it may open."""
+    size: int
+    """Connections open now."""
+    in_use: int
+    """Connections lent out now."""
+    waiting: int
+    """Callers waiting for one now."""
 
 
 class Reads(Protocol):
@@ -79,6 +92,7 @@ class Context:
         "clock",
         "denied",
         "loaders",
+        "pools",
         "principal",
         "reads",
         "request_id",
@@ -99,6 +113,7 @@ class Context:
         broker: Broker,
         wake_relay: Callable[[], None],
         stats: OperationStats,
+        pools: Mapping[str, Callable[[], PoolState]] | None = None,
     ) -> None:
         self.principal = principal
         self.request_id = request_id
@@ -109,6 +124,8 @@ class Context:
         self.wake_relay = wake_relay
         """Tells the relay, after a commit, that events wait; it would find them itself, later."""
         self.stats = stats
+        self.pools = pools or {}
+        """How each pool of connections of the process stands, when it is asked."""
         self.alone = False
         """Whether nothing else is loaded at the same time: there is nothing to batch with."""
         self.loaders: dict[Any, Any] = {}

@@ -13,7 +13,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from enum import Enum
 from itertools import accumulate
 from threading import Lock
-from typing import Final, NamedTuple, Protocol
+from typing import Final, Protocol
 
 from prometheus_client import (
     CollectorRegistry,
@@ -32,7 +32,7 @@ from prometheus_client.core import (
 )
 from prometheus_client.utils import floatToGoString
 
-from resolvers.core.context import OperationStats
+from resolvers.core.context import OperationStats, PoolState
 from resolvers.core.reference import ReferenceCache
 from resolvers.core.repetition import Repeated, Repetition
 
@@ -97,19 +97,6 @@ class OperationFacts(Protocol):
     def canceled(self) -> bool:
         """Whether it was given up before there was an answer."""
         ...
-
-
-class PoolState(NamedTuple):
-    """How a connection pool stands at this moment."""
-
-    limit: int
-    """Most connections it may open."""
-    size: int
-    """Connections open now."""
-    in_use: int
-    """Connections lent out now."""
-    waiting: int
-    """Callers waiting for one now."""
 
 
 class _Distribution:

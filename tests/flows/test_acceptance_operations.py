@@ -6,6 +6,7 @@ means. It builds the whole expected answer, so nothing in an answer goes uncheck
 
 import json
 from collections.abc import Iterator
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -352,6 +353,42 @@ async def test_order_page_is_within_its_budget(database_url: str) -> None:
 async def _by_hand(owner: "asyncpg.Connection[Any]", number: str) -> str:
     await owner.execute(GLOBAL_ID)
     return str(await owner.fetchval(ORDER, OWN, number))
+
+
+JOBS = """
+select json_build_object(
+  'queues', (select coalesce(json_agg(json_build_object(
+      'queue', queue, 'depth', n, 'oldestAt', pg_temp.instant(oldest)) order by queue), '[]')
+    from (select queue, count(*) as n, min(run_at) as oldest from job
+          where company_id = $1 and state = 'QUEUED' group by queue) q),
+  'failures', (select coalesce(json_agg(json_build_object('kind', kind, 'count', n)
+      order by kind), '[]')
+    from (select kind, count(*) as n from job where company_id = $1
+          and state in ('FAILED', 'DEAD') and finished_at >= $2 group by kind) f),
+  'nodes', (select coalesce(json_agg(json_build_object(
+      'id', pg_temp.gid('Job', id), 'kind', kind, 'state', state, 'attempt', attempts,
+      'progressDone', progress_done, 'progressTotal', progress_total,
+      'startedAt', pg_temp.instant(started_at), 'error', error) order by id desc), '[]')
+    from (select * from job where company_id = $1 and state in ('RUNNING', 'FAILED')
+          order by id desc limit 20) j))
+"""
+
+
+async def test_operations(reader: BothPaths, owner: "asyncpg.Connection[Any]") -> None:
+    """Queues, failures and jobs are the company's, in two statements."""
+    data = await reader.data(EXAMPLES["operations"].query)
+    assert reader.statements == 2
+    yesterday = reader.compiled.runtime.clock() - timedelta(hours=24)
+    expected = json.loads(await owner.fetchval(JOBS, OWN, yesterday))
+    assert expected["nodes"]
+    assert data["jobs"]["nodes"] == expected["nodes"]
+    assert data["ops"]["queues"] == expected["queues"]
+    assert data["ops"]["failures"] == expected["failures"]
+    settings = reader.compiled.runtime.settings
+    assert data["ops"]["pools"] == [
+        {"pool": "read", "limit": settings.read_pool_size, "inUse": 0, "waiting": 0},
+        {"pool": "write", "limit": settings.write_pool_size, "inUse": 0, "waiting": 0},
+    ]
 
 
 async def test_order_page_of_another_company_is_empty(own_reader: BothPaths) -> None:

@@ -9,7 +9,7 @@ from starlette.testclient import TestClient
 from structlog.testing import capture_logs
 
 from gateway.health import Check, Health, pool_check
-from resolvers.core.metrics import PoolState
+from resolvers.core.context import PoolState
 
 
 def check_that(found: str | None) -> Check:

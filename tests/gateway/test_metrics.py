@@ -14,8 +14,8 @@ from starlette.routing import Route
 from starlette.testclient import TestClient
 
 from gateway.observability.exposition import metrics_endpoint
-from resolvers.core.context import OperationStats
-from resolvers.core.metrics import ANONYMOUS, OTHER, Metrics, PoolState
+from resolvers.core.context import OperationStats, PoolState
+from resolvers.core.metrics import ANONYMOUS, OTHER, Metrics
 from tests.fixtures.gateway import Gateway
 
 

@@ -20,6 +20,8 @@ TABLES: Final = {
     "salesOrderLines": "sales_order_line where company_id = 1 and {}",
     "invoices": "invoice where company_id = 1 and {}",
     "shipments": "shipment where company_id = 1 and {}",
+    "jobs": "job where company_id = 1 and {}",
+    "auditEntries": "audit_log where company_id = 1 and {}",
     "payments": "payment where company_id = 1 and {}",
     "journalEntries": "journal_entry where company_id = 1 and {}",
     "incomingStock": "incoming_stock where company_id = 1 and {}",
@@ -55,6 +57,21 @@ def ids(type_name: str, *keys: int) -> list[str]:
 
 
 CASES: Final[dict[str, list[tuple[dict[str, Any], str]]]] = {
+    "jobs": [
+        ({}, "true"),
+        ({"states": ["FAILED", "DEAD"]}, "state in ('FAILED', 'DEAD')"),
+        (
+            {"kinds": ["verify", "x"], "states": ["SUCCEEDED"]},
+            "kind = 'verify' and state = 'SUCCEEDED'",
+        ),
+    ],
+    "auditEntries": [
+        ({}, "true"),
+        ({"entity": "Partner"}, "entity = 'Partner'"),
+        ({"entity": "Product", "actor": "user:1"}, "entity = 'Product' and actor = 'user:1'"),
+        ({"actor": "user:9"}, "false"),
+        ({"at": {"from": "2026-03-01T00:00:00Z"}}, "at >= '2026-03-01Z'"),
+    ],
     "shipments": [
         ({}, "true"),
         ({"numbers": ["SH-2026-000007"]}, "number = 'SH-2026-000007'"),
@@ -358,6 +375,7 @@ async def test_a_list_holds_what_its_filter_says(
           totalCount nodes {{ id }} pageInfo {{ endCursor hasNextPage }} }} }}"""
     type_name = {
         "journalEntries": "JournalEntry",
+        "auditEntries": "AuditEntry",
         "products": "Product",
         "partners": "Partner",
         "incomingStock": "IncomingStock",

@@ -36,6 +36,8 @@ LISTS: Final = {
         select id from fiscal_period where company_id = 1 order by ends_on desc, id desc""",
     "journalEntries": """
         select id from journal_entry where company_id = 1 order by posted_on desc, id desc""",
+    "jobs": "select id from job where company_id = 1 order by id desc",
+    "auditEntries": "select id from audit_log where company_id = 1 order by id desc",
     "shipments": "select id from shipment where company_id = 1 order by planned_on desc, id desc",
     "invoices": "select id from invoice where company_id = 1 order by invoiced_on desc, id desc",
     "payments": "select id from payment where company_id = 1 order by paid_on desc, id desc",

@@ -1,0 +1,18 @@
+"""Operations: jobs, and more ways to look through the audit trail.
+
+Phase: expand
+"""
+
+from pathlib import Path
+
+from gateway.migrations.scripts import run_script
+
+revision = "0009"
+down_revision = "0008"
+branch_labels = None
+depends_on = None
+
+
+def upgrade() -> None:
+    """Run the script frozen beside this file."""
+    run_script(Path(__file__).with_suffix(".sql"))

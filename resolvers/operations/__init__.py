@@ -1,0 +1,1 @@
+"""Jobs, the audit trail, and how the installation is doing."""

@@ -1,0 +1,99 @@
+"""Table of jobs, and the function that sums up how the installation is doing."""
+
+from sqlalchemy import (
+    CheckConstraint,
+    Column,
+    ForeignKey,
+    Index,
+    Integer,
+    SmallInteger,
+    Text,
+    text,
+)
+from sqlalchemy.dialects.postgresql import JSONB
+
+from resolvers.core.table import big_id, instant, one_of, owned, required, table
+from resolvers.operations.rules import JobState
+
+job = table(
+    "job",
+    big_id(),
+    required("company_id", Integer, ForeignKey("company.id")),
+    required("kind"),
+    required("queue", server_default="default"),
+    required("priority", SmallInteger, server_default="100"),
+    required("state", server_default="QUEUED"),
+    required("arguments", JSONB, server_default="{}"),
+    Column("dedupe_key", Text),
+    required("progress_done", Integer, server_default="0"),
+    Column("progress_total", Integer),
+    required("attempts", SmallInteger, server_default="0"),
+    required("max_attempts", SmallInteger, server_default="5"),
+    instant("run_at", now=True),
+    Column("worker", Text),
+    Column("error", Text),
+    required("created_by"),
+    instant("created_at", now=True),
+    instant("started_at"),
+    instant("finished_at"),
+    CheckConstraint(one_of("state", JobState), name="state"),
+    CheckConstraint("progress_done >= 0", name="progress_done"),
+    CheckConstraint("progress_total >= progress_done", name="progress_total"),
+    CheckConstraint("attempts between 0 and max_attempts", name="attempts"),
+    CheckConstraint(
+        "finished_at is null or state <> 'QUEUED' and state <> 'RUNNING'", name="finished_at"
+    ),
+    Index("ix_job_company", "company_id", "id"),
+    Index("ix_job_state", "company_id", "state", "id"),
+    Index("ix_job_kind", "company_id", "kind", "id"),
+    Index(
+        "ix_job_queue",
+        "queue",
+        "priority",
+        "run_at",
+        "id",
+        postgresql_where=text("state = 'QUEUED'"),
+    ),
+    Index(
+        "ix_job_failed",
+        "company_id",
+        "finished_at",
+        postgresql_where=text("state = 'FAILED' or state = 'DEAD'"),
+    ),
+    Index(
+        "uq_job_dedupe_key",
+        "company_id",
+        "kind",
+        "dedupe_key",
+        unique=True,
+        postgresql_where=text("dedupe_key is not null and finished_at is null"),
+    ),
+    rows=owned("insert", "update"),
+    comment="Work done outside of requests; dedupe_key keeps it from being queued twice.",
+)
+
+OUTBOX_WAITING = """
+create function outbox_waiting(longer interval)
+returns table (events bigint, oldest timestamptz)
+language sql stable security definer set search_path = public as $$
+  select count(*), min(created_at) from (
+    select created_at from outbox_event
+    where pub_seq is null and created_at < clock_timestamp() - longer
+    order by written_seq limit 100000) waiting
+$$
+"""
+"""How many events of all companies wait for the relay longer than they should."""
+
+OPERATIONS_STATE = """
+create function operations_state(since timestamptz)
+returns table (section text, name text, number bigint, oldest timestamptz)
+language sql stable as $$
+  select 'queue', queue, count(*), min(run_at) from job where state = 'QUEUED' group by queue
+  union all
+  select 'failure', kind, count(*), min(finished_at) from job
+  where (state = 'FAILED' or state = 'DEAD') and finished_at >= since group by kind
+  union all
+  select 'outbox', '', events, oldest from outbox_waiting(interval '1 second')
+$$
+"""
+"""Queues and failed jobs of the caller's company, and events that wait, in one statement."""

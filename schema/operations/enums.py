@@ -1,0 +1,19 @@
+"""Words of jobs as GraphQL enums."""
+
+from resolvers.operations.rules import JobState
+from schema.core.enums import describe_enum
+
+__all__ = ["JobState"]
+
+describe_enum(
+    JobState,
+    "How far a job is.",
+    {
+        "QUEUED": "Waiting for a worker, or for its time.",
+        "RUNNING": "A worker is at it.",
+        "SUCCEEDED": "Done.",
+        "FAILED": "Given up after an error that trying again does not help.",
+        "CANCELED": "Stopped by somebody.",
+        "DEAD": "Given up after as many attempts as were allowed.",
+    },
+)

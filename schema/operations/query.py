@@ -1,0 +1,33 @@
+"""Root fields of operations."""
+
+import strawberry
+
+from resolvers.core.context import Context
+from resolvers.operations.reads import audit_entries, jobs, read_operations
+from schema.core.connection import Connection, connection
+from schema.core.fields import fetched
+from schema.operations.inputs import AuditEntryFilter, JobFilter
+from schema.operations.types import AuditEntry, Job, Operations
+
+
+@strawberry.type
+class Query:
+    """Root fields of this module."""
+
+    @fetched("How the installation is doing at this moment.", requires="operations.read")
+    async def ops(context: Context, columns: frozenset[str]) -> Operations | None:
+        """Look at queues, failures, connections and events."""
+        return await read_operations(context, columns)  # type: ignore[return-value]
+
+    jobs: Connection[Job] | None = connection(
+        "The company's jobs, latest first.",
+        jobs,
+        filter_input=JobFilter,
+        requires="operations.read",
+    )
+    audit_entries: Connection[AuditEntry] | None = connection(
+        "Who changed what in the company, latest first.",
+        audit_entries,
+        filter_input=AuditEntryFilter,
+        requires="audit.read",
+    )
