@@ -11,8 +11,9 @@ from typing import Any, Final
 import asyncpg
 
 from gateway.seeding.demo import Demo, Portion
+from gateway.seeding.office import OFFICE
 from gateway.seeding.rows import Copy
-from gateway.seeding.sizes import SizeName
+from gateway.seeding.sizes import SIZES, SizeName
 from resolvers.core.clock import system_clock
 from resolvers.modules import data_modules
 
@@ -141,6 +142,8 @@ async def _seed(
         rows["stock_reservation"] = _count(await connection.execute(_RESERVATIONS))
         await _archive(connection, "product", demo.archived_products)
         await _archive(connection, "partner", demo.archived_partners)
+        for table, statement in OFFICE.items():
+            rows[table] = _count(await connection.execute(statement, SIZES[size].documents, today))
         await connection.execute(_SET_SEQUENCES)
         for table in asleep:
             await connection.execute(f"alter table {table} enable trigger user")

@@ -19,6 +19,9 @@ NAMES: tuple[str, ...] = (
     "fulfillment",
     "accounting",
     "operations",
+    "documents",
+    "crm",
+    "integrations",
     "search",
 )
 

@@ -16,6 +16,7 @@ class Size:
     suppliers: int
     orders: int
     days: int
+    documents: int
 
     @property
     def companies(self) -> int:
@@ -24,7 +25,7 @@ class Size:
 
 
 SIZES: dict[SizeName, Size] = {
-    "small": Size((2, 1), 500, 300, 30, 1_000, 365),
-    "medium": Size((3, 2, 1), 10_000, 8_000, 250, 100_000, 730),
-    "large": Size((4, 3, 2, 2, 1), 100_000, 60_000, 1_500, 1_000_000, 1_095),
+    "small": Size((2, 1), 500, 300, 30, 1_000, 365, 24),
+    "medium": Size((3, 2, 1), 10_000, 8_000, 250, 100_000, 730, 200),
+    "large": Size((4, 3, 2, 2, 1), 100_000, 60_000, 1_500, 1_000_000, 1_095, 1_000),
 }

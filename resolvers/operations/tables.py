@@ -80,7 +80,9 @@ language sql stable security definer set search_path = public as $$
     select created_at from outbox_event
     where pub_seq is null and created_at < clock_timestamp() - longer
     order by written_seq limit 100000) waiting
-$$
+$$;
+revoke all on function outbox_waiting(interval) from public;
+grant execute on function outbox_waiting(interval) to erp_app
 """
 """How many events of all companies wait for the relay longer than they should."""
 

@@ -391,6 +391,48 @@ async def test_operations(reader: BothPaths, owner: "asyncpg.Connection[Any]") -
     ]
 
 
+REVIEW = """
+select json_agg(json_build_object(
+  'id', pg_temp.gid('Extraction', e.id), 'state', e.state, 'extractor', e.extractor,
+  'extractorVersion', e.extractor_version,
+  'supplier', (select json_build_object('name', p.name) from partner p where p.id = e.supplier_id),
+  'issues', e.issues,
+  'fields', (select json_agg(json_build_object(
+      'name', f->>'name', 'value', f->>'value', 'confidence', f->'confidence',
+      'page', f->'page', 'bbox', f->'bbox') order by place)
+    from jsonb_array_elements(e.fields) with ordinality as read (f, place)),
+  'lines', (select coalesce(json_agg(json_build_object(
+      'seq', l.position, 'supplierSku', l.supplier_sku, 'description', l.description,
+      'qty', l.quantity::text, 'unitPrice', l.unit_price::text, 'amount', l.amount::text,
+      'matchedProduct', (select json_build_object('sku', sku) from product
+                         where id = l.product_id),
+      'matchedPurchaseOrderLine', (
+        select json_build_object('qtyReceived', o.received::text,
+          'unitPrice', json_build_object('amount', o.unit_price::text),
+          'order', (select json_build_object('number', number) from purchase_order
+                    where id = o.order_id))
+        from purchase_order_line o where o.id = l.purchase_order_line_id)
+    ) order by l.position), '[]') from extraction_line l where l.extraction_id = e.id),
+  'document', (select json_build_object('filename', filename) from document
+               where id = e.document_id),
+  'draftBill', (select json_build_object('number', number, 'paymentStatus', payment_status,
+                  'total', json_build_object('amount', total::text))
+                from invoice where id = e.invoice_id)) order by e.id desc)
+from (select * from extraction where company_id = $1 and state = 'NEEDS_REVIEW'
+      order by id desc limit 20) e
+"""
+
+
+async def test_bill_review(reader: BothPaths, owner: "asyncpg.Connection[Any]") -> None:
+    """Bills to review with all they were matched with take eight statements."""
+    data = await reader.data(EXAMPLES["bill-review"].query)
+    assert reader.statements == 8
+    expected = json.loads(await owner.fetchval(REVIEW, OWN))
+    assert len(expected) > 3
+    assert any(line["matchedPurchaseOrderLine"] for e in expected for line in e["lines"])
+    assert data["extractions"]["nodes"] == expected
+
+
 async def test_order_page_of_another_company_is_empty(own_reader: BothPaths) -> None:
     """A number that only another company uses finds nothing."""
     number = await own_reader.owner.fetchval(

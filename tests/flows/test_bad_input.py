@@ -11,6 +11,7 @@ from collections.abc import AsyncIterator, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Final
+from uuid import uuid4
 
 import asyncpg
 import httpx2
@@ -30,6 +31,7 @@ from graphql import (
 from pydantic import SecretStr
 
 from gateway.app import create_app
+from gateway.postgres import EmbeddedPostgres
 from gateway.settings import Settings
 from gateway.tokens import issue_client_key, issue_user_token
 from resolvers.core.clock import system_clock
@@ -48,6 +50,9 @@ CLEAN: Final = {
     "NOT_FOUND",
     "FORBIDDEN",
     "LIMIT_EXCEEDED",
+    "IDEMPOTENCY_MISMATCH",
+    "INVALID_TRANSITION",
+    "ARCHIVED",
     "GRAPHQL_PARSE_FAILED",
     "GRAPHQL_VALIDATION_FAILED",
 }
@@ -121,8 +126,11 @@ class Answered:
 
 
 @pytest_asyncio.fixture(scope="module")
-async def site(database_url: str) -> AsyncIterator[Site]:
-    """Serve the product over the seeded database, with the limits it has by default."""
+async def site(server: EmbeddedPostgres, template: str) -> AsyncIterator[Site]:
+    """Serve the product over a seeded database of this file, with the limits it has by default."""
+    name = f"erp_bad_{uuid4().hex[:12]}"
+    server.create_database(name, template=template)
+    database_url = server.url(name)
     defaults = Settings.model_fields["max_cost"].default
     settings = settings_for(database_url, max_cost=defaults)
     token = issue_user_token(settings, "admin@demo", timedelta(hours=1), system_clock)
@@ -131,6 +139,7 @@ async def site(database_url: str) -> AsyncIterator[Site]:
         httpx2.AsyncClient(base_url=address.url, timeout=2 * SOON) as client,
     ):
         yield Site(client, settings, token)
+    server.drop_database(name)
 
 
 # --- bodies
@@ -305,13 +314,14 @@ class Told:
         self.code: str = error["extensions"]["code"]
 
 
-async def test_companies_of_others_are_refused(site: Site, database_url: str) -> None:
+async def test_companies_of_others_are_refused(site: Site) -> None:
     """A caller acts for its own companies; a partner's key for its one."""
     body = b'{"query": "{ company { code } }"}'
     for company, status in (("DE01", 200), ("US01", 200), ("FR01", 403), ("de01", 403), ("", 403)):
         response = await site.post(body, **{"x-company": company})
         assert (company, response.status_code) in {(company, status), ("", 200)}
-    owner = await asyncpg.connect(database_url)
+    assert site.settings.database_url is not None
+    owner = await asyncpg.connect(site.settings.database_url.get_secret_value())
     without = await owner.fetchrow(
         "select key_prefix, key_hash from api_client where code = 'partner-demo'"
     )
@@ -404,6 +414,10 @@ REQUIRED: Final[Mapping[str, Any]] = {
     "Query.node(id)": encode_id("Product", 1),
     "Query.partner(id)": encode_id("Partner", 31),
     "Mutation.adjustStock(idempotencyKey)": "battery",
+    "Mutation.archiveProduct(id)": encode_id("Product", 1),
+    "Mutation.restoreProduct(id)": encode_id("Product", 1),
+    "Mutation.archivePartner(id)": encode_id("Partner", 31),
+    "Mutation.restorePartner(id)": encode_id("Partner", 31),
 }
 """Arguments that are required beside the one under test, unless any value of the type will do."""
 
@@ -615,7 +629,7 @@ def wrong_values(place: Place) -> list[Any]:
     if place.field == "node":
         wrong.remove(encode_id("Nothing", 1))  # is no object, and so is null
     if place.named == "Int" and place.argument not in ("first", "last"):
-        wrong = [value for value in wrong if value not in (-1, 201)]
+        wrong = [value for value in wrong if value not in (-1, 201, 1_001)]
     return wrong
 
 

@@ -45,6 +45,8 @@ SABOTAGE: Mapping[str, str] = {
     ),
     "payment_allocated": "update payment set amount = amount + 1 where id = 25",
     "ledger_agrees_with_invoices": "update invoice set residual_base = 0 where residual > 0",
+    "accepted_has_bill": "update extraction set invoice_id = null where state = 'ACCEPTED'",
+    "failures_are_counted": "update sync_run set failed = failed + 1, fetched = fetched + 1",
     "job_times": "update job set started_at = null where id = 1",
     "archived_without_stock": "update product set archived_at = now()",
     "archived_without_sales_lines": "update partner set archived_at = now()",

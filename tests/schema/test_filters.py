@@ -20,6 +20,10 @@ TABLES: Final = {
     "salesOrderLines": "sales_order_line where company_id = 1 and {}",
     "invoices": "invoice where company_id = 1 and {}",
     "shipments": "shipment where company_id = 1 and {}",
+    "extractions": "extraction where company_id = 1 and {}",
+    "opportunities": "opportunity where company_id = 1 and archived_at is null and {}",
+    "activities": "activity where company_id = 1 and {}",
+    "contracts": "contract where company_id = 1 and {}",
     "jobs": "job where company_id = 1 and {}",
     "auditEntries": "audit_log where company_id = 1 and {}",
     "payments": "payment where company_id = 1 and {}",
@@ -57,6 +61,29 @@ def ids(type_name: str, *keys: int) -> list[str]:
 
 
 CASES: Final[dict[str, list[tuple[dict[str, Any], str]]]] = {
+    "extractions": [
+        ({}, "true"),
+        ({"states": ["NEEDS_REVIEW"]}, "state = 'NEEDS_REVIEW'"),
+        ({"supplierIds": ids("Partner", *range(1, 20))}, "supplier_id < 20"),
+    ],
+    "opportunities": [
+        ({}, "true"),
+        ({"stages": ["WON", "LOST"]}, "stage in ('WON', 'LOST')"),
+        ({"partnerIds": ids("Partner", *range(1, 60))}, "partner_id < 60"),
+        ({"expectedClose": {"from": "2026-07-01"}}, "expected_close >= '2026-07-01'"),
+    ],
+    "activities": [
+        ({}, "true"),
+        ({"kinds": ["CALL"], "done": False}, "kind = 'CALL' and done_at is null"),
+        ({"done": True}, "done_at is not null"),
+        ({"dueOn": {"to": "2026-06-01"}}, "due_on <= '2026-06-01'"),
+    ],
+    "contracts": [
+        ({}, "true"),
+        ({"states": ["ENDED"]}, "state = 'ENDED'"),
+        ({"partnerIds": ids("Partner", *range(1, 60))}, "partner_id < 60"),
+        ({"startsOn": {"from": "2025-06-01"}}, "starts_on >= '2025-06-01'"),
+    ],
     "jobs": [
         ({}, "true"),
         ({"states": ["FAILED", "DEAD"]}, "state in ('FAILED', 'DEAD')"),
@@ -376,6 +403,8 @@ async def test_a_list_holds_what_its_filter_says(
     type_name = {
         "journalEntries": "JournalEntry",
         "auditEntries": "AuditEntry",
+        "opportunities": "Opportunity",
+        "activities": "Activity",
         "products": "Product",
         "partners": "Partner",
         "incomingStock": "IncomingStock",

@@ -45,6 +45,8 @@ language sql stable security definer set search_path = public as $$
     where pub_seq is null and created_at < clock_timestamp() - longer
     order by written_seq limit 100000) waiting
 $$;
+revoke all on function outbox_waiting(interval) from public;
+grant execute on function outbox_waiting(interval) to erp_app;
 create function operations_state(since timestamptz)
 returns table (section text, name text, number bigint, oldest timestamptz)
 language sql stable as $$

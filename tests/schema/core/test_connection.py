@@ -36,6 +36,13 @@ LISTS: Final = {
         select id from fiscal_period where company_id = 1 order by ends_on desc, id desc""",
     "journalEntries": """
         select id from journal_entry where company_id = 1 order by posted_on desc, id desc""",
+    "documents": "select id from document where company_id = 1 order by id desc",
+    "extractions": "select id from extraction where company_id = 1 order by id desc",
+    "opportunities": "select id from opportunity where company_id = 1 order by expected_close, id",
+    "activities": "select id from activity where company_id = 1 order by due_on, id",
+    "syncRuns": "select id from sync_run where company_id = 1 order by id desc",
+    "connectors": "select id from connector where company_id = 1 order by code, id",
+    "contracts": "select id from contract where company_id = 1 order by starts_on desc, id desc",
     "jobs": "select id from job where company_id = 1 order by id desc",
     "auditEntries": "select id from audit_log where company_id = 1 order by id desc",
     "shipments": "select id from shipment where company_id = 1 order by planned_on desc, id desc",
@@ -85,6 +92,21 @@ LISTS: Final = {
 """Each list of the root as SQL by hand, for company 1."""
 
 NESTED: Final = {
+    "Connector.runs": (
+        "{ connectors { nodes { id sub: runs(%s) { %s } } } }",
+        "select id from sync_run where company_id = 1 and connector_id = $1 order by id desc",
+    ),
+    "SyncRun.failures": (
+        "{ syncRuns(first: 60) { nodes { id sub: failures(%s) { %s } } } }",
+        "select id from sync_failure where company_id = 1 and run_id = $1 order by id",
+    ),
+    "Partner.opportunities": (
+        "{ partners(first: 60) { nodes { id sub: opportunities(%s) { %s } } } }",
+        (
+            "select id from opportunity where company_id = 1 and partner_id = $1"
+            " order by expected_close, id"
+        ),
+    ),
     "Warehouse.shipments": (
         "{ warehouses { nodes { id sub: shipments(%s) { %s } } } }",
         (

@@ -1,0 +1,1 @@
+"""Opportunities and activities: what may become an order."""

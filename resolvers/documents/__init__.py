@@ -1,0 +1,1 @@
+"""Captured documents, and what was read in them."""

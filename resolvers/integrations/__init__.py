@@ -1,0 +1,1 @@
+"""Connectors to other systems, their runs, and the contracts they bring."""

@@ -1,0 +1,23 @@
+"""Root fields of captured documents."""
+
+import strawberry
+
+from resolvers.documents.reads import documents, extractions
+from schema.core.connection import Connection, connection
+from schema.documents.inputs import ExtractionFilter
+from schema.documents.types import Document, Extraction
+
+
+@strawberry.type
+class Query:
+    """Root fields of this module."""
+
+    documents: Connection[Document] | None = connection(
+        "The company's captured documents, latest first.", documents, requires="documents.read"
+    )
+    extractions: Connection[Extraction] | None = connection(
+        "What was read in them, latest first.",
+        extractions,
+        filter_input=ExtractionFilter,
+        requires="documents.read",
+    )

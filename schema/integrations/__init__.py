@@ -1,0 +1,1 @@
+"""Connectors, runs and contracts in the schema."""
