@@ -1,7 +1,7 @@
 # Names for the commands people type. Python >= 3.11 and make are all that is assumed;
 # PYTHON=/path/to/python chooses the interpreter, ARGS="..." passes options on.
 .DEFAULT_GOAL := help
-.PHONY: help install demo test check bench lock
+.PHONY: help install demo test check bench clients lock
 
 VENV := .venv/bin/
 
@@ -23,6 +23,9 @@ check: install ## Check format, lint, types, imports, SDL and migrations, then r
 
 bench: install ## Measure the operation shapes and print ratios
 	@$(VENV)python -m gateway bench $(ARGS)
+
+clients: install ## Run the tools of client teams against the schema and a server; needs npm
+	@$(VENV)python -m tests.clients $(ARGS)
 
 lock: install ## Pin pyproject's dependencies again; UPGRADE=1 takes the newest allowed
 	@.ci/lock $(if $(UPGRADE),--upgrade)

@@ -6,6 +6,8 @@ from typing import Any
 from sqlalchemy import (
     BigInteger,
     ColumnElement,
+    Date,
+    Integer,
     Numeric,
     Select,
     Table,
@@ -18,11 +20,12 @@ from sqlalchemy import (
     literal_column,
     select,
 )
-from sqlalchemy.dialects.postgresql import ARRAY
+from sqlalchemy.dialects.postgresql import ARRAY, CHAR
 
 from resolvers.core.entity import Entity, entity
 from resolvers.core.kept import kept
 from resolvers.core.relation import KEY, Relation, by_key, children
+from resolvers.core.report import Report
 from resolvers.core.table import as_given
 from resolvers.inventory.rules import IncomingSource
 from resolvers.inventory.tables import incoming_stock as incoming_table
@@ -181,4 +184,18 @@ balances_by_level = Relation(
     many=True,
     source=_balances,
     key_type=BigInteger(),
+)
+
+stock_valuation = Report(
+    "StockValuation",
+    "stock_valuation",
+    {
+        "warehouse_id": Integer(),
+        "category_id": Integer(),
+        "currency": CHAR(3),
+        "on_hand": Numeric(18, 4),
+        "value": Numeric(20, 4),
+    },
+    {"day": Date()},
+    order=("warehouse_id", "category_id"),
 )

@@ -6,6 +6,7 @@ from resolvers.inventory.tables import (
     LEVEL_EVENTS,
     LEVEL_VERSION,
     PRODUCT_WITH_STOCK,
+    STOCK_VALUATION,
     incoming_stock,
     reorder_rule,
     stock_balance,
@@ -30,7 +31,7 @@ MODULE = DataModule(
         incoming_stock,
         reorder_rule,
     ),
-    functions=(LEVEL_VERSION, LEVEL_EVENTS, PRODUCT_WITH_STOCK),
+    functions=(LEVEL_VERSION, LEVEL_EVENTS, PRODUCT_WITH_STOCK, STOCK_VALUATION),
     invariants=INVARIANTS,
     permissions={
         "availability.read": "See how much of a product is available, and when more comes.",

@@ -1,9 +1,20 @@
 """Root fields of stock."""
 
+from datetime import date
+from typing import Annotated
+
 import strawberry
 
-from resolvers.inventory.reads import incoming, stock_levels, stock_moves, warehouses
+from resolvers.core.context import Context
+from resolvers.inventory.reads import (
+    incoming,
+    read_stock_valuation,
+    stock_levels,
+    stock_moves,
+    warehouses,
+)
 from schema.core.connection import Connection, connection
+from schema.core.fields import argument, fetched
 from schema.inventory.inputs import (
     IncomingStockFilter,
     IncomingStockOrderBy,
@@ -12,7 +23,7 @@ from schema.inventory.inputs import (
     StockMoveFilter,
     StockMoveOrderBy,
 )
-from schema.inventory.types import IncomingStock, StockLevel, StockMove, Warehouse
+from schema.inventory.types import IncomingStock, StockLevel, StockMove, StockValuation, Warehouse
 
 
 @strawberry.type
@@ -41,3 +52,19 @@ class Query:
         order=IncomingStockOrderBy,
         requires="availability.read",
     )
+
+    @fetched(
+        "What the stock in the warehouses was worth at the end of a day, at standard cost.",
+        requires="cost.read",
+    )
+    async def stock_valuation(
+        context: Context,
+        columns: frozenset[str],
+        as_of: Annotated[
+            date | None, argument("At the end of this day; today if left out.")
+        ] = None,
+    ) -> StockValuation | None:
+        """Work out what stock is worth."""
+        del columns
+        day = as_of or context.clock().date()
+        return await read_stock_valuation(context, day)  # type: ignore[return-value]

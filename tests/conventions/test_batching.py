@@ -40,6 +40,8 @@ SIZES = (1, 2, 5, 20, 50, 200)
 SINGLE = {
     "Company.currencyDetails": "a caller acts for one company, so there is never a second parent",
     "PriceQuote.priceList": "prices are asked for one partner, who has one price list",
+    "StockValuationRow.warehouse": "a valuation has all warehouses, whatever is asked for",
+    "StockValuationRow.category": "a valuation has all categories, whatever is asked for",
     "TrialBalanceRow.account": "a trial balance has all accounts, whatever is asked for",
     "AgedBalance.partner": "the report has all who owe something, whatever is asked for",
     "ProductPayload.product": "a command concerns one product",
@@ -65,6 +67,7 @@ STATEMENTS_OF_ROOTS = {
     "Query.agedPayables": 2,
     "Query.search": 1,
     "Query.ops": 1,
+    "Query.stockValuation": 1,
     "Mutation.adjustStock": 0,  # commands write, and what they read is not counted here
     "Mutation.archiveProduct": 0,
     "Mutation.restoreProduct": 0,
