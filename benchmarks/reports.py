@@ -107,6 +107,28 @@ QUESTIONS = (
         lambda data: data["agedReceivables"]["totals"]["total"],
         lambda rows: format(sum(Decimal(row[1]) for row in rows), "f"),
     ),
+    Question(
+        "Stock valuation, as of a past day",
+        """{ stockValuation(asOf: "2026-03-31") {
+          value rows { warehouse { code } category { name } onHand value } } }""",
+        {},
+        """select w.code, c.name, sum(x.quantity), sum(round(x.quantity * x.cost, 4))
+           from (select l.warehouse_id, m.product_id, sum(m.quantity) as quantity,
+                        coalesce(min(o.standard_cost), 0) as cost
+                 from (select to_location_id as location_id, product_id, quantity
+                       from stock_move where effective_on <= '2026-03-31'
+                       union all
+                       select from_location_id, product_id, -quantity
+                       from stock_move where effective_on <= '2026-03-31') m
+                 join stock_location l on l.id = m.location_id and l.warehouse_id is not null
+                 left join product_company o on o.product_id = m.product_id
+                 group by 1, 2) x
+           join product p on p.id = x.product_id join product_category c on c.id = p.category_id
+           join warehouse w on w.id = x.warehouse_id
+           where x.quantity <> 0 group by w.id, c.id""",
+        lambda data: data["stockValuation"]["value"],
+        lambda rows: format(sum(Decimal(row[3]) for row in rows), "f"),
+    ),
 )
 
 

@@ -10,16 +10,15 @@ from resolvers.core.context import Context
 from schema.catalog.types import Product
 from schema.core.fields import argument, column, related
 from schema.core.ids import decode_id
-from schema.core.payload import Payload, UserError, mutation
+from schema.core.payload import (
+    ExpectedVersion,
+    IdempotencyKey,
+    Payload,
+    UserError,
+    mutation,
+)
 
-Key = Annotated[str, argument("Yours, 1 to 200 characters; the same to try again.")]
 Id = Annotated[strawberry.ID, argument("Id of the product.")]
-Version = Annotated[
-    int | None,
-    argument(
-        "Version you have read; if it is another by now, nothing is done. Null does not check."
-    ),
-]
 
 
 @strawberry.type(description="What was done with a product, or why it was refused.")
@@ -42,7 +41,10 @@ class Mutation:
         requires="catalog.write",
     )
     async def archive_product(
-        context: Context, idempotency_key: Key, id: Id, expected_version: Version = None
+        context: Context,
+        idempotency_key: IdempotencyKey,
+        id: Id,
+        expected_version: ExpectedVersion = None,
     ) -> ProductPayload | None:
         """Run the command."""
         product_id = decode_id(id, "Product", path=("id",))
@@ -55,7 +57,10 @@ class Mutation:
         requires="catalog.write",
     )
     async def restore_product(
-        context: Context, idempotency_key: Key, id: Id, expected_version: Version = None
+        context: Context,
+        idempotency_key: IdempotencyKey,
+        id: Id,
+        expected_version: ExpectedVersion = None,
     ) -> ProductPayload | None:
         """Run the command."""
         product_id = decode_id(id, "Product", path=("id",))

@@ -1,7 +1,7 @@
 """What mutations answer with: the objects they changed, and expected refusals as data."""
 
 from collections.abc import Callable, Iterable
-from typing import Any, Self
+from typing import Annotated, Any, Self
 
 import strawberry
 from strawberry.types.base import StrawberryList, get_object_definition
@@ -9,7 +9,14 @@ from strawberry.types.base import StrawberryList, get_object_definition
 from resolvers.core.command import CommandRefused
 from resolvers.core.errors import ErpError, ErrorCode, Invalid
 from schema.core.enums import describe_enum
-from schema.core.fields import RowType, declare_field, named_type, origin_of, with_arguments_of
+from schema.core.fields import (
+    RowType,
+    argument,
+    declare_field,
+    named_type,
+    origin_of,
+    with_arguments_of,
+)
 from schema.core.info import Info, core_info
 from schema.core.plan import plan_of
 
@@ -41,6 +48,17 @@ describe_enum(
         "INTERNAL": "An unexpected failure; quote the request id to support.",
     },
 )
+
+
+IdempotencyKey = Annotated[
+    str, argument("Yours, 1 to 200 characters: one per change, the same to try again.")
+]
+"""Argument of commands that run once per key."""
+ExpectedVersion = Annotated[
+    int | None,
+    argument("Version you have read; if it is another by now, nothing is done. Null: not checked."),
+]
+"""Argument of commands that edit one object."""
 
 
 @strawberry.type(description="One named value that explains a refusal.")

@@ -9,17 +9,16 @@ from resolvers.partners.commands import archive_partner, restore_partner
 from resolvers.partners.loaders import partner_by_id
 from schema.core.fields import argument, column, related
 from schema.core.ids import decode_id
-from schema.core.payload import Payload, UserError, mutation
+from schema.core.payload import (
+    ExpectedVersion,
+    IdempotencyKey,
+    Payload,
+    UserError,
+    mutation,
+)
 from schema.partners.types import Partner
 
-Key = Annotated[str, argument("Yours, 1 to 200 characters; the same to try again.")]
 Id = Annotated[strawberry.ID, argument("Id of the partner.")]
-Version = Annotated[
-    int | None,
-    argument(
-        "Version you have read; if it is another by now, nothing is done. Null does not check."
-    ),
-]
 
 
 @strawberry.type(description="What was done with a partner, or why it was refused.")
@@ -42,7 +41,10 @@ class Mutation:
         requires="partners.write",
     )
     async def archive_partner(
-        context: Context, idempotency_key: Key, id: Id, expected_version: Version = None
+        context: Context,
+        idempotency_key: IdempotencyKey,
+        id: Id,
+        expected_version: ExpectedVersion = None,
     ) -> PartnerPayload | None:
         """Run the command."""
         partner_id = decode_id(id, "Partner", path=("id",))
@@ -55,7 +57,10 @@ class Mutation:
         requires="partners.write",
     )
     async def restore_partner(
-        context: Context, idempotency_key: Key, id: Id, expected_version: Version = None
+        context: Context,
+        idempotency_key: IdempotencyKey,
+        id: Id,
+        expected_version: ExpectedVersion = None,
     ) -> PartnerPayload | None:
         """Run the command."""
         partner_id = decode_id(id, "Partner", path=("id",))
