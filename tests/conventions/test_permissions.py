@@ -36,7 +36,6 @@ from tests.fixtures.schema_walk import (
 )
 
 RESERVED = {
-    "audit.read": "the audit trail is written, and no field shows it yet",
     "operations.trace": "it is asked for in the extensions of a request, and by no field",
     "catalog.read": "products and categories are open to every caller of the company",
 }
