@@ -1,5 +1,6 @@
 """Jobs, audit entries, and the state of the installation."""
 
+import json
 from datetime import datetime
 
 import strawberry
@@ -36,12 +37,17 @@ class AuditValue:
     """One entry of `audit_log.diff`."""
 
     name: str = strawberry.field(description="What the value is, such as delta or reason.")
-    value: str = strawberry.field(description="The value, as text.")
+    value: str = strawberry.field(description="The value: a text as it is, anything else as JSON.")
 
 
 def _values(row: object) -> list[AuditValue]:
     diff: dict[str, object] = row["diff"] or {}  # type: ignore[index]
-    return [AuditValue(name=name, value=str(diff[name])) for name in sorted(diff)]
+    return [AuditValue(name=name, value=_text(diff[name])) for name in sorted(diff)]
+
+
+def _text(value: object) -> str:
+    """Write a JSON value as people read it: texts without quotes."""
+    return value if isinstance(value, str) else json.dumps(value)
 
 
 @node_type(audit_entry, "One change of one object.", requires="audit.read")
