@@ -60,7 +60,8 @@ select company_id, 'OP-' || lpad(place::text, 5, '0') || '-' || turn, partner_id
        (array['New shop', 'Yearly order', 'Renovation', 'Second site', 'Spare parts'])[id % 5 + 1]
          || ' for ' || name,
        stage, (array[10, 30, 60, 100, 0])[array_position(stages, stage)], currency,
-       500 + partner_id * 7919 % 40000, case when stage = 'WON' or stage = 'LOST' then $2::date - 5 - (partner_id * 13 % 90)::int
+       500 + partner_id * 7919 % 40000,
+       case when stage = 'WON' or stage = 'LOST' then $2::date - 5 - (partner_id * 13 % 90)::int
             else $2::date - 10 + (partner_id * 13 % 90)::int + 9 * turn end,
        case when place % 3 = 0 then null else 1 end,
        case when stage = 'LOST' then 'Somebody else was cheaper.' end,

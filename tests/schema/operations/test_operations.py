@@ -111,6 +111,7 @@ async def test_the_trail_tells_who_changed_what(own_reader: BothPaths) -> None:
     )
     assert node["node"] == {"reason": "broken"}
     data = await own_reader.data(
-        '{ auditEntries(filter: {entity: "Product"}, first: 1) { nodes { values { name value } } } }'
+        '{ auditEntries(filter: {entity: "Product"}, first: 1) {'
+        " nodes { values { name value } } } }"
     )
     assert data["auditEntries"]["nodes"] == [{"values": [{"name": "archived", "value": "true"}]}]
