@@ -151,7 +151,16 @@ class TestMakefile:
             check=True,
         ).stdout
         targets = re.findall(r"^  make (\w+) +\S.*$", shown, re.MULTILINE)
-        assert set(targets) == {"help", "install", "demo", "test", "check", "bench", "lock"}
+        assert set(targets) == {
+            "help",
+            "install",
+            "demo",
+            "test",
+            "check",
+            "bench",
+            "clients",
+            "lock",
+        }
 
     def test_every_command_exists(self) -> None:
         """Each `python -m gateway ...` in Makefile and scripts is a command of ours."""
