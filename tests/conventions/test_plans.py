@@ -71,14 +71,14 @@ async def planner(gateway: Gateway, *off: str) -> AsyncIterator[Any]:
     connection = await gateway.runtime.reads.acquire()
     try:
         await connection.set_rows(principal().rows)
-        transaction = connection.transaction()
-        await transaction.start()
-        for way in off:
-            await connection.execute(f"set local enable_{way} = off")
+        # statements, because asyncpg's own transaction stays begun when its `begin` is canceled
+        await connection.execute("begin")
         try:
+            for way in off:
+                await connection.execute(f"set local enable_{way} = off")
             yield connection
         finally:
-            await transaction.rollback()
+            await connection.execute("rollback")
     finally:
         gateway.runtime.reads.release(connection)
 
