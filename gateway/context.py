@@ -43,6 +43,7 @@ class OperationContext:
             for loader in self._context.loaders.values():
                 await loader.aclose()
         finally:
+            await self._context.end_rehearsal()
             await self._reads.close()
 
 

@@ -9,7 +9,7 @@ import time
 from collections import deque
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from typing import Any
+from typing import Any, Protocol
 
 import asyncpg
 import orjson
@@ -202,6 +202,22 @@ class ReadPool:
         await self._pool.close()
 
 
+class Lends(Protocol):
+    """Where reads get their connection from."""
+
+    def take(self) -> ReadConnection | None:
+        """Return a connection if one is free."""
+        ...
+
+    async def acquire(self) -> ReadConnection:
+        """Return a connection, and wait for it."""
+        ...
+
+    def release(self, connection: ReadConnection) -> None:
+        """Take a connection back."""
+        ...
+
+
 class OperationReads:
     """Reads of one operation: one connection, taken at the first statement, used in sequence."""
 
@@ -209,7 +225,7 @@ class OperationReads:
 
     def __init__(
         self,
-        pool: ReadPool,
+        pool: Lends,
         scope: RowScope,
         stats: OperationStats,
         reference: ReferenceCache | None,
@@ -318,16 +334,37 @@ class WritePool:
             Overloaded: no connection became free in time, or the database cannot be reached.
 
         """
+        async with self._lent(stats) as connection, connection.begin():
+            await _set_local_scope(connection, rows)
+            yield connection
+
+    @asynccontextmanager
+    async def rehearse(
+        self, rows: RowScope, stats: OperationStats
+    ) -> AsyncIterator[tuple[AsyncConnection, OperationReads]]:
+        """Open a transaction that is rolled back in any case, and reads that see into it.
+
+        Reading changes how the connection decodes what it reads, so nothing may be written after,
+        and the connection is not used again.
+
+        Raises:
+            Overloaded: as `begin` does.
+
+        """
+        async with self._lent(stats) as connection:
+            try:
+                await _set_local_scope(connection, rows)
+                yield connection, OperationReads(_Transaction(connection), rows, stats, None)
+            finally:
+                await asyncio.shield(_discard(connection))
+
+    @asynccontextmanager
+    async def _lent(self, stats: OperationStats) -> AsyncIterator[AsyncConnection]:
         connection = await self._connect()
         facts = (await connection.get_raw_connection()).info
         facts[_STATS] = stats
         try:
-            async with connection.begin():
-                role, company, partner = _scope_values(rows)
-                await connection.execute(
-                    _LOCAL_SCOPE, {"role": role, "company": company, "partner": partner}
-                )
-                yield connection
+            yield connection
         finally:
             facts.pop(_STATS, None)
             # a canceled command still gives its connection back
@@ -351,6 +388,41 @@ class WritePool:
         await self._engine.dispose()
 
 
+class _Transaction:
+    """Lends the connection of an open transaction to reads, which then see what it did."""
+
+    def __init__(self, connection: AsyncConnection) -> None:
+        self._connection = connection
+
+    def take(self) -> ReadConnection | None:
+        """Return nothing: the connection has to be made ready first."""
+        return None
+
+    async def acquire(self) -> ReadConnection:
+        """Return the connection, decoding as those of the read pool do."""
+        raw = await self._connection.get_raw_connection()
+        connection = raw.driver_connection
+        assert isinstance(connection, ReadConnection)
+        await _prepare(connection)
+        return connection
+
+    def release(self, connection: ReadConnection) -> None:
+        """Leave the connection to the transaction."""
+
+
+async def _discard(connection: AsyncConnection) -> None:
+    """Roll back at once, so that no lock outlives it, and close the connection."""
+    try:
+        await connection.rollback()
+    finally:
+        await connection.invalidate()
+
+
+async def _set_local_scope(connection: AsyncConnection, rows: RowScope) -> None:
+    role, company, partner = _scope_values(rows)
+    await connection.execute(_LOCAL_SCOPE, {"role": role, "company": company, "partner": partner})
+
+
 class OperationWrites:
     """Writes of one operation; see `resolvers.core.context.Writes`."""
 
@@ -363,6 +435,12 @@ class OperationWrites:
     def begin(self, rows: RowScope) -> AbstractAsyncContextManager[AsyncConnection]:
         """Open a transaction set to ``rows``."""
         return self._pool.begin(rows, self._stats)
+
+    def rehearse(
+        self, rows: RowScope
+    ) -> AbstractAsyncContextManager[tuple[AsyncConnection, OperationReads]]:
+        """Open a transaction that is rolled back in any case, and reads that see into it."""
+        return self._pool.rehearse(rows, self._stats)
 
 
 def _count_statement(connection: Connection, cursor: Any, *_: Any) -> None:
@@ -429,7 +507,10 @@ def open_write_pool(url: str, settings: Settings, metrics: Metrics) -> WritePool
         max_overflow=0,
         pool_timeout=settings.pool_wait_seconds,
         pool_use_lifo=True,
-        connect_args={"server_settings": _session_settings(settings, as_role=True)},
+        connect_args={
+            "server_settings": _session_settings(settings, as_role=True),
+            "connection_class": ReadConnection,
+        },
     )
     event.listen(engine.sync_engine, "after_cursor_execute", _count_statement)
     pool = engine.pool

@@ -12,12 +12,17 @@ from sqlalchemy import Table, bindparam, func, select, update
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from resolvers.core.command import CommandRefused, Outcome, run_command, write_audit
+from resolvers.core.command import (
+    CommandRefused,
+    Outcome,
+    changed_since,
+    run_command,
+    write_audit,
+)
 from resolvers.core.context import Context
 from resolvers.core.entity import Entity
 from resolvers.core.errors import (
     Archived,
-    Conflict,
     Duplicate,
     ErpError,
     InvalidTransition,
@@ -71,7 +76,7 @@ async def archive(
 
     async def body(connection: AsyncConnection) -> Outcome:
         await _check(connection, entity, id_, expected_version, archived=archived)
-        await _set(connection, entity.table, id_, archived=archived)
+        version = await _set(connection, entity.table, id_, archived=archived)
         await write_audit(
             context,
             connection,
@@ -79,6 +84,7 @@ async def archive(
             action="archive" if archived else "restore",
             entity=entity.name,
             changes={id_: {"archived": archived}},
+            versions={id_: version},
         )
         return {"id": id_}
 
@@ -109,25 +115,25 @@ async def _check(
     if row is None:
         raise CommandRefused([NotFound(f"There is no such {entity.name.lower()}.", path=("id",))])
     if expected_version is not None and expected_version != row.version:
-        raise CommandRefused(
-            [
-                Conflict(
-                    f"The {entity.name.lower()} changed since you read it.",
-                    path=("expectedVersion",),
-                    details={"version": row.version},
-                )
-            ]
+        conflict = await changed_since(
+            connection,
+            entity.name,
+            id_,
+            expected_version=expected_version,
+            version=row.version,
         )
+        raise CommandRefused([conflict], {"id": id_})
     if archived and row.archived_at is not None:
-        raise CommandRefused([Archived("It is archived already.", path=("id",))])
+        raise CommandRefused([Archived("It is archived already.", path=("id",))], {"id": id_})
     if not archived and row.archived_at is None:
-        raise CommandRefused([InvalidTransition("It is not archived.", path=("id",))])
+        raise CommandRefused([InvalidTransition("It is not archived.", path=("id",))], {"id": id_})
 
 
-async def _set(connection: AsyncConnection, table: Table, id_: int, *, archived: bool) -> None:
+async def _set(connection: AsyncConnection, table: Table, id_: int, *, archived: bool) -> int:
+    """Set or clear the instant of archiving; return the version the row has now."""
     columns = table.c
     try:
-        await connection.execute(
+        changed = await connection.execute(
             update(table)
             .where(columns.id == id_)
             .values(
@@ -135,12 +141,14 @@ async def _set(connection: AsyncConnection, table: Table, id_: int, *, archived:
                 updated_at=func.now(),
                 version=columns.version + 1,
             )
+            .returning(columns.version)
         )
     except DBAPIError as error:
         refusal = _refusal(error)
         if refusal is None:
             raise
         raise CommandRefused([refusal]) from None
+    return int(changed.scalar_one())
 
 
 def _refusal(error: DBAPIError) -> ErpError | None:

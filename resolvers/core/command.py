@@ -2,11 +2,16 @@
 
 Follows the idempotent-request pattern of Stripe's API (https://docs.stripe.com/api/idempotent_requests)
 with the answer stored in the transaction of the effect: an effect without its answer cannot exist.
+A command that another one was in the way of is run again. One that is rehearsed runs as any other,
+answers from inside its transaction, and is rolled back.
 """
 
+import asyncio
+import random
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import AsyncExitStack
 from hashlib import sha256
-from typing import Any
+from typing import Any, Final
 
 import orjson
 from sqlalchemy import bindparam, func, insert, literal, select, update
@@ -15,11 +20,15 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from resolvers.core.context import Context
-from resolvers.core.database_errors import expected
-from resolvers.core.errors import ErpError, Forbidden, IdempotencyMismatch, Invalid
+from resolvers.core.database_errors import expected, in_the_way
+from resolvers.core.errors import Conflict, ErpError, Forbidden, IdempotencyMismatch, Invalid
 from resolvers.core.records import audit_log, idempotency_key
 
 MAX_KEY = 200
+MOST_ATTEMPTS: Final = 5
+"""Times a command is begun, all in all, before others in its way make it fail."""
+_FIRST_PAUSE: Final = 0.01
+"""Seconds before the second attempt, at most; each further pause is twice as long."""
 
 Outcome = dict[str, Any]
 """What a command answers, as JSON: ids of what it made and changed. Stored under its key."""
@@ -27,11 +36,16 @@ Body = Callable[[AsyncConnection], Awaitable[Outcome]]
 
 
 class CommandRefused(Exception):
-    """The command was understood and refused; nothing was written. ``errors`` say why."""
+    """The command was understood and refused; nothing was written. ``errors`` say why.
 
-    def __init__(self, errors: Sequence[ErpError]) -> None:
+    ``outcome`` may name objects that the answer shows as they are, in the terms of the command's
+    own outcome: what another caller made of the object, or the bill that is there already.
+    """
+
+    def __init__(self, errors: Sequence[ErpError], outcome: Outcome | None = None) -> None:
         super().__init__("; ".join(error.message for error in errors))
         self.errors = tuple(errors)
+        self.outcome = outcome or {}
 
 
 async def run_command(
@@ -47,12 +61,16 @@ async def run_command(
 
     ``request`` is the command's input as JSON-safe data: a key used again with the same one returns
     the stored outcome, with another one is refused. Two requests with one key at once: the second
-    waits for the first. ``cause`` is told in the events of the transaction.
+    waits for the first. ``cause`` is told in the events of the transaction. ``body`` may run more
+    than once, each time in a new transaction.
+
+    While ``context.rehearsing`` nothing is committed, no key used up, and ``context.reads`` see
+    what was done until ``context.end_rehearsal``.
 
     Raises:
         CommandRefused: a rule or the key refuses the command.
         Forbidden: the caller is bound to a partner, whose database role only reads.
-        Overloaded: no connection became free in time.
+        Overloaded: no connection became free in time, or others were in the way in every attempt.
         TimedOut: a lock or a statement took too long; nothing was written.
 
     """
@@ -67,21 +85,49 @@ async def run_command(
             ]
         )
     digest = sha256(orjson.dumps([operation, request], option=orjson.OPT_SORT_KEYS)).digest()
-    try:
-        async with context.writes.begin(context.principal.rows) as connection:
-            stored = await _claim(context, connection, operation, key, digest)
-            if stored is not None:
-                return stored
-            await connection.execute(
-                select(func.set_config(literal("app.cause"), bindparam("cause"), literal(True))),  # noqa: FBT003
-                {"cause": cause},
-            )
-            outcome = await body(connection)
-            await _answer(context, connection, key, outcome)
-    except DBAPIError as error:
-        raise expected(error) or error from error
+
+    async def once(connection: AsyncConnection) -> Outcome:
+        stored = await _claim(context, connection, operation, key, digest)
+        if stored is not None:
+            return stored
+        await connection.execute(
+            select(func.set_config(literal("app.cause"), bindparam("cause"), literal(True))),  # noqa: FBT003
+            {"cause": cause},
+        )
+        outcome = await body(connection)
+        await _answer(context, connection, key, outcome)
+        return outcome
+
+    run = _rehearse if context.rehearsing else _commit
+    for attempt in range(MOST_ATTEMPTS):
+        try:
+            return await run(context, once)
+        except DBAPIError as error:
+            if not in_the_way(error) or attempt == MOST_ATTEMPTS - 1:
+                raise expected(error) or error from error
+        context.stats.retries += 1
+        # at random, so that those in each other's way do not meet again
+        await asyncio.sleep(random.uniform(0, _FIRST_PAUSE * 2**attempt))  # noqa: S311
+    raise AssertionError  # pragma: no cover - the last attempt returns or raises
+
+
+async def _commit(context: Context, once: Body) -> Outcome:
+    """Run a command for good."""
+    async with context.writes.begin(context.principal.rows) as connection:
+        outcome = await once(connection)
     context.forget()
     context.wake_relay()
+    return outcome
+
+
+async def _rehearse(context: Context, once: Body) -> Outcome:
+    """Run a command in a transaction that stays open for the answer, and is rolled back then."""
+    async with AsyncExitStack() as stack:
+        connection, reads = await stack.enter_async_context(
+            context.writes.rehearse(context.principal.rows)
+        )
+        outcome = await once(connection)
+        context.see(stack.pop_all(), reads)
     return outcome
 
 
@@ -142,8 +188,13 @@ async def write_audit(
     action: str,
     entity: str,
     changes: Mapping[int, Mapping[str, Any]],
+    versions: Mapping[int, int] | None = None,
 ) -> None:
-    """Write one audit row per changed object: ``changes`` maps its id to what changed, as JSON."""
+    """Write one audit row per changed object: ``changes`` maps its id to what changed, as JSON.
+
+    ``versions`` are those the objects have now, by id, where objects of the kind count them; a
+    later conflict tells from them what has changed.
+    """
     if not changes:
         return
     trail = {
@@ -154,5 +205,41 @@ async def write_audit(
         "entity": entity,
         "action": action,
     }
-    rows = [{**trail, "entity_id": id_, "diff": dict(diff)} for id_, diff in changes.items()]
+    counted = versions or {}
+    rows = [
+        {**trail, "entity_id": id_, "diff": dict(diff), "version": counted.get(id_)}
+        for id_, diff in changes.items()
+    ]
     await connection.execute(insert(audit_log), rows)
+
+
+async def changed_since(
+    connection: AsyncConnection,
+    entity: str,
+    id_: int,
+    *,
+    expected_version: int,
+    version: int,
+    path: tuple[str, ...] = ("expectedVersion",),
+) -> Conflict:
+    """Return the conflict of a caller who read an older version of an object than there is now.
+
+    Its details tell the version, and by the audit trail what was changed, by whom and when last.
+    """
+    entries = audit_log.c
+    found = await connection.execute(
+        select(entries.actor, entries.at, entries.diff)
+        .where(
+            entries.entity == entity,
+            entries.entity_id == id_,
+            entries.version > expected_version,
+        )
+        .order_by(entries.id)
+    )
+    details: dict[str, Any] = {"version": version}
+    rows = found.all()
+    if rows:
+        details["changed"] = ", ".join(sorted({name for row in rows for name in row.diff}))
+        details["changedBy"] = ", ".join(sorted({row.actor for row in rows}))
+        details["changedAt"] = rows[-1].at.isoformat()
+    return Conflict("It changed since you read it.", path=path, details=details)

@@ -1,7 +1,7 @@
 """What a read or a command is given: who asks, connections, loaders, clock, counters."""
 
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import AbstractAsyncContextManager
+from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple, Protocol
 
@@ -26,6 +26,8 @@ class OperationStats:
     database_seconds: float = 0.0
     loaders: dict[str, int] = field(default_factory=dict)
     """Batches per loader name."""
+    retries: int = 0
+    """Times a command was run again because it and another one were in each other's way."""
     statements_by_name: dict[str, int] = field(default_factory=dict)
     """Reading statements by what they read."""
     trace: Trace | None = None
@@ -78,6 +80,13 @@ class Writes(Protocol):
         """Open a transaction set to ``rows``; commits on a clean exit, rolls back otherwise."""
         ...
 
+    def rehearse(self, rows: RowScope) -> AbstractAsyncContextManager[tuple[Any, Reads]]:
+        """Open a transaction that is rolled back in any case, and the reads that see into it.
+
+        Once something was read, nothing more may be written.
+        """
+        ...
+
 
 class Context:
     """One per query or mutation, and one per event of a subscription; never shared between them.
@@ -87,6 +96,8 @@ class Context:
     """
 
     __slots__ = (
+        "_committed",
+        "_rehearsal",
         "alone",
         "broker",
         "clock",
@@ -95,6 +106,7 @@ class Context:
         "pools",
         "principal",
         "reads",
+        "rehearsing",
         "request_id",
         "selections",
         "stats",
@@ -120,6 +132,11 @@ class Context:
         self.clock = clock
         self.reads = reads
         self.writes = writes
+        self.rehearsing = False
+        """Whether commands are to be rolled back, and told of as if they had not been."""
+        self._rehearsal: AsyncExitStack | None = None
+        self._committed = reads
+        """What is read from again when a rehearsal is over."""
         self.broker = broker
         self.wake_relay = wake_relay
         """Tells the relay, after a commit, that events wait; it would find them itself, later."""
@@ -140,6 +157,21 @@ class Context:
         if found is None:
             found = self.loaders[key] = make(self)
         return found
+
+    def see(self, rehearsal: AsyncExitStack, reads: Reads) -> None:
+        """Read what a rehearsed command did, until `end_rehearsal`, which closes ``rehearsal``."""
+        self._rehearsal = rehearsal
+        self._committed, self.reads = self.reads, reads
+        self.forget()
+
+    async def end_rehearsal(self) -> None:
+        """Undo what a rehearsed command did, if one was, and read what is committed again."""
+        self.rehearsing = False
+        rehearsal, self._rehearsal = self._rehearsal, None
+        if rehearsal is not None:
+            self.reads = self._committed
+            self.forget()
+            await rehearsal.aclose()
 
     def forget(self) -> None:
         """Load anew from now on, because what was loaded before may have been changed."""

@@ -24,6 +24,16 @@ _OUT_OF_RANGE = (
     OverflowError,  # an integer too long for its column, refused by the driver
 )
 
+_IN_THE_WAY = (
+    asyncpg.DeadlockDetectedError,
+    asyncpg.SerializationError,
+)
+
+
+def in_the_way(error: DBAPIError) -> bool:
+    """Tell whether a transaction failed only because of another one; done again, it may succeed."""
+    return error.orig is not None and isinstance(error.orig.__cause__, _IN_THE_WAY)
+
 
 def expected(exception: BaseException) -> ErpError | None:
     """Return the expected failure that ``exception`` stands for, None if it is unexpected.
@@ -41,6 +51,7 @@ def expected(exception: BaseException) -> ErpError | None:
     reasons = (failure, failure.__cause__)
     for kinds, told in (
         (_TIMED_OUT, TimedOut("The database did not finish in time.")),
+        (_IN_THE_WAY, Overloaded("Others change the same objects; try again shortly.")),
         (_BAD_TEXT, Invalid("Invalid characters in a string value.")),
         (_OUT_OF_RANGE, Invalid("A number is out of range.")),
     ):

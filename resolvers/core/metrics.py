@@ -478,6 +478,11 @@ class Metrics:
         self._outbox_lag = Gauge(
             "gateway_outbox_lag_seconds", "Age of the oldest unpublished event.", registry=registry
         )
+        self._command_retries = Counter(
+            "gateway_command_retries_total",
+            "Times a command ran again because another one was in its way (deadlock, conflict).",
+            registry=registry,
+        )
         self._outbox_published = Counter(
             "gateway_outbox_published_events_total",
             "Events the relay published.",
@@ -499,6 +504,8 @@ class Metrics:
             (series.failed if facts.codes else series.succeeded).observe(facts.seconds)
         stats = facts.stats
         series.numbers.observe((stats.statements, stats.batches, stats.rows, facts.cost))
+        if stats.retries:
+            self._command_retries.inc(stats.retries)
         for code in facts.codes:
             self._errors.add(code)
         repetition = series.repetition

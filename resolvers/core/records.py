@@ -27,6 +27,8 @@ audit_log = table(
     required("entity_id", BigInteger),
     required("action"),
     Column("diff", JSONB),
+    # of the object, once changed; NULL where objects of the kind count none
+    Column("version", Integer),
     Index("ix_audit_log_company", "company_id", "id"),
     Index("ix_audit_log_actor", "company_id", "actor", "id"),
     Index("ix_audit_log_type", "company_id", "entity", "id"),

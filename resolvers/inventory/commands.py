@@ -58,10 +58,10 @@ async def adjust_stock(context: Context, key: str, lines: Sequence[AdjustmentLin
     async def body(connection: AsyncConnection) -> Outcome:
         places, loss_id = await _lock_places(context, connection, lines)
         adjustments, refusals = plan_adjustments(lines, places)
-        if refusals:
-            raise CommandRefused(refusals)
-        move_ids = await _post(context, connection, key, adjustments, loss_id)
         level_ids = sorted({place.level_id for place in places.values()})
+        if refusals:
+            raise CommandRefused(refusals, {"level_ids": level_ids})
+        move_ids = await _post(context, connection, key, adjustments, loss_id)
         return {"move_ids": move_ids, "level_ids": level_ids}
 
     return await run_command(

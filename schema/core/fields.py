@@ -377,11 +377,16 @@ def chosen(description: str) -> Callable[[Callable[..., Any]], Any]:
 
 
 def with_arguments_of(
-    function: Callable[..., Any], resolve: Callable[..., Any], *, given: int
+    function: Callable[..., Any],
+    resolve: Callable[..., Any],
+    *,
+    given: int,
+    also: Sequence[inspect.Parameter] = (),
 ) -> Callable[..., Any]:
     """Give ``resolve(root, info, **arguments)`` the name and the arguments of ``function``.
 
-    The first ``given`` parameters of the function are no arguments of the field.
+    The first ``given`` parameters of the function are no arguments of the field; those of ``also``
+    are, besides its own.
     """
     signature = inspect.signature(function)
     positional = inspect.Parameter.POSITIONAL_OR_KEYWORD
@@ -392,7 +397,7 @@ def with_arguments_of(
     arguments = list(signature.parameters.values())[given:]
     resolve.__name__ = function.__name__
     resolve.__module__ = function.__module__
-    resolve.__signature__ = signature.replace(parameters=[*leading, *arguments])  # type: ignore[attr-defined]
+    resolve.__signature__ = signature.replace(parameters=[*leading, *arguments, *also])  # type: ignore[attr-defined]
     return resolve
 
 

@@ -1,6 +1,7 @@
 """What mutations answer with: the objects they changed, and expected refusals as data."""
 
-from collections.abc import Callable, Iterable
+import inspect
+from collections.abc import Callable, Iterable, Mapping
 from typing import Annotated, Any, Self
 
 import strawberry
@@ -61,6 +62,21 @@ ExpectedVersion = Annotated[
 """Argument of commands that edit one object."""
 
 
+_DRY_RUN = "dry_run"
+_DRY_RUN_PARAMETER = inspect.Parameter(
+    _DRY_RUN,
+    inspect.Parameter.KEYWORD_ONLY,
+    default=False,
+    annotation=Annotated[
+        bool,
+        argument(
+            "True: run all of it, answer as if it were done, and change nothing. "
+            "The idempotencyKey is not used up."
+        ),
+    ],
+)
+
+
 @strawberry.type(description="One named value that explains a refusal.")
 class ErrorDetail:
     """An entry of `ErpError.details`."""
@@ -91,15 +107,18 @@ class Payload(RowType):
     """
 
     @classmethod
-    def refused(cls, errors: Iterable[ErpError]) -> Self:
-        """Return a payload that carries refusals: its lists are empty, and all else is null."""
+    def refused(cls, errors: Iterable[ErpError], outcome: Mapping[str, object]) -> Self:
+        """Return a payload that carries refusals, and what ``outcome`` names.
+
+        What it does not name is an empty list, or null.
+        """
         row: dict[str, Any] = {}
         for definition in get_object_definition(cls, strict=True).fields:
             plan = plan_of(definition)
             nothing: Any = [] if isinstance(definition.type, StrawberryList) else None
             row |= dict.fromkeys(plan.needs if plan else (), nothing)
-        row["user_errors"] = [user_error(error) for error in errors]
-        return cls.of(row)  # type: ignore[no-any-return]
+        user_errors = [user_error(error) for error in errors]
+        return cls.of({**row, **outcome, "user_errors": user_errors})  # type: ignore[no-any-return]
 
     @classmethod
     def done(cls, **outcome: object) -> Self:
@@ -113,24 +132,28 @@ def mutation(
     """Declare a root field that runs a command: decorates ``run(context, **arguments)``.
 
     The function returns the payload of what was done, ``AdjustStockPayload.done(**outcome)``. What
-    it raises as `Invalid` or `CommandRefused` becomes the payload's user errors.
+    it raises as `Invalid` or `CommandRefused` becomes the payload's user errors. The field has the
+    argument dryRun besides: the command then runs and is rolled back once its payload is read.
     """
 
     def declare(run: Callable[..., Any]) -> Any:
         async def resolve(root: Any, info: Info, **arguments: Any) -> Any:
             del root
-            errors: Iterable[ErpError]
+            context = info.context
+            # of the root field before this one; what it shows has been read by now
+            await context.end_rehearsal()
+            context.rehearsing = arguments.pop(_DRY_RUN)
             try:
-                return await run(info.context, **arguments)
+                return await run(context, **arguments)
             except Invalid as error:
-                errors = (error,)
-            except CommandRefused as refusal:
-                errors = refusal.errors
-            return origin_of(named_type(core_info(info).return_type)).refused(errors)
+                refusal = CommandRefused([error])
+            except CommandRefused as error:
+                refusal = error
+            payload = origin_of(named_type(core_info(info).return_type))
+            return payload.refused(refusal.errors, refusal.outcome)
 
-        return declare_field(
-            description, requires=requires, resolver=with_arguments_of(run, resolve, given=1)
-        )
+        resolver = with_arguments_of(run, resolve, given=1, also=(_DRY_RUN_PARAMETER,))
+        return declare_field(description, requires=requires, resolver=resolver)
 
     return declare
 

@@ -67,6 +67,9 @@ class AuditEntry(RowType, Node):
         needs=("entity", "entity_id"),
     )
     values: list[AuditValue] = computed("What it was about, by name.", _values, needs=("diff",))
+    version: int | None = column(
+        "Version of the object, once changed; null where such objects count none."
+    )
 
 
 @row_type("JobQueue", "Jobs of one queue that wait.")

@@ -237,6 +237,10 @@ class NoDatabase:
         """Refuse."""
         raise AssertionError(rows)
 
+    def rehearse(self, rows: RowScope) -> AbstractAsyncContextManager[Any]:
+        """Refuse."""
+        raise AssertionError(rows)
+
 
 class Contexts:
     """A factory that remembers what it opened and what is still open."""
