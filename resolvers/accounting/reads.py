@@ -5,6 +5,8 @@ from datetime import date
 from decimal import Decimal
 from typing import Any
 
+from sqlalchemy import type_coerce
+
 from resolvers.accounting.loaders import (
     account,
     aged_balances,
@@ -17,8 +19,11 @@ from resolvers.accounting.loaders import (
     trial_balance,
 )
 from resolvers.accounting.rules import AccountRole, InvoiceKind
+from resolvers.core.aggregation import Aggregation, Grouping, days_and_months
 from resolvers.core.context import Context
 from resolvers.core.listing import Between, Flag, Listing, OneOf
+from resolvers.core.table import money
+from resolvers.identity.loaders import company_currency
 
 _entry = journal_entry.columns
 _line = journal_line.columns
@@ -83,6 +88,39 @@ payments = Listing(
         "partner_ids": OneOf(_payment["partner_id"], "Partner"),
         "paid_on": Between(_payment["paid_on"]),
     },
+)
+
+invoice_aggregates = Aggregation(
+    name="InvoiceGroup",
+    listing=invoices,
+    groups={
+        **days_and_months(_invoice["invoiced_on"]),
+        "PARTNER": Grouping({"partner_id": _invoice["partner_id"]}),
+        "KIND": Grouping({"kind": _invoice["kind"]}),
+        "PAYMENT_STATUS": Grouping({"payment_status": _invoice["payment_status"]}),
+    },
+    measures={
+        "subtotal": type_coerce(_invoice["subtotal"] * _invoice["fx_rate"], money()),
+        "tax_total": type_coerce(_invoice["tax_total"] * _invoice["fx_rate"], money()),
+        "total": _invoice["total_base"],
+        "residual": _invoice["residual_base"],
+    },
+    constants={"currency": company_currency},
+)
+payment_aggregates = Aggregation(
+    name="PaymentGroup",
+    listing=payments,
+    groups={
+        **days_and_months(_payment["paid_on"]),
+        "PARTNER": Grouping({"partner_id": _payment["partner_id"]}),
+        "DIRECTION": Grouping({"direction": _payment["direction"]}),
+        "METHOD": Grouping({"method": _payment["method"]}),
+    },
+    measures={
+        "amount": type_coerce(_payment["amount"] * _payment["fx_rate"], money()),
+        "unallocated": type_coerce(_payment["unallocated"] * _payment["fx_rate"], money()),
+    },
+    constants={"currency": company_currency},
 )
 
 _BALANCE_COLUMNS = frozenset(trial_balance.columns)

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 
 from sqlalchemy import (
     ColumnElement,
+    Date,
     FromClause,
     Integer,
     Numeric,
@@ -20,6 +21,7 @@ from sqlalchemy import (
     cast,
     func,
     lateral,
+    literal,
     null,
     select,
     true,
@@ -64,6 +66,12 @@ class Grouping:
     outer: Outer | None = None
 
 
+def days_and_months(day: ColumnElement[Any]) -> dict[str, Grouping]:
+    """Return the groupings by a date and by its month, ``DAY`` and ``MONTH``."""
+    month = cast(func.date_trunc(literal("month"), day), Date)
+    return {"DAY": Grouping({"day": day}), "MONTH": Grouping({"month": month})}
+
+
 @dataclass(frozen=True, slots=True)
 class GroupRequest:
     """Which groups are asked for, in which order: by their keys, or by ``order``, a column."""
@@ -81,6 +89,7 @@ class Aggregation:
     A row of a group has the columns of all groupings, NULL where it is not grouped by them,
     ``count``, each function of each measure, and the ``constants``, which are the same in all.
     ``where`` joins the tables of measures that are not the list's, and leaves no row out.
+    ``guarded`` maps measures to the permission that ordering by them takes, as reading them does.
     """
 
     name: str
@@ -89,6 +98,7 @@ class Aggregation:
     measures: Mapping[str, ColumnElement[Any]]
     constants: Mapping[str, ColumnElement[Any]] = field(default_factory=dict)
     where: tuple[ColumnElement[bool], ...] = ()
+    guarded: Mapping[str, str] = field(default_factory=dict)
     _statements: dict[Any, Statement] = field(default_factory=dict, repr=False)
 
     @property

@@ -1,6 +1,6 @@
 """Companies, users and API clients as readers know them, and how to get to them."""
 
-from sqlalchemy import select
+from sqlalchemy import Integer, cast, func, select
 
 from resolvers.core.entity import entity
 from resolvers.core.relation import by_key, children
@@ -24,6 +24,13 @@ role_held = entity(
     .where(role_table.c.id == user_role_table.c.role_id)
     .scalar_subquery(),
 )
+
+company_currency = (
+    select(company_table.c.currency)
+    .where(company_table.c.id == cast(func.current_setting("app.company_id"), Integer))
+    .scalar_subquery()
+)
+"""Currency of the company whose rows a statement sees."""
 
 company_by_id = by_key(company)
 user_by_id = by_key(user)

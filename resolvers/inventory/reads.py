@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from datetime import date
 from typing import Any
 
+from resolvers.catalog.loaders import product
+from resolvers.core.aggregation import Aggregation, Grouping, days_and_months
 from resolvers.core.context import Context
 from resolvers.core.listing import AmountBetween, Between, Flag, Listing, OneOf
 from resolvers.inventory.loaders import (
@@ -51,6 +53,31 @@ stock_moves = Listing(
         "product_ids": OneOf(_move["product_id"], "Product"),
         "posted_at": Between(_move["posted_at"]),
     },
+)
+_of_product = _level["product_id"] == product.columns["id"]
+stock_level_aggregates = Aggregation(
+    name="StockLevelGroup",
+    listing=stock_levels,
+    groups={
+        "PRODUCT": Grouping({"product_id": _level["product_id"]}),
+        "CATEGORY": Grouping({"category_id": product.columns["category_id"]}, (_of_product,)),
+        "WAREHOUSE": Grouping({"warehouse_id": _level["warehouse_id"]}),
+    },
+    measures={
+        name: _level[name]
+        for name in ("on_hand", "reserved", "available", "incoming", "outgoing", "projected")
+    },
+    guarded=dict.fromkeys(("on_hand", "reserved", "outgoing", "projected"), "stock.read"),
+)
+stock_move_aggregates = Aggregation(
+    name="StockMoveGroup",
+    listing=stock_moves,
+    groups={
+        **days_and_months(_move["effective_on"]),
+        "KIND": Grouping({"kind": _move["kind"]}),
+        "PRODUCT": Grouping({"product_id": _move["product_id"]}),
+    },
+    measures={"qty": _move["quantity"]},
 )
 reservations = Listing(
     name="reservations",

@@ -2,10 +2,14 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
-from sqlalchemy import Text, bindparam, literal_column
+from sqlalchemy import ColumnElement, Text, bindparam, literal_column, type_coerce
 
+from resolvers.core.aggregation import Aggregation, Grouping, days_and_months
 from resolvers.core.listing import Between, Condition, Equals, Listing, OneOf
+from resolvers.core.table import money
+from resolvers.identity.loaders import company_currency
 from resolvers.inventory.loaders import reorder_rule
 from resolvers.purchasing.loaders import goods_receipt, purchase_order, supplier_offer
 
@@ -51,6 +55,31 @@ purchase_orders = Listing(
         "supplier_ids": OneOf(_order["partner_id"], "Partner"),
         "warehouse_ids": OneOf(_order["warehouse_id"], "Warehouse"),
     },
+)
+
+
+def _at_rate(amount: ColumnElement[Any]) -> ColumnElement[Any]:
+    """Return an amount of an order in the company's currency, at the order's rate."""
+    return type_coerce(amount * _order["fx_rate"], money())
+
+
+purchase_order_aggregates = Aggregation(
+    name="PurchaseOrderGroup",
+    listing=purchase_orders,
+    groups={
+        **days_and_months(_order["ordered_on"]),
+        "SUPPLIER": Grouping({"supplier_id": _order["partner_id"]}),
+        "WAREHOUSE": Grouping({"warehouse_id": _order["warehouse_id"]}),
+        "STATE": Grouping({"state": _order["state"]}),
+        "RECEIPT_STATUS": Grouping({"receipt_status": _order["receipt_status"]}),
+    },
+    measures={
+        "subtotal": _at_rate(_order["subtotal"]),
+        "tax_total": _at_rate(_order["tax_total"]),
+        "total": _at_rate(_order["total"]),
+    },
+    constants={"currency": company_currency},
+    guarded=dict.fromkeys(("subtotal", "tax_total", "total"), "cost.read"),
 )
 goods_receipts = Listing(
     name="goodsReceipts",

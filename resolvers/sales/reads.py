@@ -2,13 +2,13 @@
 
 from typing import Any
 
-from sqlalchemy import ColumnElement, Date, Integer, cast, func, literal, select, type_coerce
+from sqlalchemy import ColumnElement, type_coerce
 
 from resolvers.catalog.loaders import product
-from resolvers.core.aggregation import Aggregation, Grouping, Outer
+from resolvers.core.aggregation import Aggregation, Grouping, Outer, days_and_months
 from resolvers.core.listing import Between, Equals, Filter, Listing, OneOf, Through
 from resolvers.core.table import money
-from resolvers.identity.loaders import company
+from resolvers.identity.loaders import company_currency
 from resolvers.partners.loaders import address
 from resolvers.sales.loaders import sales_order, sales_order_line
 
@@ -54,12 +54,6 @@ sales_order_lines = Listing(
     },
 )
 
-_in_company_currency = {
-    "currency": select(company.columns["currency"])
-    .where(company.columns["id"] == cast(func.current_setting("app.company_id"), Integer))
-    .scalar_subquery()
-}
-
 
 def _at_rate(amount: ColumnElement[Any]) -> ColumnElement[Any]:
     """Return an amount of an order in the company's currency, at the order's rate."""
@@ -67,10 +61,7 @@ def _at_rate(amount: ColumnElement[Any]) -> ColumnElement[Any]:
 
 
 _ORDER_KEYS = {
-    "DAY": Grouping({"day": _order["placed_on"]}),
-    "MONTH": Grouping(
-        {"month": cast(func.date_trunc(literal("month"), _order["placed_on"]), Date)}
-    ),
+    **days_and_months(_order["placed_on"]),
     "CUSTOMER": Grouping({"customer_id": _order["partner_id"]}),
     "COUNTRY": Grouping(
         {"country": address.columns["country"]},
@@ -91,7 +82,7 @@ sales_order_aggregates = Aggregation(
         "tax_total": _at_rate(_order["tax_total"]),
         "total": _at_rate(_order["total"]),
     },
-    constants=_in_company_currency,
+    constants={"currency": company_currency},
 )
 
 _of_product = _line["product_id"] == product.columns["id"]
@@ -110,6 +101,6 @@ sales_order_line_aggregates = Aggregation(
         "qty": _line["quantity"],
         "qty_shipped": _line["shipped"],
     },
-    constants=_in_company_currency,
+    constants={"currency": company_currency},
     where=(_line["order_id"] == _order["id"],),
 )

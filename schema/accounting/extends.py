@@ -8,9 +8,10 @@ from resolvers.accounting.loaders import (
     receivables_by_partner,
 )
 from resolvers.accounting.reads import invoices, payments
+from schema.accounting.aggregates import InvoiceConnection, PaymentConnection
 from schema.accounting.inputs import InvoiceFilter, InvoiceOrderBy, PaymentFilter, PaymentOrderBy
-from schema.accounting.types import Invoice, PartnerReceivables, Payment
-from schema.core.connection import Connection, connection
+from schema.accounting.types import Invoice, PartnerReceivables
+from schema.core.connection import connection
 from schema.core.extend import extend
 from schema.core.fields import related, related_with
 from schema.core.info import Info
@@ -23,7 +24,7 @@ from schema.sales.types import SalesOrder
 class PartnerInvoices:
     """Invoices and payments of partners."""
 
-    invoices: Connection[Invoice] | None = connection(
+    invoices: InvoiceConnection | None = connection(
         "Invoices to the partner and bills from it, latest first.",
         invoices,
         filter_input=InvoiceFilter,
@@ -31,7 +32,7 @@ class PartnerInvoices:
         parent="partner_id",
         requires="invoices.read",
     )
-    payments: Connection[Payment] | None = connection(
+    payments: PaymentConnection | None = connection(
         "Money that came from the partner or went to it, latest first.",
         payments,
         filter_input=PaymentFilter,

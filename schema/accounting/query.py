@@ -18,6 +18,7 @@ from resolvers.accounting.reads import (
 from resolvers.accounting.rules import InvoiceKind
 from resolvers.core.context import Context
 from resolvers.core.errors import Invalid
+from schema.accounting.aggregates import InvoiceConnection, PaymentConnection
 from schema.accounting.inputs import (
     AccountOrderBy,
     FiscalPeriodOrderBy,
@@ -34,7 +35,6 @@ from schema.accounting.types import (
     FiscalPeriod,
     Invoice,
     JournalEntry,
-    Payment,
     TrialBalance,
 )
 from schema.core.connection import Connection, connection
@@ -62,14 +62,14 @@ class Query:
             return await find(context, invoice_by_id, decode_id(id, "Invoice"), columns)
         return await find(context, invoice_by_number, number, columns)
 
-    invoices: Connection[Invoice] | None = connection(
+    invoices: InvoiceConnection | None = connection(
         "The invoices to customers and the bills of suppliers, latest first.",
         invoices,
         filter_input=InvoiceFilter,
         order=InvoiceOrderBy,
         requires="invoices.read",
     )
-    payments: Connection[Payment] | None = connection(
+    payments: PaymentConnection | None = connection(
         "Money that came and went, latest first.",
         payments,
         filter_input=PaymentFilter,

@@ -7,6 +7,7 @@ of its own, because the type of its groups is.
 
 import inspect
 from collections.abc import Mapping, Sequence
+from copy import copy
 from enum import Enum
 from typing import Annotated, Any
 
@@ -20,7 +21,9 @@ from resolvers.core.aggregation import (
     Aggregation,
     GroupRequest,
 )
+from resolvers.core.errors import Forbidden
 from resolvers.core.loader import BatchLoader
+from resolvers.core.principal import Principal
 from resolvers.core.relation import pascal_case
 from schema.core.connection import SortDirection
 from schema.core.fields import RowType, column, declare_field, named_type, origin_of
@@ -28,6 +31,10 @@ from schema.core.info import Info, core_info
 from schema.core.plan import AggregatesPlan, PartPlan
 from schema.core.selection import wanted_columns
 
+NOT_GROUPED = "null unless grouped by it"
+"""What the description of a key ends with."""
+BY_COUNT = {"count": "By how many rows are in the group."}
+"""Description of the order by the count, which every list has."""
 _FUNCTION_WORDS = {
     "sum": "Sums over the rows of the group.",
     "avg": "Averages over the rows of the group, rounded half up to the digits of the measure.",
@@ -61,15 +68,18 @@ def part(description: str, prefix: str, shared: frozenset[str]) -> Any:
 
 
 def group_type(type_name: str, aggregation: Aggregation, measures: type) -> Any:
-    """Finish the type of a list's groups: the decorated class has its keys.
+    """Finish the type of a list's groups: the decorated class has its keys, or inherits them.
 
     Adds ``count`` and, of the type ``measures``, what each function makes of the measures.
     """
     shared = frozenset(aggregation.constants)
 
     def declare(keys: type) -> Any:
-        annotations = dict(keys.__annotations__)
-        namespace = {name: getattr(keys, name) for name in annotations}
+        annotations: dict[str, Any] = {}
+        for base in reversed(keys.__mro__):
+            annotations |= vars(base).get("__annotations__", {}) if base is not RowType else {}
+        # copies, because a field belongs to one type
+        namespace = {name: copy(getattr(keys, name)) for name in annotations}
         annotations["count"] = int
         namespace["count"] = column("How many rows are in the group.")
         for function in FUNCTIONS:
@@ -117,11 +127,19 @@ def aggregates(
     sort = _enum(f"{type_name}GroupSort", words, f"What groups of {type_name} can be ordered by.")
     order = _order_input(type_name, sort)
 
-    def ask(arguments: Mapping[str, Any]) -> GroupRequest:
+    def ask(arguments: Mapping[str, Any], caller: Principal) -> GroupRequest:
         chosen = arguments.get("order_by")
+        by = "" if chosen is None else chosen.field.value.lower()
+        permission = aggregation.guarded.get(by.partition("_")[2])
+        if permission is not None and not caller.can(permission):
+            raise Forbidden(
+                f"This order requires the permission {permission}.",
+                path=("orderBy", "field"),
+                details={"permission": permission},
+            )
         return aggregation.request(
             [one.value for one in arguments.get("group_by") or ()],
-            order="" if chosen is None else chosen.field.value.lower(),
+            order=by,
             descending=chosen is not None and chosen.direction is SortDirection.DESC,
             first=arguments.get("first"),
         )
@@ -130,7 +148,7 @@ def aggregates(
         raw = core_info(info)
         type_ = named_type(raw.return_type)
         columns = wanted_columns(raw, type_)
-        asked = ask(arguments)
+        asked = ask(arguments, info.context.principal)
         if root.parent is None:
             rows = await aggregation.rows(info.context.reads, root.request, asked, columns)
         else:

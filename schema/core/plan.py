@@ -13,6 +13,7 @@ from strawberry.types.field import StrawberryField
 
 from resolvers.core.aggregation import Aggregation, GroupRequest
 from resolvers.core.listing import Listing
+from resolvers.core.principal import Principal
 from resolvers.core.relation import Relation
 from schema.core.ids import encode_id
 
@@ -219,10 +220,10 @@ class PartPlan:
 
 @dataclass(frozen=True, slots=True)
 class AggregatesPlan:
-    """The groups of a connection's list; ``ask`` makes a request of the field's arguments."""
+    """The groups of a list; ``ask`` makes a request of the field's arguments, for a caller."""
 
     aggregation: Aggregation
-    ask: Callable[[Mapping[str, Any]], GroupRequest]
+    ask: Callable[[Mapping[str, Any], Principal], GroupRequest]
     needs: frozenset[str] = field(default_factory=frozenset)
 
 

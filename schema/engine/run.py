@@ -137,7 +137,7 @@ def _bind(level: Level, context: Context, variables: VariableValues) -> Any:
         return _page_request(level, source.listing, context, variables)
     given = {} if asked is None else asked.values(variables)
     if isinstance(source, Grouped):
-        return source.plan.ask(given)
+        return source.plan.ask(given, context.principal)
     if isinstance(source, Followed):
         assert source.bind is not None
         return source.bind(context, given)

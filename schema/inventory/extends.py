@@ -7,20 +7,23 @@ import strawberry
 
 from resolvers.core.context import Context
 from resolvers.inventory.loaders import levels_by_product, totals_by_product
-from resolvers.inventory.reads import incoming, stock_moves
+from resolvers.inventory.reads import incoming, stock_levels, stock_moves
 from schema.catalog.types import Product
 from schema.core.connection import Connection, connection
 from schema.core.extend import extend
 from schema.core.fields import argument, related_with
 from schema.core.ids import decode_ids
 from schema.core.info import Info
+from schema.inventory.aggregates import StockLevelConnection, StockMoveConnection
 from schema.inventory.inputs import (
     IncomingStockFilter,
     IncomingStockOrderBy,
+    StockLevelFilter,
+    StockLevelOrderBy,
     StockMoveFilter,
     StockMoveOrderBy,
 )
-from schema.inventory.types import IncomingStock, StockLevel, StockMove, StockTotals
+from schema.inventory.types import IncomingStock, StockLevel, StockTotals, Warehouse
 
 WarehouseIds = Annotated[
     list[strawberry.ID] | None, argument("Only stock in these warehouses; all without it.")
@@ -60,7 +63,7 @@ class ProductStock:
     def totals(root: Any, info: Info, warehouse_ids: WarehouseIds = None) -> StockTotals | None:
         """Describe the arguments."""
 
-    moves: Connection[StockMove] | None = connection(
+    moves: StockMoveConnection | None = connection(
         "The product's entries in the stock ledger, latest first.",
         stock_moves,
         filter_input=StockMoveFilter,
@@ -74,5 +77,19 @@ class ProductStock:
         filter_input=IncomingStockFilter,
         order=IncomingStockOrderBy,
         parent="product_id",
+        requires="availability.read",
+    )
+
+
+@extend(Warehouse)
+class WarehouseLevels:
+    """Stock of warehouses."""
+
+    levels: StockLevelConnection | None = connection(
+        "Stock levels of this warehouse.",
+        stock_levels,
+        filter_input=StockLevelFilter,
+        order=StockLevelOrderBy,
+        parent="warehouse_id",
         requires="availability.read",
     )

@@ -15,6 +15,7 @@ from resolvers.inventory.reads import (
 )
 from schema.core.connection import Connection, connection
 from schema.core.fields import argument, fetched
+from schema.inventory.aggregates import StockLevelConnection, StockMoveConnection
 from schema.inventory.inputs import (
     IncomingStockFilter,
     IncomingStockOrderBy,
@@ -23,7 +24,7 @@ from schema.inventory.inputs import (
     StockMoveFilter,
     StockMoveOrderBy,
 )
-from schema.inventory.types import IncomingStock, StockLevel, StockMove, StockValuation, Warehouse
+from schema.inventory.types import IncomingStock, StockValuation, Warehouse
 
 
 @strawberry.type
@@ -31,14 +32,14 @@ class Query:
     """Root fields of this module."""
 
     warehouses: Connection[Warehouse] = connection("The company's warehouses, by code.", warehouses)
-    stock_levels: Connection[StockLevel] | None = connection(
+    stock_levels: StockLevelConnection | None = connection(
         "Stock per product and warehouse, lowest availability first.",
         stock_levels,
         filter_input=StockLevelFilter,
         order=StockLevelOrderBy,
         requires="availability.read",
     )
-    stock_moves: Connection[StockMove] | None = connection(
+    stock_moves: StockMoveConnection | None = connection(
         "The stock ledger, latest first.",
         stock_moves,
         filter_input=StockMoveFilter,

@@ -16,7 +16,7 @@ from resolvers.inventory.loaders import (
     warehouse,
     warehouse_by_id,
 )
-from resolvers.inventory.reads import reservations, stock_levels
+from resolvers.inventory.reads import reservations
 from schema.catalog.types import Product, ProductCategory
 from schema.core.connection import Connection, connection
 from schema.core.fields import ID, RowType, column, computed, held, node_id, related
@@ -29,7 +29,6 @@ from schema.inventory.enums import (
     ReservationSource,
     ReservationState,
 )
-from schema.inventory.inputs import StockLevelFilter, StockLevelOrderBy
 
 
 @node_type(location, "A place inside a warehouse, or a virtual place.", requires="stock.read")
@@ -136,14 +135,6 @@ class Warehouse(RowType, Node):
     archived_at: datetime | None = column("When it was closed.")
     locations: list[StockLocation] | None = related(
         "Places inside it, by code.", locations_by_warehouse, "id", requires="stock.read"
-    )
-    levels: Connection[StockLevel] | None = connection(
-        "Stock levels of this warehouse.",
-        stock_levels,
-        filter_input=StockLevelFilter,
-        order=StockLevelOrderBy,
-        parent="warehouse_id",
-        requires="availability.read",
     )
 
 

@@ -8,6 +8,7 @@ from schema.core.extend import extend
 from schema.core.fields import related
 from schema.inventory.types import IncomingStock
 from schema.partners.types import Partner
+from schema.purchasing.aggregates import PurchaseOrderConnection
 from schema.purchasing.inputs import (
     PurchaseOrderFilter,
     PurchaseOrderOrderBy,
@@ -46,7 +47,7 @@ class IncomingStockOrder:
 class PartnerPurchases:
     """Orders to partners, and what they offer."""
 
-    purchase_orders: Connection[PurchaseOrder] | None = connection(
+    purchase_orders: PurchaseOrderConnection | None = connection(
         "Orders of the company acted for to the partner, latest first.",
         purchase_orders,
         filter_input=PurchaseOrderFilter,

@@ -16,6 +16,7 @@ from resolvers.purchasing.reads import (
 from schema.core.connection import Connection, connection
 from schema.core.fields import argument, fetched, find
 from schema.core.ids import decode_id
+from schema.purchasing.aggregates import PurchaseOrderConnection
 from schema.purchasing.inputs import (
     GoodsReceiptFilter,
     GoodsReceiptOrderBy,
@@ -47,7 +48,7 @@ class Query:
             return await find(context, purchase_by_id, decode_id(id, "PurchaseOrder"), columns)
         return await find(context, purchase_by_number, number, columns)
 
-    purchase_orders: Connection[PurchaseOrder] | None = connection(
+    purchase_orders: PurchaseOrderConnection | None = connection(
         "The purchase orders, latest first.",
         purchase_orders,
         filter_input=PurchaseOrderFilter,

@@ -10,7 +10,7 @@ from resolvers.inventory.loaders import warehouse_by_id
 from resolvers.partners.loaders import partner_by_id
 from resolvers.sales.reads import sales_order_aggregates, sales_order_line_aggregates
 from schema.catalog.types import Product, ProductCategory
-from schema.core.aggregates import aggregates, group_type
+from schema.core.aggregates import BY_COUNT, NOT_GROUPED, aggregates, group_type
 from schema.core.connection import Connection
 from schema.core.fields import Money, RowType, column, money, related
 from schema.inventory.types import Warehouse
@@ -18,7 +18,6 @@ from schema.partners.types import Partner
 from schema.sales.enums import OrderState
 from schema.sales.types import SalesOrder, SalesOrderLine
 
-_NOT_GROUPED = "null unless grouped by it"
 _GROUP_BY = {
     "DAY": "The date of the order.",
     "MONTH": "The month of the order.",
@@ -27,7 +26,21 @@ _GROUP_BY = {
     "WAREHOUSE": "The warehouse the order ships from.",
     "CHANNEL": "Where the order came from.",
 }
-_BY_COUNT = {"count": "By how many rows are in the group."}
+
+
+class _Keys(RowType):
+    """What orders and their lines are both grouped by."""
+
+    day: date | None = column(f"Date of the orders; {NOT_GROUPED}.")
+    month: date | None = column(f"First day of the month of the orders; {NOT_GROUPED}.")
+    customer: Partner | None = related(f"Customer; {NOT_GROUPED}.", partner_by_id, "customer_id")
+    country: str | None = column(
+        "Country the goods go to (ISO 3166-1 alpha-2); null as well for orders without an address."
+    )
+    warehouse: Warehouse | None = related(
+        f"Warehouse; {NOT_GROUPED}.", warehouse_by_id, "warehouse_id"
+    )
+    channel: str | None = column(f"Where the orders came from; {NOT_GROUPED}.")
 
 
 @strawberry.type(
@@ -42,20 +55,10 @@ class SalesOrderMeasures(RowType):
 
 
 @group_type("SalesOrder", sales_order_aggregates, SalesOrderMeasures)
-class SalesOrderGroup(RowType):
+class SalesOrderGroup(_Keys):
     """Orders with the same keys."""
 
-    day: date | None = column(f"Date of the orders; {_NOT_GROUPED}.")
-    month: date | None = column(f"First day of the month of the orders; {_NOT_GROUPED}.")
-    customer: Partner | None = related(f"Customer; {_NOT_GROUPED}.", partner_by_id, "customer_id")
-    country: str | None = column(
-        "Country the goods go to (ISO 3166-1 alpha-2); null as well for orders without an address."
-    )
-    warehouse: Warehouse | None = related(
-        f"Warehouse; {_NOT_GROUPED}.", warehouse_by_id, "warehouse_id"
-    )
-    channel: str | None = column(f"Where the orders came from; {_NOT_GROUPED}.")
-    state: OrderState | None = column(f"Where the orders are in their life; {_NOT_GROUPED}.")
+    state: OrderState | None = column(f"Where the orders are in their life; {NOT_GROUPED}.")
 
 
 @strawberry.type(description="A page of sales orders, and what the whole list adds up to.")
@@ -68,7 +71,7 @@ class SalesOrderConnection(Connection[SalesOrder]):
         SalesOrderGroup,
         group_by={**_GROUP_BY, "STATE": "Where the order is in its life."},
         order_by={
-            **_BY_COUNT,
+            **BY_COUNT,
             "sum_subtotal": "By the sum without tax.",
             "sum_tax_total": "By the tax.",
             "sum_total": "By the sum to pay.",
@@ -92,22 +95,12 @@ class SalesOrderLineMeasures(RowType):
 
 
 @group_type("SalesOrderLine", sales_order_line_aggregates, SalesOrderLineMeasures)
-class SalesOrderLineGroup(RowType):
+class SalesOrderLineGroup(_Keys):
     """Lines with the same keys."""
 
-    day: date | None = column(f"Date of the orders; {_NOT_GROUPED}.")
-    month: date | None = column(f"First day of the month of the orders; {_NOT_GROUPED}.")
-    customer: Partner | None = related(f"Customer; {_NOT_GROUPED}.", partner_by_id, "customer_id")
-    country: str | None = column(
-        "Country the goods go to (ISO 3166-1 alpha-2); null as well for orders without an address."
-    )
-    warehouse: Warehouse | None = related(
-        f"Warehouse; {_NOT_GROUPED}.", warehouse_by_id, "warehouse_id"
-    )
-    channel: str | None = column(f"Where the orders came from; {_NOT_GROUPED}.")
-    product: Product | None = related(f"Product; {_NOT_GROUPED}.", product_by_id, "product_id")
+    product: Product | None = related(f"Product; {NOT_GROUPED}.", product_by_id, "product_id")
     category: ProductCategory | None = related(
-        f"Category of the products; {_NOT_GROUPED}.", category_by_id, "category_id"
+        f"Category of the products; {NOT_GROUPED}.", category_by_id, "category_id"
     )
 
 
@@ -125,7 +118,7 @@ class SalesOrderLineConnection(Connection[SalesOrderLine]):
             "CATEGORY": "The category of the product.",
         },
         order_by={
-            **_BY_COUNT,
+            **BY_COUNT,
             "sum_net": "By the sum without tax.",
             "sum_tax": "By the tax.",
             "sum_qty": "By the quantity ordered.",

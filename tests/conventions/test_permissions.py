@@ -192,7 +192,7 @@ def parents(data: Any, way: Sequence[Edge], at: tuple[Any, ...] = ()) -> Iterato
     else:
         edge, *rest = way
         inner = data[edge.name]
-        if edge.is_connection:
+        if edge.is_connection and not (rest and rest[0].is_aggregates):
             if inner is not None:
                 yield from parents(inner["nodes"], rest, (*at, edge.name, "nodes"))
         else:
