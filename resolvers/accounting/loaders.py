@@ -1,6 +1,6 @@
 """Accounts, entries, invoices and payments as readers know them, and how to get to them."""
 
-from sqlalchemy import BigInteger, Date, Integer, Numeric, Text
+from sqlalchemy import BigInteger, Date, Integer, Numeric, Text, cast
 from sqlalchemy.dialects.postgresql import CHAR
 
 from resolvers.accounting.tables import account as account_table
@@ -14,11 +14,18 @@ from resolvers.accounting.tables import payment_allocation as allocation_table
 from resolvers.core.entity import entity
 from resolvers.core.relation import by_key, children
 from resolvers.core.report import Report
+from resolvers.core.table import AMOUNT_STEPS
 
+_posted = journal_line_table.c
 account = entity("Account", account_table)
 fiscal_period = entity("FiscalPeriod", period_table)
 journal_entry = entity("JournalEntry", entry_table)
-journal_line = entity("JournalLine", journal_line_table)
+journal_line = entity(
+    "JournalLine",
+    journal_line_table,
+    # one of them is zero
+    amount_steps=cast((_posted.debit + _posted.credit) * AMOUNT_STEPS, BigInteger),
+)
 invoice = entity("Invoice", invoice_table)
 invoice_line = entity("InvoiceLine", invoice_line_table)
 payment = entity("Payment", payment_table)
@@ -34,6 +41,7 @@ invoice_lines_by_invoice = children(invoice_line, "invoice_id", order=("invoice_
 invoices_by_sales_order = children(invoice, "sales_order_id", order=("sales_order_id", "id"))
 bills_by_purchase_order = children(invoice, "purchase_order_id", order=("purchase_order_id", "id"))
 payment_by_id = by_key(payment)
+period_by_code = by_key(fiscal_period, "code")
 allocations_by_invoice = children(
     payment_allocation, "invoice_id", order=("invoice_id", "allocated_on", "id")
 )
@@ -87,3 +95,11 @@ partner_receivables = Report(
     key="partner_id",
 )
 receivables_by_partner = partner_receivables.relation()
+close_checks = Report(
+    "CloseChecks",
+    "close_checks",
+    {"period_id": Integer(), "place": Integer(), "code": Text(), "count": BigInteger()},
+    order=("period_id", "place"),
+    key="period_id",
+)
+checks_by_period = close_checks.relation(many=True)

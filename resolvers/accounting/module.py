@@ -4,6 +4,7 @@ from resolvers.accounting.invariants import INVARIANTS
 from resolvers.accounting.tables import (
     AGED_BALANCES,
     BALANCES_BEFORE,
+    CLOSE_CHECKS,
     CONTROL_BALANCE,
     ENTRY_BALANCES,
     PARTNER_RECEIVABLES,
@@ -40,6 +41,7 @@ MODULE = DataModule(
         AGED_BALANCES,
         CONTROL_BALANCE,
         PARTNER_RECEIVABLES,
+        CLOSE_CHECKS,
     ),
     invariants=INVARIANTS,
     permissions={

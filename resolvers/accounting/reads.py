@@ -21,7 +21,7 @@ from resolvers.accounting.loaders import (
 from resolvers.accounting.rules import AccountRole, InvoiceKind
 from resolvers.core.aggregation import Aggregation, Grouping, days_and_months
 from resolvers.core.context import Context
-from resolvers.core.listing import Between, Flag, Listing, OneOf
+from resolvers.core.listing import AmountBetween, Between, Flag, Listing, OneOf
 from resolvers.core.table import money
 from resolvers.identity.loaders import company_currency
 
@@ -58,7 +58,10 @@ account_lines = Listing(
     orders={"POSTED_ON": ("posted_on",)},
     default_order="POSTED_ON",
     default_descending=True,
-    filters={"posted_on": Between(_line["posted_on"])},
+    filters={
+        "posted_on": Between(_line["posted_on"]),
+        "amount": AmountBetween(_line["amount_steps"]),
+    },
 )
 invoices = Listing(
     name="invoices",

@@ -75,6 +75,43 @@ class PeriodState(StrEnum):
     CLOSED = "CLOSED"
 
 
+class CloseCheckCode(StrEnum):
+    """What has to hold before a period is closed."""
+
+    EARLIER_PERIODS_CLOSED = "EARLIER_PERIODS_CLOSED"
+    ENTRIES_BALANCE = "ENTRIES_BALANCE"
+    RECEIVABLES_RECONCILE = "RECEIVABLES_RECONCILE"
+    PAYABLES_RECONCILE = "PAYABLES_RECONCILE"
+    SHIPMENTS_LEFT = "SHIPMENTS_LEFT"
+    RECEIPTS_BILLED = "RECEIPTS_BILLED"
+    NUMBERS_WITHOUT_GAPS = "NUMBERS_WITHOUT_GAPS"
+
+
+_IN_THE_WAY = {
+    CloseCheckCode.EARLIER_PERIODS_CLOSED: "Earlier periods that are still open",
+    CloseCheckCode.ENTRIES_BALANCE: "Entries whose debits and credits differ",
+    CloseCheckCode.RECEIVABLES_RECONCILE: "Open invoices and the receivables account differ",
+    CloseCheckCode.PAYABLES_RECONCILE: "Open bills and the payables account differ",
+    CloseCheckCode.SHIPMENTS_LEFT: "Shipments that were to leave by then, and are still here",
+    CloseCheckCode.RECEIPTS_BILLED: "Goods that came in the period, without a bill by its end",
+    CloseCheckCode.NUMBERS_WITHOUT_GAPS: "Numbers missing between those of invoices and bills",
+}
+
+
+def close_check_message(code: str, count: int) -> str:
+    """Say how a check stands that found ``count`` things in the way.
+
+    Raises:
+        ValueError: there is no such check.
+
+    """
+    check = CloseCheckCode(code)
+    if count == 0:
+        return "Nothing is in the way."
+    counted = "" if check.value.endswith("_RECONCILE") else f": {count}"
+    return f"{_IN_THE_WAY[check]}{counted}."
+
+
 class EntrySource(StrEnum):
     """The kind of document an entry was made for."""
 

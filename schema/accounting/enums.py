@@ -2,6 +2,7 @@
 
 from resolvers.accounting.rules import (
     AccountKind,
+    CloseCheckCode,
     InvoiceKind,
     Journal,
     PaymentDirection,
@@ -13,6 +14,7 @@ from schema.core.enums import describe_enum
 
 __all__ = [
     "AccountKind",
+    "CloseCheckCode",
     "InvoiceKind",
     "Journal",
     "PaymentDirection",
@@ -71,6 +73,19 @@ describe_enum(
         "BANK_TRANSFER": "A transfer from account to account.",
         "CARD": "A payment by card.",
         "DIRECT_DEBIT": "Drawn from the payer's account with a mandate.",
+    },
+)
+describe_enum(
+    CloseCheckCode,
+    "What has to hold before a period is closed.",
+    {
+        "EARLIER_PERIODS_CLOSED": "No earlier period is open.",
+        "ENTRIES_BALANCE": "Debits and credits of each of its entries are the same.",
+        "RECEIVABLES_RECONCILE": "Open invoices come to what is on the receivables account.",
+        "PAYABLES_RECONCILE": "Open bills come to what is on the payables account.",
+        "SHIPMENTS_LEFT": "What was to leave by its end has left, or is canceled.",
+        "RECEIPTS_BILLED": "What came in it has been billed by its end.",
+        "NUMBERS_WITHOUT_GAPS": "No number is missing between those of its invoices and bills.",
     },
 )
 describe_enum(

@@ -11,7 +11,7 @@ from resolvers.accounting.reads import (
     payments,
 )
 from schema.accounting.enums import InvoiceKind, Journal, PaymentDirection, PaymentStatus
-from schema.core.connection import DateRange, order_input
+from schema.core.connection import DateRange, DecimalRange, order_input
 
 
 @strawberry.input(description="Which invoices and bills to list; all conditions must hold.")
@@ -68,6 +68,9 @@ class AccountLineFilter:
 
     posted_on: DateRange | None = strawberry.field(
         default=None, description="Posted in this range."
+    )
+    amount: DecimalRange | None = strawberry.field(
+        default=None, description="With a debit or a credit in this range."
     )
 
 

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import strawberry
 
-from resolvers.accounting.loaders import invoice_by_id, invoice_by_number
+from resolvers.accounting.loaders import invoice_by_id, invoice_by_number, period_by_code
 from resolvers.accounting.reads import (
     accounts,
     fiscal_periods,
@@ -89,6 +89,16 @@ class Query:
         order=JournalEntryOrderBy,
         requires="ledger.read",
     )
+
+    @fetched("A month of the books, by its code.", requires="ledger.read")
+    async def fiscal_period(
+        context: Context,
+        columns: frozenset[str],
+        code: Annotated[str, argument("Year and month, such as 2026-03.")],
+    ) -> FiscalPeriod | None:
+        """Load a period."""
+        return await find(context, period_by_code, code, columns)
+
     fiscal_periods: Connection[FiscalPeriod] | None = connection(
         "The months of the books, latest first.",
         fiscal_periods,

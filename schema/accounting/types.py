@@ -10,6 +10,7 @@ from resolvers.accounting.loaders import (
     account_by_id,
     allocations_by_invoice,
     allocations_by_payment,
+    checks_by_period,
     entry_by_id,
     fiscal_period,
     invoice,
@@ -24,12 +25,14 @@ from resolvers.accounting.loaders import (
     payment_by_id,
 )
 from resolvers.accounting.reads import account_lines
+from resolvers.accounting.rules import close_check_message
 from resolvers.catalog.loaders import product_by_id
 from resolvers.partners.loaders import partner_by_id
 from resolvers.purchasing.loaders import purchase_by_id, purchase_line_by_id
 from resolvers.sales.loaders import line_by_id, order_by_id
 from schema.accounting.enums import (
     AccountKind,
+    CloseCheckCode,
     InvoiceKind,
     Journal,
     PaymentDirection,
@@ -40,7 +43,7 @@ from schema.accounting.enums import (
 from schema.accounting.inputs import AccountLineFilter, AccountLineOrderBy
 from schema.catalog.types import Product
 from schema.core.connection import Connection, connection
-from schema.core.fields import ID, Money, RowType, column, held, money, node_id, related
+from schema.core.fields import ID, Money, RowType, column, computed, held, money, node_id, related
 from schema.core.kinds import related_any
 from schema.core.node import Node, node_type, row_type
 from schema.core.scalars import CurrencyCode
@@ -74,6 +77,20 @@ class Account(RowType, Node):
     )
 
 
+@row_type("CloseCheck", "One thing that has to hold before a period is closed.")
+class CloseCheck(RowType):
+    """A row of the report `close_checks`."""
+
+    code: CloseCheckCode = column("What has to hold.")
+    ok: bool = computed("It holds.", lambda row: row["count"] == 0, needs=("count",))
+    message: str = computed(
+        "How it stands, for people to read, in English.",
+        lambda row: close_check_message(row["code"], row["count"]),
+        needs=("code", "count"),
+    )
+    count: int = column("How much is in the way; 0 if it holds.")
+
+
 @node_type(fiscal_period, "A month of the books.", requires="ledger.read")
 class FiscalPeriod(RowType, Node):
     """A row of `fiscal_period`."""
@@ -83,6 +100,9 @@ class FiscalPeriod(RowType, Node):
     starts_on: date = column("First day.")
     ends_on: date = column("Last day.")
     state: PeriodState = column("Whether anything can still be posted in it.")
+    close_checks: list[CloseCheck] = related(
+        "What has to hold before it is closed, and whether it does.", checks_by_period, "id", size=7
+    )
 
 
 @node_type(journal_line, "One debit or credit of an entry.", requires="ledger.read")

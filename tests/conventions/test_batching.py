@@ -65,6 +65,7 @@ STATEMENTS_OF_ROOTS = {
     "Query.purchaseOrder": 1,
     "Query.shipment": 1,
     "Query.invoice": 1,
+    "Query.fiscalPeriod": 1,
     "Query.trialBalance": 1,
     "Query.agedReceivables": 2,  # what is open, and what the ledger says
     "Query.agedPayables": 2,

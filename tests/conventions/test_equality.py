@@ -450,7 +450,9 @@ async def test_random_operations(
                 outcomes[compared.outcome] += 1
                 codes = {error["extensions"]["code"] for error in compared.answer.errors}
                 assert "INTERNAL" not in codes
-    assert outcomes[COMPILED] > outcomes.total() * 0.7, outcomes
+    faulty = sum(outcomes[reason] for reason in ("refused", "Invalid", "Forbidden"))
+    assert outcomes[COMPILED] > (outcomes.total() - faulty) * 0.9, outcomes
+    assert outcomes[COMPILED] > outcomes.total() * 0.5, outcomes
     assert set(outcomes) <= {COMPILED, "refused", *UNUSUAL}
 
 

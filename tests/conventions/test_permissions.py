@@ -89,6 +89,10 @@ async def known(gateway: Gateway) -> Known:
     return await known_rows(gateway.owner)
 
 
+OF_THE_COMPANY = {"Query.fiscalPeriod"}
+"""Roots that find one object, of which row security shows none to partners' clients."""
+
+
 def ids(edges: Sequence[Edge]) -> list[Any]:
     """Return test parameters named after fields."""
     return [pytest.param(edge, id=str(edge)) for edge in edges]
@@ -111,7 +115,8 @@ class TestRootFields:
                 assert (recorded.statements, recorded.transactions) == (0, 0), name
             else:
                 assert not answer.errors, name
-                assert answer.data[root.name] is not None, name
+                hidden = caller.partner_id is not None and str(root) in OF_THE_COMPANY
+                assert (answer.data[root.name] is None) == hidden, name
                 assert recorded.transactions == (root.parent == "Mutation"), name
 
     @pytest.mark.parametrize("root", ids(root_fields("Subscription")))

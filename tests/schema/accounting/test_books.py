@@ -132,13 +132,13 @@ async def test_credit_left(reader: BothPaths) -> None:
 
 
 MONTH_END = """
-query MonthEnd($from: Date!, $to: Date!) {
+query MonthEnd($from: Date!, $to: Date!, $code: String!) {
   trialBalance(startsOn: $from, endsOn: $to) {
     totalDebit totalCredit balanced
     rows {
       account {
         code name kind
-        lines(first: 10, filter: { postedOn: { from: $from, to: $to } }) {
+        lines(first: 10, filter: { postedOn: { from: $from, to: $to }, amount: { gte: "1000" } }) {
           nodes {
             debit credit partner { name }
             entry {
@@ -160,6 +160,7 @@ query MonthEnd($from: Date!, $to: Date!) {
     controlBalance reconciles
     rows { partner { name } total over90 oldestDueOn }
   }
+  fiscalPeriod(code: $code) { state closeChecks { code ok message count } }
 }
 """
 
@@ -170,7 +171,7 @@ query MonthEnd($from: Date!, $to: Date!) {
 )
 async def test_month_end(reader: BothPaths, starts: str, ends: str) -> None:
     """The trial balance with entries and documents is what SQL adds up, closed periods or not."""
-    data = await reader.data(MONTH_END, {"from": starts, "to": ends})
+    data = await reader.data(MONTH_END, {"from": starts, "to": ends, "code": ends[:7]})
     assert reader.compiled.statements <= 14
     balance = data["trialBalance"]
     rows = await reader.owner.fetch(
@@ -198,12 +199,105 @@ async def test_month_end(reader: BothPaths, starts: str, ends: str) -> None:
     assert balance["balanced"] is True
     assert balance["totalDebit"] == balance["totalCredit"]
     lines = [line for row in balance["rows"] for line in row["account"]["lines"]["nodes"]]
+    assert all(Decimal(line["debit"]) + Decimal(line["credit"]) >= 1000 for line in lines)
     sources = {line["entry"]["source"]["__typename"] for line in lines if line["entry"]["source"]}
     assert sources == {"Invoice", "Payment"}
     for line in lines:
         source = line["entry"]["source"]
         if source is not None:
             assert source["displayNumber"] in line["entry"]["description"]
+
+
+CHECKS = """
+select p.id,
+  (select count(*) from fiscal_period where company_id = 1 and code < p.code and state = 'OPEN'),
+  0, 0, 0,
+  (select count(*) from shipment where company_id = 1 and shipped_at is null
+   and state <> 'CANCELED' and planned_on <= p.ends_on),
+  (select count(*) from goods_receipt g where company_id = 1
+   and to_char(received_on, 'YYYY-MM') = p.code and (
+     select coalesce(min(invoiced_on), 'infinity') from invoice
+     where purchase_order_id = g.order_id) > p.ends_on),
+  0
+from fiscal_period p where company_id = 1 order by p.code
+"""
+PERIODS = (
+    """{ fiscalPeriods(first: 200) { nodes { code closeChecks { code ok message count } } } }"""
+)
+CODES = [
+    "EARLIER_PERIODS_CLOSED",
+    "ENTRIES_BALANCE",
+    "RECEIVABLES_RECONCILE",
+    "PAYABLES_RECONCILE",
+    "SHIPMENTS_LEFT",
+    "RECEIPTS_BILLED",
+    "NUMBERS_WITHOUT_GAPS",
+]
+
+
+async def test_close_checks(reader: BothPaths) -> None:
+    """What is in the way of closing each period is what SQL by hand counts, in two statements."""
+    data = await reader.data(PERIODS)
+    assert reader.statements == 2
+    told = sorted(data["fiscalPeriods"]["nodes"], key=lambda period: str(period["code"]))
+    by_hand = await reader.owner.fetch(CHECKS)
+    assert len(told) == len(by_hand) >= 12
+    for period, expected in zip(told, by_hand, strict=True):
+        checks = period["closeChecks"]
+        assert [check["code"] for check in checks] == CODES
+        assert [check["count"] for check in checks] == list(expected)[1:]
+        assert all(check["ok"] is (check["count"] == 0) for check in checks)
+        assert all(
+            (check["message"] == "Nothing is in the way.") is check["ok"] for check in checks
+        )
+    found = {check["code"] for period in told for check in period["closeChecks"] if check["count"]}
+    assert found == {"EARLIER_PERIODS_CLOSED", "SHIPMENTS_LEFT"}
+
+
+@pytest.mark.parametrize(
+    ("code", "break_it"),
+    [
+        ("ENTRIES_BALANCE", "update journal_line set debit = debit + 1 where id in ({})"),
+        (
+            "RECEIVABLES_RECONCILE",
+            "update invoice set total_base = total_base + 1 where id in ({})",
+        ),
+        ("PAYABLES_RECONCILE", "update invoice set total_base = total_base + 1 where id in ({})"),
+        ("RECEIPTS_BILLED", "update invoice set purchase_order_id = null where id in ({})"),
+        ("NUMBERS_WITHOUT_GAPS", "update invoice set number = number || '7' where id in ({})"),
+    ],
+)
+async def test_close_checks_find_what_is_broken(
+    own_reader: BothPaths, code: str, break_it: str
+) -> None:
+    """Books that were changed behind the product's back are found out by the check for it."""
+    kind = (
+        "CUSTOMER_INVOICE"
+        if code in {"RECEIVABLES_RECONCILE", "NUMBERS_WITHOUT_GAPS"}
+        else ("VENDOR_BILL")
+    )
+    which = (
+        "select id from journal_line where company_id = 1 and debit > 0"
+        if code == "ENTRIES_BALANCE"
+        else f"select id from invoice where company_id = 1 and kind = '{kind}' and residual > 0"
+    )
+    before = await counts(own_reader, code)
+    await own_reader.owner.execute("set session_replication_role = replica")
+    await own_reader.owner.execute(break_it.format(f"{which} order by id desc limit 1"))
+    after = await counts(own_reader, code)
+    assert sum(before.values()) == 0
+    assert sum(after.values()) > 0
+
+
+async def counts(reader: BothPaths, code: str) -> dict[str, int]:
+    """Return what a check counts in each period."""
+    data = await reader.data(PERIODS)
+    return {
+        period["code"]: check["count"]
+        for period in data["fiscalPeriods"]["nodes"]
+        for check in period["closeChecks"]
+        if check["code"] == code
+    }
 
 
 async def aged_by_hand(reader: BothPaths, kind: str, day: str) -> Mapping[str, Any]:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from gateway.migrations.scripts import run_script
 
-revision = "0016"
+revision = "0012"
 down_revision = "0011"
 branch_labels = None
 depends_on = None
