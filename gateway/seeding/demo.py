@@ -183,7 +183,14 @@ class Demo:
         )
         warehousing.open(warehouses, demand.assortments, products)
         books.open()
-        sheets = (book.orders, book.lines, *purchases.sheets, stock.moves, *books.sheets)
+        sheets = (
+            book.orders,
+            book.lines,
+            *purchases.sheets,
+            stock.lots.sheet,
+            stock.moves,
+            *books.sheets,
+        )
         sheets += shipping.sheets
         for day in range(size.days):
             history.live(day)

@@ -1,15 +1,16 @@
 """Stock as the history goes on: every change is a move; balances and levels follow from moves."""
 
 from array import array
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 from gateway.seeding.amounts import amount_text
 from gateway.seeding.calendar import DAY_SECONDS, Calendar
 from gateway.seeding.catalog import Product
 from gateway.seeding.companies import Company, Location, Warehouse, actor
+from gateway.seeding.lots import Lots, Taken
 from gateway.seeding.rows import Sheet
-from resolvers.inventory.rules import LocationKind, MoveKind, ReservationSource
-from resolvers.purchasing.rules import MOVE_SOURCE
+from resolvers.catalog.rules import Tracking
+from resolvers.inventory.rules import RECEIPT_LINE, LocationKind, MoveKind, ReservationSource
 
 
 class Stock:
@@ -44,6 +45,10 @@ class Stock:
         self._balance = array("q", bytes(8 * self._row * (len(products) + 1)))
         self._touched = bytearray(len(self._balance))
 
+        self._tracking = [Tracking.NONE, *(product.tracking for product in products)]
+        self.lots = Lots()
+        self._corrected: dict[int, tuple[int, Taken]] = {}
+        """Of each correction its lots, and the place, until it could be taken back no more."""
         self._moves = 0
         self._now = 0
         self._posted_at = self._effective_on = ""
@@ -64,6 +69,7 @@ class Stock:
             "effective_on",
             "posted_at",
             "posted_by",
+            "lot_id",
         )
 
     def at(self, day: int, second: int) -> None:
@@ -124,7 +130,13 @@ class Stock:
         """Take over stock that was there before the history."""
         loss = self._virtual(slot, LocationKind.LOSS)
         self._move(
-            MoveKind.OPENING, slot, loss, self.zone(slot), quantity, reason="Opening balance"
+            MoveKind.OPENING,
+            slot,
+            loss,
+            self.zone(slot),
+            quantity,
+            reason="Opening balance",
+            lots=self._new(slot, quantity),
         )
 
     def receive(self, slot: int, place: int, quantity: int, reason: str, line_id: int) -> None:
@@ -138,7 +150,8 @@ class Stock:
             quantity,
             reason=reason,
             line_id=line_id,
-            source=MOVE_SOURCE,
+            source=RECEIPT_LINE,
+            lots=self._new(slot, quantity, line_id),
         )
 
     def ship(self, slot: int, quantity: int, line_id: int) -> None:
@@ -147,7 +160,10 @@ class Stock:
         self.reserved[slot] -= quantity
         self.outgoing[slot] -= quantity
         for place, taken in self._pick(slot, quantity):
-            self._move(MoveKind.SHIPMENT, slot, place, customer, taken, line_id=line_id)
+            lots = self._oldest(slot, place, taken)
+            if lots is not None:
+                self.lots.shipped(line_id, lots)
+            self._move(MoveKind.SHIPMENT, slot, place, customer, taken, line_id=line_id, lots=lots)
 
     def _pick(self, slot: int, quantity: int) -> Iterator[tuple[int, int]]:
         """Yield places and quantities that add up to ``quantity``."""
@@ -166,30 +182,102 @@ class Stock:
         """Take back goods from a customer, to be looked at before they are sold again."""
         customer = self._virtual(slot, LocationKind.CUSTOMER)
         quarantine = self.warehouse(slot).quarantine
-        reason = "Returned by customer"
         self._move(
-            MoveKind.RETURN, slot, customer, quarantine, quantity, reason=reason, line_id=line_id
+            MoveKind.RETURN,
+            slot,
+            customer,
+            quarantine,
+            quantity,
+            reason="Returned by customer",
+            line_id=line_id,
+            lots=self.lots.back(line_id, quantity) if self._is_tracked(slot) else None,
         )
 
     def transfer(self, slot: int, origin: int, target: int, quantity: int, reason: str) -> None:
         """Carry goods from one place of a warehouse to another."""
-        self._move(MoveKind.TRANSFER, slot, origin, target, quantity, reason=reason)
+        lots = self._oldest(slot, origin, quantity)
+        self._move(MoveKind.TRANSFER, slot, origin, target, quantity, reason=reason, lots=lots)
 
     def scrap(self, slot: int, place: int, quantity: int, reason: str) -> None:
         """Throw goods away."""
         scrap = self._virtual(slot, LocationKind.SCRAP)
-        self._move(MoveKind.SCRAP, slot, place, scrap, quantity, reason=reason)
+        lots = self._oldest(slot, place, quantity)
+        self._move(MoveKind.SCRAP, slot, place, scrap, quantity, reason=reason, lots=lots)
 
-    def adjust(
-        self, slot: int, place: int, difference: int, reason: str, reversal_of: int | None = None
-    ) -> int:
-        """Correct what lies at a place by ``difference``, which is not 0; return the move's id."""
+    def adjust(self, slot: int, place: int, difference: int, reason: str) -> list[int]:
+        """Correct what lies at a place by ``difference``, which is not 0; return the moves' ids."""
         loss = self._virtual(slot, LocationKind.LOSS)
-        origin, target = (loss, place) if difference > 0 else (place, loss)
-        kind = MoveKind.ADJUSTMENT
+        quantity = abs(difference)
+        if difference < 0:
+            lots = self._oldest(slot, place, quantity)
+            return self._move(
+                MoveKind.ADJUSTMENT, slot, place, loss, quantity, reason=reason, lots=lots
+            )
+        found = self._found(slot, place, quantity)
         return self._move(
-            kind, slot, origin, target, abs(difference), reason=reason, reversal_of=reversal_of
+            MoveKind.ADJUSTMENT, slot, loss, place, quantity, reason=reason, lots=found
         )
+
+    def reverse(
+        self, slot: int, place: int, difference: int, moves: Sequence[int], reason: str
+    ) -> bool:
+        """Take back a correction by ``difference``, by moves that point at its own.
+
+        False where other lots lie there by now.
+        """
+        loss = self._virtual(slot, LocationKind.LOSS)
+        origin, target = (place, loss) if difference > 0 else (loss, place)
+        parts = [self._corrected.pop(move, None) for move in moves]
+        product_id = slot // len(self._warehouses)
+        lots = [part[1] for part in parts if part is not None]
+        if difference > 0 and not all(self.lots.holds(product_id, place, one) for one in lots):
+            return False
+        for move, part in zip(moves, parts, strict=True):
+            quantity = abs(difference) if part is None else part[0]
+            self._move(
+                MoveKind.ADJUSTMENT,
+                slot,
+                origin,
+                target,
+                quantity,
+                reason=reason,
+                reversal_of=move,
+                lots=None if part is None else part[1],
+            )
+        return True
+
+    def _is_tracked(self, slot: int) -> bool:
+        return self._tracking[slot // len(self._warehouses)] is not Tracking.NONE
+
+    def _new(self, slot: int, quantity: int, line_id: int | None = None) -> Taken | None:
+        """Return new lots for what comes in; a receipt's line brings one, wherever it is put."""
+        if not self._is_tracked(slot):
+            return None
+        known = self.lots.of_receipt(line_id)
+        serial = self._tracking[slot // len(self._warehouses)] is Tracking.SERIAL
+        if known is not None and not serial:
+            return [(known, quantity)]
+        product_id = slot // len(self._warehouses)
+        made = self.lots.make(
+            self.company(slot).id, product_id, quantity, serial=serial, moment=self._posted_at
+        )
+        if line_id is not None and not serial:
+            self.lots.received(line_id, made)
+        return made
+
+    def _oldest(self, slot: int, place: int, quantity: int) -> Taken | None:
+        if not self._is_tracked(slot):
+            return None
+        return self.lots.oldest(slot // len(self._warehouses), place, quantity)
+
+    def _found(self, slot: int, place: int, quantity: int) -> Taken | None:
+        """Return what was found too much: of the newest lot there, a new one if there is none."""
+        product_id = slot // len(self._warehouses)
+        if self._tracking[product_id] is Tracking.LOT:
+            newest = self.lots.newest(product_id, place)
+            if newest is not None:
+                return [(newest, quantity)]
+        return self._new(slot, quantity)
 
     def _virtual(self, slot: int, kind: LocationKind) -> int:
         """Return the virtual location of a kind of the company that owns a slot."""
@@ -207,8 +295,9 @@ class Stock:
         line_id: int | None = None,
         source: str = ReservationSource.SALES_ORDER_LINE,
         reversal_of: int | None = None,
-    ) -> int:
-        """Post one move; balances at both ends follow, and the level if sellable goods change."""
+        lots: Taken | None = None,
+    ) -> list[int]:
+        """Post a move, one for each lot; balances at both ends follow, and the level."""
         product_id, warehouse = divmod(slot, len(self._warehouses))
         company_id = self._warehouses[warehouse][0].id
         row = product_id * self._row
@@ -219,25 +308,32 @@ class Stock:
         if gain:
             self.on_hand[slot] += gain * quantity
             self._changed[slot] = self._now
-        self._moves += 1
-        self.moves.add(
-            self._moves,
-            company_id,
-            product_id,
-            origin,
-            target,
-            amount_text(quantity),
-            kind,
-            reason,
-            None if line_id is None else source,
-            line_id,
-            reversal_of,
-            f"demo-{self._moves}",
-            self._effective_on,
-            self._posted_at,
-            actor(company_id),
-        )
-        return self._moves
+        first = self._moves + 1
+        for lot, part in lots or ((None, quantity),):
+            self._moves += 1
+            if lot is not None:
+                self.lots.move(product_id, origin, target, lot, part)
+                if kind is MoveKind.ADJUSTMENT and reversal_of is None:
+                    self._corrected[self._moves] = (part, [(lot, part)])
+            self.moves.add(
+                self._moves,
+                company_id,
+                product_id,
+                origin,
+                target,
+                amount_text(part),
+                kind,
+                reason,
+                None if line_id is None else source,
+                line_id,
+                reversal_of,
+                f"demo-{self._moves}",
+                self._effective_on,
+                self._posted_at,
+                actor(company_id),
+                lot,
+            )
+        return list(range(first, self._moves + 1))
 
     def levels(self) -> Iterator[Sheet]:
         """Yield the levels of all warehouses, some at a time."""
@@ -290,13 +386,28 @@ class Stock:
 
     def balances(self) -> Iterator[Sheet]:
         """Yield the balances of all locations that were ever part of a move, some at a time."""
-        sheet = Sheet("stock_balance", "id", "company_id", "product_id", "location_id", "on_hand")
+        sheet = Sheet(
+            *("stock_balance", "id", "company_id", "product_id", "location_id", "on_hand"),
+            *("lot_id", "is_serial"),
+        )
         number = 0
         for product in self._products:
-            row = product.id * self._row
+            row, serial = product.id * self._row, product.tracking is Tracking.SERIAL
             for place in self._locations:
-                if self._touched[row + place.id]:
+                if not self._touched[row + place.id]:
+                    continue
+                held: Iterable[tuple[int | None, int]] = [(None, self._balance[row + place.id])]
+                if product.tracking is not Tracking.NONE:
+                    held = self.lots.at(product.id, place.id)
+                for lot, on_hand in held:
                     number += 1
-                    on_hand = amount_text(self._balance[row + place.id])
-                    sheet.add(number, place.company_id, product.id, place.id, on_hand)
+                    sheet.add(
+                        number,
+                        place.company_id,
+                        product.id,
+                        place.id,
+                        amount_text(on_hand),
+                        lot,
+                        serial,
+                    )
             yield sheet

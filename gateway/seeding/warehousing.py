@@ -197,16 +197,19 @@ class Warehousing:
         difference = rng.choice((-2, -1, -1, -1, 1, 2)) * step
         if not self._can_take(slot, place, -difference):
             return
-        move = self._stock.adjust(slot, place, difference, rng.choice(REASONS))
+        moves = self._stock.adjust(slot, place, difference, rng.choice(REASONS))
         self._replenishment.note(slot)
         self._fulfillment.refill(day, slot)
         if rng.random() < REVERSED:
-            self._agenda[day + 1].append(partial(self._reverse, slot, place, difference, move))
+            self._agenda[day + 1].append(partial(self._reverse, slot, place, difference, moves))
 
-    def _reverse(self, slot: int, place: int, difference: int, move: int, day: int) -> None:
-        """Take a correction back by a move that points at it, if what was found is still there."""
-        if self._can_take(slot, place, difference):
-            self._stock.adjust(slot, place, -difference, "Counted wrong", reversal_of=move)
+    def _reverse(
+        self, slot: int, place: int, difference: int, moves: Sequence[int], day: int
+    ) -> None:
+        """Take a correction back by moves that point at it, if what was found is still there."""
+        if self._can_take(slot, place, difference) and self._stock.reverse(
+            slot, place, difference, moves, "Counted wrong"
+        ):
             self._fulfillment.refill(day, slot)
 
     def _can_take(self, slot: int, place: int, quantity: int) -> bool:

@@ -1,12 +1,12 @@
 """The verbs of stock: one function per command."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from decimal import Decimal
 from typing import Any
 
 from sqlalchemy import (
     BigInteger,
-    ColumnElement,
     Table,
     any_,
     bindparam,
@@ -23,7 +23,7 @@ from resolvers.core.command import CommandRefused, Outcome, run_command, write_a
 from resolvers.core.context import Context
 from resolvers.core.errors import ErpError, Invalid, NotFound
 from resolvers.core.table import as_given, quantity
-from resolvers.inventory.locks import lock_balances, lock_levels
+from resolvers.inventory.locks import lock_balances, lock_levels, lock_lots
 from resolvers.inventory.rules import (
     Adjustment,
     AdjustmentLine,
@@ -31,6 +31,7 @@ from resolvers.inventory.rules import (
     MoveKind,
     StockPlace,
     check_adjustment_lines,
+    check_lot,
     plan_adjustments,
 )
 from resolvers.inventory.tables import stock_balance, stock_level, stock_location, stock_move
@@ -82,6 +83,8 @@ def _as_json(line: AdjustmentLine) -> list[Any]:
         None if line.delta is None else f"{line.delta.normalize():f}",
         None if line.counted is None else f"{line.counted.normalize():f}",
         line.expected_version,
+        # appended, so that requests without one are what they were
+        *([] if line.lot_number is None else [line.lot_number.strip()]),
     ]
 
 
@@ -101,26 +104,87 @@ async def _lock_places(
     if not loss_id:
         raise CommandRefused([NotFound("The company has no location for losses; make one first.")])
     at = [(products[line.sku].id, locations[line.location_id]) for line in lines]
+    lots = await _lots(context, connection, lines, products)
     levels = await lock_levels(
         connection, company_id, [(product_id, place.warehouse_id) for product_id, place in at]
     )
+    serial = [products[line.sku].tracking == "SERIAL" for line in lines]
     balances = await lock_balances(
         connection,
         company_id,
-        [
-            pair
-            for product_id, place in at
-            for pair in ((product_id, place.id), (product_id, loss_id))
-        ],
+        {
+            (product_id, location_id, lots[position]): serial[position]
+            for position, (product_id, place) in enumerate(at)
+            for location_id in (place.id, loss_id)
+        },
     )
+    away = await _serials_in_place(connection, [lots[n] for n, one in enumerate(serial) if one])
     return {
-        position: _place(
-            place,
-            levels[product_id, place.warehouse_id],
-            balances[product_id, place.id],
+        position: replace(
+            _place(
+                place,
+                levels[product_id, place.warehouse_id],
+                balances[product_id, place.id, lots[position]],
+            ),
+            loss_balance_id=balances[product_id, loss_id, lots[position]].id,
+            lot_id=lots[position],
+            serial=serial[position],
+            elsewhere=away.get(lots[position] or 0, place.id) != place.id,
         )
         for position, (product_id, place) in enumerate(at)
     }, loss_id
+
+
+async def _lots(
+    context: Context,
+    connection: AsyncConnection,
+    lines: Sequence[AdjustmentLine],
+    products: Mapping[str, Any],
+) -> list[int | None]:
+    """Lock the lot of every line, None where its product has none; new goods may make a new one."""
+    named = {
+        position: (products[line.sku].id, line.lot_number.strip())
+        for position, line in enumerate(lines)
+        if line.lot_number is not None
+    }
+    today = context.clock().date()
+    made = {
+        named[position]: today
+        for position, line in enumerate(lines)
+        if position in named and (line.delta or line.counted or 0) > 0
+    }
+    found = await lock_lots(
+        connection, context.principal.company_id, list(named.values()), made=made
+    )
+    unknown: list[ErpError] = [
+        NotFound(
+            f"There is no lot {number} of {lines[position].sku}.",
+            path=("lines", str(position), "lotNumber"),
+        )
+        for position, (product_id, number) in named.items()
+        if (product_id, number) not in found
+    ]
+    if unknown:
+        raise CommandRefused(unknown)
+    return [found[named[n]] if n in named else None for n in range(len(lines))]
+
+
+async def _serials_in_place(
+    connection: AsyncConnection, lots: Sequence[int | None]
+) -> dict[int, int]:
+    """Return the location of each of these serial numbers that is at one."""
+    if not lots:
+        return {}
+    balance = stock_balance.c
+    rows = await connection.execute(
+        select(balance.lot_id, balance.location_id).where(
+            balance.lot_id == any_(bindparam("lots", type_=ARRAY(BigInteger))),
+            balance.is_serial,
+            balance.on_hand > 0,
+        ),
+        {"lots": lots},
+    )
+    return {row.lot_id: row.location_id for row in rows}
 
 
 def _place(location: Any, level: Any, balance: Any) -> StockPlace:
@@ -135,6 +199,7 @@ def _place(location: Any, level: Any, balance: Any) -> StockPlace:
         allow_negative=level.allow_negative,
         balance_id=balance.id,
         balance_on_hand=balance.on_hand,
+        loss_balance_id=0,
     )
 
 
@@ -143,7 +208,7 @@ async def _products(
 ) -> Mapping[str, Any]:
     skus = sorted({line.sku for line in lines})
     rows = await connection.execute(
-        select(_product.id, _product.sku, _product.kind).where(
+        select(_product.id, _product.sku, _product.kind, _product.tracking).where(
             _product.sku.in_(skus), _product.archived_at.is_(None)
         )
     )
@@ -177,6 +242,11 @@ def _unknown(
             errors.append(NotFound(f"There is no product {line.sku}.", path=(*at, "sku")))
         elif product.kind != "GOODS":
             errors.append(Invalid(f"{line.sku} is a service and has no stock.", path=(*at, "sku")))
+        else:
+            wrong = check_lot(
+                line, at, tracked=product.tracking != "NONE", serial=product.tracking == "SERIAL"
+            )
+            errors += [wrong] if wrong else []
         if place is None:
             errors.append(NotFound("There is no such location.", path=(*at, "locationId")))
         elif place.warehouse_id is None:
@@ -210,6 +280,7 @@ async def _post(
             "idempotency": f"{principal.actor}:{key}:{position}",
             "effective_on": now.date(),
             "posted_by": principal.actor,
+            "lot_id": adjustment.place.lot_id,
         }
         for position, adjustment in enumerate(adjustments)
     ]
@@ -217,13 +288,18 @@ async def _post(
         insert(stock_move).returning(stock_move.c.id, sort_by_parameter_order=True), moves
     )
     move_ids = [row.id for row in posted]
-    await _add_to_balances(connection, adjustments, loss_id)
+    balance_deltas: dict[int, Decimal] = {}
+    for adjustment in adjustments:
+        place, delta = adjustment.place, adjustment.delta
+        for id_, change in ((place.balance_id, delta), (place.loss_balance_id, -delta)):
+            balance_deltas[id_] = balance_deltas.get(id_, Decimal(0)) + change
+    await _add(connection, stock_balance, balance_deltas)
     level_deltas: dict[int, Decimal] = {}
     for adjustment in adjustments:
         if adjustment.place.sellable:
             id_ = adjustment.place.level_id
             level_deltas[id_] = level_deltas.get(id_, Decimal(0)) + adjustment.delta
-    await _add(connection, stock_level, stock_level.c.id, level_deltas)
+    await _add(connection, stock_level, level_deltas)
     await write_audit(
         context,
         connection,
@@ -238,33 +314,12 @@ async def _post(
     return move_ids
 
 
-async def _add_to_balances(
-    connection: AsyncConnection, adjustments: Sequence[Adjustment], loss_id: int
-) -> None:
-    """Add the differences to the locations' balances, and take them from the loss location's."""
-    here = {adjustment.place.balance_id: adjustment.delta for adjustment in adjustments}
-    await _add(connection, stock_balance, stock_balance.c.id, here)
-    lost: dict[int, Decimal] = {}
-    for adjustment in adjustments:
-        id_ = adjustment.place.product_id
-        lost[id_] = lost.get(id_, Decimal(0)) - adjustment.delta
-    await _add(
-        connection,
-        stock_balance,
-        stock_balance.c.product_id,
-        lost,
-        stock_balance.c.location_id == loss_id,
-    )
-
-
 async def _add(
     connection: AsyncConnection,
     table: Table,
-    column: ColumnElement[Any],
     deltas: Mapping[int, Decimal],
-    *where: ColumnElement[bool],
 ) -> None:
-    """Add to ``on_hand`` of many rows, found by ``column``, in one statement."""
+    """Add to ``on_hand`` of many rows, by their ids, in one statement."""
     changed = {id_: delta for id_, delta in deltas.items() if delta != 0}
     if not changed:
         return
@@ -277,7 +332,7 @@ async def _add(
     )
     await connection.execute(
         update(table)
-        .where(column == delta.c.id, *where)
+        .where(table.c.id == delta.c.id)
         .values(on_hand=table.c.on_hand + delta.c.amount),
         {"ids": list(changed), "deltas": list(changed.values())},
     )

@@ -7,17 +7,18 @@ INVARIANTS = (
         "balance_is_sum_of_moves",
         """
         with moved as (
-            select product_id, location_id, sum(quantity) as on_hand
+            select product_id, location_id, coalesce(lot_id, 0) as lot, sum(quantity) as on_hand
             from (
-                select product_id, to_location_id as location_id, quantity from stock_move
+                select product_id, to_location_id as location_id, lot_id, quantity from stock_move
                 union all
-                select product_id, from_location_id, -quantity from stock_move
+                select product_id, from_location_id, lot_id, -quantity from stock_move
             ) both_ends
-            group by 1, 2
+            group by 1, 2, 3
         )
-        select product_id, location_id, coalesce(b.on_hand, 0) as balance,
+        select product_id, location_id, lot, coalesce(b.on_hand, 0) as balance,
                coalesce(m.on_hand, 0) as moved
-        from stock_balance b full join moved m using (product_id, location_id)
+        from (select *, coalesce(lot_id, 0) as lot from stock_balance) b
+        full join moved m using (product_id, location_id, lot)
         where coalesce(b.on_hand, 0) <> coalesce(m.on_hand, 0)
         """,
         "A balance differs from what its moves add up to: the ledger is right, rebuild the balance.",
@@ -57,6 +58,27 @@ INVARIANTS = (
         where not allow_negative and (on_hand < 0 or reserved > on_hand)
         """,
         "More is promised than is there.",
+    ),
+    Invariant(
+        "tracked_goods_have_lots",
+        """
+        select m.id as move_id, p.sku, p.tracking, m.lot_id
+        from stock_move m join product p on p.id = m.product_id
+        where (p.tracking <> 'NONE') <> (m.lot_id is not null)
+        """,
+        "A tracked product moved without a lot, or another one with a lot: reverse the move.",
+    ),
+    Invariant(
+        "serial_in_one_place",
+        """
+        select b.lot_id, count(*) filter (where b.on_hand > 0) as places
+        from stock_balance b join product p on p.id = b.product_id
+        where p.tracking = 'SERIAL'
+        group by 1
+        having count(*) filter (where b.on_hand > 0) > 1
+            or bool_or(b.lot_id is null or not b.is_serial or b.on_hand not in (-1, 0, 1))
+        """,
+        "One serial number stands for one unit, which is in one place: count it.",
     ),
     Invariant(
         "goods_neither_appear_nor_vanish",

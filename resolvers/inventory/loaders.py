@@ -11,6 +11,7 @@ from sqlalchemy import (
     Numeric,
     Select,
     Table,
+    Text,
     and_,
     any_,
     bindparam,
@@ -27,8 +28,9 @@ from resolvers.core.kept import kept
 from resolvers.core.relation import KEY, Relation, by_key, children
 from resolvers.core.report import Report
 from resolvers.core.table import as_given
-from resolvers.inventory.rules import IncomingSource
+from resolvers.inventory.rules import RECEIPT_LINE, IncomingSource, ReservationSource
 from resolvers.inventory.tables import incoming_stock as incoming_table
+from resolvers.inventory.tables import lot as lot_table
 from resolvers.inventory.tables import reorder_rule as reorder_rule_table
 from resolvers.inventory.tables import stock_balance as balance_table
 from resolvers.inventory.tables import stock_level as level_table
@@ -54,6 +56,10 @@ _incoming = _beside(level_table, projection_table, projection_table.c.incoming)
 _outgoing = _beside(level_table, projection_table, projection_table.c.outgoing)
 _projection = level_table.c.on_hand + _incoming - _outgoing
 
+SALES_ORDER_LINE = ReservationSource.SALES_ORDER_LINE
+GOODS_RECEIPT_LINE = RECEIPT_LINE
+"""Sources of the moves that lines of sales orders and of goods receipts made."""
+
 warehouse = entity("Warehouse", warehouse_table)
 location = entity("StockLocation", location_table)
 stock_level = entity(
@@ -71,7 +77,15 @@ stock_level = entity(
     ),
 )
 stock_balance = entity("StockBalance", balance_table)
-stock_move = entity("StockMove", move_table)
+lot = entity("Lot", lot_table)
+stock_move = entity(
+    "StockMove",
+    move_table,
+    sales_order_line_id=case(
+        (move_table.c.source == ReservationSource.SALES_ORDER_LINE, move_table.c.source_id)
+    ),
+    receipt_line_id=case((move_table.c.source == RECEIPT_LINE, move_table.c.source_id)),
+)
 reservation = entity("Reservation", reservation_table)
 incoming_stock = entity(
     "IncomingStock",
@@ -145,6 +159,10 @@ locations_by_warehouse = children(
     location, "warehouse_id", order=("code",), where=(location.columns["archived_at"].is_(None),)
 )
 level_by_id = by_key(stock_level)
+lot_by_id = by_key(lot)
+balances_by_lot = children(
+    stock_balance, "lot_id", order=("lot_id", "id"), where=(balance_table.c.on_hand > 0,)
+)
 move_by_id = by_key(stock_move)
 levels_by_product = children(
     stock_level, "product_id", order=("warehouse_id",), narrowing={"warehouse_ids": _in_warehouses}
@@ -173,7 +191,7 @@ def _balances(
             )
         )
         .where(level_table.c.id == any_(keys), balance_table.c.on_hand != 0)
-        .order_by(location_table.c.code)
+        .order_by(location_table.c.code, balance_table.c.id)
     )
 
 
@@ -185,6 +203,54 @@ balances_by_level = Relation(
     source=_balances,
     key_type=BigInteger(),
 )
+
+
+def _source_is(source: str) -> ColumnElement[bool]:
+    # a literal and not a parameter, so that the partial index matches
+    return move_table.c.source == literal_column(f"'{source}'", Text)
+
+
+def lines_by_lot(line: Entity, source: str) -> Relation:
+    """Return the relation from lots to the lines of documents that they moved for."""
+
+    def find(
+        keys: ColumnElement[Any], wanted: Sequence[ColumnElement[Any]], given: frozenset[str]
+    ) -> Select[Any]:
+        del given
+        moved = (
+            select(move_table.c.lot_id, move_table.c.source_id)
+            .where(move_table.c.lot_id == any_(keys), _source_is(source))
+            .distinct()
+            .subquery("moved")
+        )
+        key = line.columns["id"]
+        joined = line.table.join(moved, moved.c.source_id == key)
+        return select(moved.c.lot_id.label(KEY), *wanted).select_from(joined).order_by(key)
+
+    return Relation(
+        f"{line.name}sByLotId", line, "id", many=True, source=find, key_type=BigInteger()
+    )
+
+
+def lots_by_line(line: str, source: str) -> Relation:
+    """Return the relation from lines of documents, called ``line``, to the lots moved for them."""
+
+    def find(
+        keys: ColumnElement[Any], wanted: Sequence[ColumnElement[Any]], given: frozenset[str]
+    ) -> Select[Any]:
+        del given
+        moved = (
+            select(move_table.c.lot_id, move_table.c.source_id)
+            .where(move_table.c.source_id == any_(keys), _source_is(source))
+            .distinct()
+            .subquery("moved")
+        )
+        joined = lot_table.join(moved, moved.c.lot_id == lot_table.c.id)
+        ordered = select(moved.c.source_id.label(KEY), *wanted).select_from(joined)
+        return ordered.order_by(lot_table.c.id)
+
+    return Relation(f"LotsBy{line}Id", lot, "id", many=True, source=find, key_type=BigInteger())
+
 
 stock_valuation = Report(
     "StockValuation",

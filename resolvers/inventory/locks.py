@@ -1,14 +1,18 @@
-"""The row-lock statements of stock: levels before balances, each by id, so none deadlock."""
+"""The row-lock statements of stock: lots, levels, then balances, each by id, so none deadlock."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from datetime import date
 from typing import Any
 
-from sqlalchemy import BigInteger, Integer, any_, bindparam, func, select, tuple_
+from sqlalchemy import BigInteger, Integer, Text, any_, bindparam, func, select, tuple_
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from resolvers.inventory.tables import stock_balance, stock_level, warehouse
+from resolvers.inventory.tables import lot, stock_balance, stock_level, warehouse
+
+BalanceKey = tuple[int, int, int | None]
+"""Product, location and lot of a balance."""
 
 
 async def lock_levels(
@@ -55,16 +59,76 @@ async def lock_levels(
     return {(row.product_id, row.warehouse_id): row for row in rows}
 
 
+async def lock_lots(
+    connection: AsyncConnection,
+    company_id: int,
+    numbers: Sequence[tuple[int, str]],
+    *,
+    made: Mapping[tuple[int, str], date],
+) -> dict[tuple[int, str], int]:
+    """Lock the lots of (product, number) ``numbers`` and return their ids.
+
+    Those in ``made`` that do not exist are made, as received on the day given; of others that do
+    not exist there is no id.
+    """
+    if not numbers:
+        return {}
+    if made:
+        await connection.execute(
+            upsert(lot).on_conflict_do_nothing(),
+            [
+                {
+                    "company_id": company_id,
+                    "product_id": product,
+                    "number": number,
+                    "received_on": day,
+                }
+                for (product, number), day in sorted(made.items())
+            ],
+        )
+    wanted = (
+        func.unnest(
+            bindparam("products", type_=ARRAY(BigInteger)), bindparam("numbers", type_=ARRAY(Text))
+        )
+        .table_valued("product_id", "number", name="wanted")
+        .render_derived()
+    )
+    locked = (
+        select(lot.c.id, lot.c.product_id, lot.c.number)
+        .where(
+            tuple_(lot.c.product_id, lot.c.number).in_(
+                select(wanted.c.product_id, wanted.c.number)
+            ),
+            lot.c.company_id == company_id,
+        )
+        .order_by(lot.c.id)
+        .with_for_update()
+    )
+    asked = sorted(set(numbers))
+    arrays = {"products": [p for p, _ in asked], "numbers": [n for _, n in asked]}
+    rows = await connection.execute(locked, arrays)
+    return {(row.product_id, row.number): row.id for row in rows}
+
+
 async def lock_balances(
-    connection: AsyncConnection, company_id: int, pairs: Sequence[tuple[int, int]]
-) -> dict[tuple[int, int], Any]:
-    """Lock the balances of (product, location) ``pairs``, making those that do not exist yet."""
-    asked = sorted(set(pairs))
+    connection: AsyncConnection, company_id: int, places: Mapping[BalanceKey, bool]
+) -> dict[BalanceKey, Any]:
+    """Lock the balances of (product, location, lot), making those that do not exist yet.
+
+    ``places`` tells of each whether the lot is a serial number.
+    """
+    asked = sorted(places, key=lambda key: (key[0], key[1], key[2] or 0))
     await connection.execute(
         upsert(stock_balance).on_conflict_do_nothing(),
         [
-            {"company_id": company_id, "product_id": product, "location_id": location}
-            for product, location in asked
+            {
+                "company_id": company_id,
+                "product_id": product,
+                "location_id": location,
+                "lot_id": lot_id,
+                "is_serial": places[product, location, lot_id],
+            }
+            for product, location, lot_id in asked
         ],
     )
     balance = stock_balance.c
@@ -73,13 +137,15 @@ async def lock_balances(
         .where(
             balance.product_id == any_(bindparam("products", type_=ARRAY(BigInteger))),
             balance.location_id == any_(bindparam("locations", type_=ARRAY(Integer))),
+            func.coalesce(balance.lot_id, 0) == any_(bindparam("lots", type_=ARRAY(BigInteger))),
         )
         .order_by(balance.id)
         .with_for_update()
     )
     arrays = {
-        "products": sorted({product for product, _ in asked}),
-        "locations": sorted({location for _, location in asked}),
+        "products": sorted({product for product, _, _ in asked}),
+        "locations": sorted({location for _, location, _ in asked}),
+        "lots": sorted({lot_id or 0 for _, _, lot_id in asked}),
     }
     rows = await connection.execute(locked, arrays)
-    return {(row.product_id, row.location_id): row for row in rows}
+    return {(row.product_id, row.location_id, row.lot_id): row for row in rows}

@@ -8,6 +8,7 @@ from resolvers.inventory.tables import (
     PRODUCT_WITH_STOCK,
     STOCK_VALUATION,
     incoming_stock,
+    lot,
     reorder_rule,
     stock_balance,
     stock_level,
@@ -25,6 +26,7 @@ MODULE = DataModule(
         stock_location,
         stock_level,
         stock_projection,
+        lot,
         stock_balance,
         stock_move,
         stock_reservation,
@@ -35,7 +37,7 @@ MODULE = DataModule(
     invariants=INVARIANTS,
     permissions={
         "availability.read": "See how much of a product is available, and when more comes.",
-        "stock.read": "See stock levels, balances, moves and reservations.",
+        "stock.read": "See stock levels, balances, lots, moves and reservations.",
         "stock.adjust": "Correct stock.",
     },
 )

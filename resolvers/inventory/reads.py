@@ -10,6 +10,7 @@ from resolvers.core.context import Context
 from resolvers.core.listing import AmountBetween, Between, Flag, Listing, OneOf
 from resolvers.inventory.loaders import (
     incoming_stock,
+    lot,
     reservation,
     stock_level,
     stock_move,
@@ -20,6 +21,7 @@ from resolvers.inventory.loaders import (
 _level = stock_level.columns
 _move = stock_move.columns
 _incoming = incoming_stock.columns
+_lot = lot.columns
 
 warehouses = Listing(
     name="warehouses",
@@ -52,6 +54,20 @@ stock_moves = Listing(
         "kinds": OneOf(_move["kind"]),
         "product_ids": OneOf(_move["product_id"], "Product"),
         "posted_at": Between(_move["posted_at"]),
+        "lot_ids": OneOf(_move["lot_id"], "Lot"),
+    },
+)
+lots = Listing(
+    name="lots",
+    entity=lot,
+    orders={"RECEIVED_ON": ("received_on",)},
+    default_order="RECEIVED_ON",
+    default_descending=True,
+    filters={
+        "numbers": OneOf(_lot["number"]),
+        "product_ids": OneOf(_lot["product_id"], "Product"),
+        "received_on": Between(_lot["received_on"]),
+        "expires_on": Between(_lot["expires_on"]),
     },
 )
 _of_product = _level["product_id"] == product.columns["id"]

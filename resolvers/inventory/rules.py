@@ -4,8 +4,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from enum import StrEnum
+from typing import Final
 
 from resolvers.core.errors import Conflict, ErpError, InsufficientStock, Invalid
+
+RECEIPT_LINE: Final = "GOODS_RECEIPT_LINE"
+"""Source of the moves that a line of a goods receipt made."""
 
 
 class LocationKind(StrEnum):
@@ -81,6 +85,8 @@ QUANTITY_STEP = Decimal("0.0001")
 """Quantities have four decimals (`resolvers.core.table.quantity`)."""
 LARGEST_QUANTITY = Decimal(10) ** 14
 MAX_REASON = 200
+MAX_LOT_NUMBER = 100
+"""Most characters of a lot's number."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,11 +99,15 @@ class AdjustmentLine:
     delta: Decimal | None = None
     counted: Decimal | None = None
     expected_version: int | None = None
+    lot_number: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class StockPlace:
-    """What is known and locked of the place a line corrects: its level and its balance."""
+    """What is known and locked of the place a line corrects: its level and its balances.
+
+    ``serial`` tells that the lot is one unit, ``elsewhere`` that this unit is at another place.
+    """
 
     product_id: int
     warehouse_id: int
@@ -109,6 +119,10 @@ class StockPlace:
     allow_negative: bool
     balance_id: int
     balance_on_hand: Decimal
+    loss_balance_id: int
+    lot_id: int | None = None
+    serial: bool = False
+    elsewhere: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,7 +137,7 @@ class Adjustment:
 def check_adjustment_lines(lines: Sequence[AdjustmentLine]) -> list[ErpError]:
     """Find what is wrong with the lines by themselves, before anything is read."""
     errors: list[ErpError] = []
-    seen: set[tuple[str, int]] = set()
+    seen: set[tuple[str, int, str | None]] = set()
     for position, line in enumerate(lines):
         at = ("lines", str(position))
         errors += _check_quantities(line, at)
@@ -131,11 +145,19 @@ def check_adjustment_lines(lines: Sequence[AdjustmentLine]) -> list[ErpError]:
             errors.append(
                 Invalid(f"reason must have 1 to {MAX_REASON} characters.", path=(*at, "reason"))
             )
-        if (line.sku, line.location_id) in seen:
+        number = line.lot_number
+        if number is not None and not 1 <= len(number.strip()) <= MAX_LOT_NUMBER:
             errors.append(
-                Invalid("One line per product and location; add the differences up.", path=at)
+                Invalid(
+                    f"lotNumber must have 1 to {MAX_LOT_NUMBER} characters.",
+                    path=(*at, "lotNumber"),
+                )
             )
-        seen.add((line.sku, line.location_id))
+        if (line.sku, line.location_id, number) in seen:
+            errors.append(
+                Invalid("One line per product, location and lot; add differences up.", path=at)
+            )
+        seen.add((line.sku, line.location_id, number))
     return errors
 
 
@@ -156,6 +178,20 @@ def _check_quantities(line: AdjustmentLine, at: tuple[str, ...]) -> list[ErpErro
     if name == "countedQty" and value < 0:
         return [Invalid("countedQty cannot be negative.", path=(*at, name))]
     return []
+
+
+def check_lot(
+    line: AdjustmentLine, at: tuple[str, ...], *, tracked: bool, serial: bool
+) -> ErpError | None:
+    """Tell whether a line names a lot where its product is tracked, and only there."""
+    if not tracked and line.lot_number is not None:
+        return Invalid(
+            f"{line.sku} is not tracked by lots; leave lotNumber out.", path=(*at, "lotNumber")
+        )
+    if tracked and line.lot_number is None:
+        what = "serial number" if serial else "lot"
+        return Invalid(f"{line.sku} is tracked; say which {what} it is.", path=(*at, "lotNumber"))
+    return None
 
 
 def plan_adjustments(
@@ -211,7 +247,17 @@ def _refusal(
     level_change: Decimal,
     at: tuple[str, ...],
 ) -> ErpError | None:
-    """Tell why a difference cannot be booked: more taken than is there, or than is not promised."""
+    """Tell why a difference cannot be booked: more taken than is there, or than is not promised.
+
+    Or one serial number would stand for something else than one unit at one place.
+    """
+    if place.serial and place.balance_on_hand + delta not in (0, 1):
+        return Invalid(f"{line.lot_number} is the serial number of one unit.", path=at)
+    if place.serial and place.elsewhere and delta > 0:
+        return Invalid(
+            f"{line.lot_number} of {line.sku} is at another place; take it away there first.",
+            path=(*at, "lotNumber"),
+        )
     if place.allow_negative:
         return None
     if place.balance_on_hand + delta < 0:

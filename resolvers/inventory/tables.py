@@ -127,6 +127,27 @@ stock_projection = table(
     fillfactor=70,
 )
 
+lot = table(
+    "lot",
+    big_id(),
+    required("company_id", Integer, ForeignKey("company.id")),
+    required("product_id", BigInteger, ForeignKey("product.id")),
+    required("number"),
+    required("received_on", Date),
+    Column("expires_on", Date),
+    instant("created_at", now=True),
+    UniqueConstraint("product_id", "company_id", "number"),
+    # what moves and balances refer to: a lot cannot be of another company or product
+    UniqueConstraint("id", "company_id", "product_id", name="uq_lot_owner"),
+    CheckConstraint("number <> ''", name="number"),
+    Index("ix_lot_expires_on", "company_id", "expires_on", "id"),
+    Index("ix_lot_received_on", "company_id", "received_on", "id"),
+    Index("ix_lot_number", "company_id", "number", "id"),
+    Index("ix_lot_product", "product_id", "company_id", "received_on", "id"),
+    rows=owned("insert", "update"),
+    comment="Units of a product that are told apart from others: a batch, or one serial number.",
+)
+
 stock_balance = table(
     "stock_balance",
     big_id(),
@@ -134,7 +155,22 @@ stock_balance = table(
     required("product_id", BigInteger, ForeignKey("product.id")),
     required("location_id", Integer),
     required("on_hand", quantity(), server_default="0"),
-    UniqueConstraint("product_id", "location_id"),
+    Column("lot_id", BigInteger),
+    required("is_serial", Boolean, server_default="false"),
+    UniqueConstraint("product_id", "location_id", "lot_id", postgresql_nulls_not_distinct=True),
+    ForeignKeyConstraint(
+        ["lot_id", "company_id", "product_id"],
+        ["lot.id", "lot.company_id", "lot.product_id"],
+        name="fk_stock_balance_lot",
+    ),
+    CheckConstraint("not is_serial or lot_id is not null and on_hand in (-1, 0, 1)", name="serial"),
+    Index(
+        "uq_stock_balance_serial",
+        "lot_id",
+        unique=True,
+        postgresql_where=text("is_serial and on_hand > 0"),
+    ),
+    Index("ix_stock_balance_lot", "lot_id", "id", postgresql_where=text("lot_id is not null")),
     ForeignKeyConstraint(
         ["location_id", "company_id"],
         ["stock_location.id", "stock_location.company_id"],
@@ -142,7 +178,7 @@ stock_balance = table(
     ),
     Index("ix_stock_balance_location", "location_id", "product_id"),
     rows=owned("insert", "update"),
-    comment="Stock of one product at one location, for picking. Virtual locations run negative.",
+    comment="Stock of one product, of one lot if it is tracked, at one location, for picking.",
     fillfactor=70,
 )
 
@@ -163,7 +199,20 @@ stock_move = table(
     required("effective_on", Date),
     instant("posted_at", now=True),
     required("posted_by"),
+    Column("lot_id", BigInteger),
     UniqueConstraint("company_id", "idempotency"),
+    ForeignKeyConstraint(
+        ["lot_id", "company_id", "product_id"],
+        ["lot.id", "lot.company_id", "lot.product_id"],
+        name="fk_stock_move_lot",
+    ),
+    Index(
+        "ix_stock_move_lot",
+        "lot_id",
+        "posted_at",
+        "id",
+        postgresql_where=text("lot_id is not null"),
+    ),
     ForeignKeyConstraint(
         ["from_location_id", "company_id"],
         ["stock_location.id", "stock_location.company_id"],

@@ -19,9 +19,14 @@ from sqlalchemy import (
 
 from resolvers.core.entity import entity
 from resolvers.core.relation import KEY, Relation, by_key, children
-from resolvers.inventory.loaders import reorder_rule, stock_move
+from resolvers.inventory.loaders import (
+    GOODS_RECEIPT_LINE,
+    lines_by_lot,
+    lots_by_line,
+    reorder_rule,
+    stock_move,
+)
 from resolvers.partners.loaders import partner
-from resolvers.purchasing.rules import MOVE_SOURCE
 from resolvers.purchasing.tables import goods_receipt as receipt_table
 from resolvers.purchasing.tables import goods_receipt_line as receipt_line_table
 from resolvers.purchasing.tables import purchase_order as order_table
@@ -53,6 +58,10 @@ receipts_by_order = children(goods_receipt, "order_id", order=("order_id", "id")
 receipt_lines_by_receipt = children(
     goods_receipt_line, "receipt_id", order=("receipt_id", "position")
 )
+receipt_line_by_id = by_key(goods_receipt_line)
+receipt_by_id = by_key(goods_receipt)
+receipt_lines_by_lot = lines_by_lot(goods_receipt_line, GOODS_RECEIPT_LINE)
+lots_by_receipt_line = lots_by_line("GoodsReceiptLine", GOODS_RECEIPT_LINE)
 offers_by_product = children(
     supplier_offer,
     "product_id",
@@ -93,7 +102,7 @@ def _moves(
         .select_from(
             receipt_line_table.join(
                 stock_move.table,
-                and_(move["source"] == MOVE_SOURCE, move["source_id"] == line.id),
+                and_(move["source"] == GOODS_RECEIPT_LINE, move["source_id"] == line.id),
             )
         )
         .where(line.receipt_id == any_(keys))

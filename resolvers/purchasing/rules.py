@@ -2,10 +2,6 @@
 
 from decimal import Decimal
 from enum import StrEnum
-from typing import Final
-
-MOVE_SOURCE: Final = "GOODS_RECEIPT_LINE"
-"""What stock moves name as their source that came with a line of a goods receipt."""
 
 
 class PurchaseOrderState(StrEnum):

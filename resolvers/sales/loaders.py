@@ -2,6 +2,7 @@
 
 from resolvers.core.entity import entity
 from resolvers.core.relation import by_key, children
+from resolvers.inventory.loaders import SALES_ORDER_LINE, lines_by_lot, lots_by_line
 from resolvers.sales.tables import sales_order as order_table
 from resolvers.sales.tables import sales_order_line as line_table
 
@@ -20,3 +21,5 @@ order_by_number = by_key(sales_order, "number")
 order_by_external_ref = by_key(sales_order, "external_ref", order=("id",))
 line_by_id = by_key(sales_order_line)
 lines_by_order = children(sales_order_line, "order_id", order=("order_id", "position"))
+order_lines_by_lot = lines_by_lot(sales_order_line, SALES_ORDER_LINE)
+lots_by_order_line = lots_by_line("SalesOrderLine", SALES_ORDER_LINE)

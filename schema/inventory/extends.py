@@ -23,7 +23,7 @@ from schema.inventory.inputs import (
     StockMoveFilter,
     StockMoveOrderBy,
 )
-from schema.inventory.types import IncomingStock, StockLevel, StockTotals, Warehouse
+from schema.inventory.types import IncomingStock, Lot, StockLevel, StockTotals, Warehouse
 
 WarehouseIds = Annotated[
     list[strawberry.ID] | None, argument("Only stock in these warehouses; all without it.")
@@ -92,4 +92,17 @@ class WarehouseLevels:
         order=StockLevelOrderBy,
         parent="warehouse_id",
         requires="availability.read",
+    )
+
+
+@extend(Lot)
+class LotMoves:
+    """The ledger of lots."""
+
+    moves: StockMoveConnection = connection(
+        "Where it came from and where it went, latest first.",
+        stock_moves,
+        filter_input=StockMoveFilter,
+        order=StockMoveOrderBy,
+        parent="lot_id",
     )

@@ -4,7 +4,7 @@ from decimal import Decimal
 
 import strawberry
 
-from resolvers.inventory.reads import incoming, stock_levels, stock_moves
+from resolvers.inventory.reads import incoming, lots, stock_levels, stock_moves
 from schema.core.connection import DateRange, DateTimeRange, DecimalRange, order_input
 from schema.inventory.enums import MoveKind
 
@@ -43,6 +43,9 @@ class StockMoveFilter:
     posted_at: DateTimeRange | None = strawberry.field(
         default=None, description="Posted in this range."
     )
+    lot_ids: list[strawberry.ID] | None = strawberry.field(
+        default=None, description="Of these lots."
+    )
 
 
 @strawberry.input(description="Which stock on its way to list; all conditions must hold.")
@@ -69,6 +72,25 @@ IncomingStockOrderBy = order_input(
 )
 
 
+@strawberry.input(description="Which lots to list; all conditions must hold.")
+class LotFilter:
+    """Filter of `lots`."""
+
+    numbers: list[str] | None = strawberry.field(default=None, description="With these numbers.")
+    product_ids: list[strawberry.ID] | None = strawberry.field(
+        default=None, description="Of these products."
+    )
+    received_on: DateRange | None = strawberry.field(
+        default=None, description="That first came in this range of dates."
+    )
+    expires_on: DateRange | None = strawberry.field(
+        default=None, description="That expire in this range of dates."
+    )
+
+
+LotOrderBy = order_input("Lot", lots, {"RECEIVED_ON": "By the day they first came."})
+
+
 @strawberry.input(
     description="One correction of stock at a location: a difference or a counted quantity."
 )
@@ -90,6 +112,11 @@ class StockAdjustmentInput:
         description="Version of the stock level you saw; CONFLICT_VERSION if it changed since.",
     )
     reason: str = strawberry.field(description="Why, for the ledger; 1 to 200 characters.")
+    lot_number: str | None = strawberry.field(
+        default=None,
+        description="Number of the lot, or serial number, of a product that is tracked; one that is"
+        " not known yet is made when goods are added.",
+    )
 
 
 @strawberry.input(description="Which changes of stock to be told; all conditions must hold.")

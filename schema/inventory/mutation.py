@@ -70,4 +70,5 @@ def _line(position: int, line: StockAdjustmentInput) -> AdjustmentLine:
         delta=line.delta,
         counted=line.counted_qty,
         expected_version=None if version is None else int(version),
+        lot_number=line.lot_number,
     )

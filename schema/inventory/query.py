@@ -8,6 +8,7 @@ import strawberry
 from resolvers.core.context import Context
 from resolvers.inventory.reads import (
     incoming,
+    lots,
     read_stock_valuation,
     stock_levels,
     stock_moves,
@@ -19,12 +20,14 @@ from schema.inventory.aggregates import StockLevelConnection, StockMoveConnectio
 from schema.inventory.inputs import (
     IncomingStockFilter,
     IncomingStockOrderBy,
+    LotFilter,
+    LotOrderBy,
     StockLevelFilter,
     StockLevelOrderBy,
     StockMoveFilter,
     StockMoveOrderBy,
 )
-from schema.inventory.types import IncomingStock, StockValuation, Warehouse
+from schema.inventory.types import IncomingStock, Lot, StockValuation, Warehouse
 
 
 @strawberry.type
@@ -44,6 +47,13 @@ class Query:
         stock_moves,
         filter_input=StockMoveFilter,
         order=StockMoveOrderBy,
+        requires="stock.read",
+    )
+    lots: Connection[Lot] | None = connection(
+        "Lots and serial numbers, those that came last first.",
+        lots,
+        filter_input=LotFilter,
+        order=LotOrderBy,
         requires="stock.read",
     )
     incoming_stock: Connection[IncomingStock] | None = connection(

@@ -6,10 +6,13 @@ from decimal import Decimal
 from resolvers.catalog.loaders import category_by_id, product_by_id
 from resolvers.inventory.loaders import (
     balances_by_level,
+    balances_by_lot,
     incoming_stock,
     location,
     location_by_id,
     locations_by_warehouse,
+    lot,
+    lot_by_id,
     reservation,
     stock_level,
     stock_move,
@@ -45,11 +48,14 @@ class StockLocation(RowType, Node):
     )
 
 
-@row_type("StockBalance", "Stock of one product at one location.")
+@row_type("StockBalance", "Stock of one product, of one lot if it is tracked, at one location.")
 class StockBalance(RowType):
     """A row of `stock_balance`."""
 
     location: StockLocation = related("Where it is.", location_by_id, "location_id")
+    lot: "Lot | None" = related(
+        "Which lot it is; null for products that are not tracked.", lot_by_id, "lot_id"
+    )
     on_hand: Decimal = column("How much is there.")
 
 
@@ -138,6 +144,27 @@ class Warehouse(RowType, Node):
     )
 
 
+@node_type(
+    lot,
+    "Units of a product that are told apart: a batch, or one unit with a serial number.",
+    requires="stock.read",
+)
+class Lot(RowType, Node):
+    """A row of `lot`."""
+
+    id: ID = node_id("Lot")
+    number: str = column("Number of the lot, or serial number; unique for the product.")
+    product: Product = related("Product it is of.", product_by_id, "product_id")
+    received_on: date = column("Day it first came.")
+    expires_on: date | None = column("Day it expires; null if it keeps.")
+    balances: list[StockBalance] = related(
+        "Where it is now, customers and other places outside included.",
+        balances_by_lot,
+        "id",
+        size=3,
+    )
+
+
 @node_type(stock_move, "One entry of the stock ledger; it never changes.", requires="stock.read")
 class StockMove(RowType, Node):
     """A row of `stock_move`."""
@@ -150,6 +177,9 @@ class StockMove(RowType, Node):
     to_location: StockLocation = related("Where it went.", location_by_id, "to_location_id")
     qty: Decimal = column("How much moved, in the product's unit.", of="quantity")
     kind: MoveKind = column("Why it moved.")
+    lot: Lot | None = related(
+        "Which lot moved; null for products that are not tracked.", lot_by_id, "lot_id"
+    )
     reason: str | None = column("Reason given by who made it.")
     effective_on: date = column("Date it counts for.")
     posted_at: datetime = column("When it was posted.")

@@ -1,12 +1,17 @@
 """What purchasing adds to lower modules' types."""
 
-from resolvers.purchasing.loaders import offers_by_product, purchase_by_line
+from resolvers.purchasing.loaders import (
+    offers_by_product,
+    purchase_by_line,
+    receipt_line_by_id,
+    receipt_lines_by_lot,
+)
 from resolvers.purchasing.reads import purchase_orders, supplier_offers
 from schema.catalog.types import Product
 from schema.core.connection import Connection, connection
 from schema.core.extend import extend
 from schema.core.fields import related
-from schema.inventory.types import IncomingStock
+from schema.inventory.types import IncomingStock, Lot, StockMove
 from schema.partners.types import Partner
 from schema.purchasing.aggregates import PurchaseOrderConnection
 from schema.purchasing.inputs import (
@@ -15,7 +20,7 @@ from schema.purchasing.inputs import (
     SupplierOfferFilter,
     SupplierOfferOrderBy,
 )
-from schema.purchasing.types import PurchaseOrder, SupplierOffer
+from schema.purchasing.types import GoodsReceiptLine, PurchaseOrder, SupplierOffer
 
 
 @extend(Product)
@@ -61,5 +66,30 @@ class PartnerPurchases:
         filter_input=SupplierOfferFilter,
         order=SupplierOfferOrderBy,
         parent="partner_id",
+        requires="purchasing.read",
+    )
+
+
+@extend(Lot)
+class LotReceipts:
+    """Where lots came from."""
+
+    receipt_lines: list[GoodsReceiptLine] | None = related(
+        "Lines of goods receipts that it came with.",
+        receipt_lines_by_lot,
+        "id",
+        requires="purchasing.read",
+        size=1,
+    )
+
+
+@extend(StockMove)
+class MoveReceipts:
+    """What stock moves were made for."""
+
+    receipt_line: GoodsReceiptLine | None = related(
+        "Line of the goods receipt that made it; null where something else did.",
+        receipt_line_by_id,
+        "receipt_line_id",
         requires="purchasing.read",
     )

@@ -9,6 +9,7 @@ from resolvers.partners.loaders import partner_by_id
 from resolvers.purchasing.loaders import (
     goods_receipt,
     goods_receipt_line,
+    lots_by_receipt_line,
     moves_by_receipt,
     offer_by_rule,
     purchase_by_id,
@@ -16,6 +17,7 @@ from resolvers.purchasing.loaders import (
     purchase_lines_by_order,
     purchase_order,
     purchase_order_line,
+    receipt_by_id,
     receipt_lines_by_receipt,
     receipts_by_order,
     supplier_by_rule,
@@ -27,7 +29,7 @@ from schema.catalog.types import Product
 from schema.core.fields import ID, Money, RowType, column, computed, money, node_id, related
 from schema.core.node import Node, node_type
 from schema.core.scalars import CurrencyCode
-from schema.inventory.types import StockMove, Warehouse
+from schema.inventory.types import Lot, StockMove, Warehouse
 from schema.partners.types import Partner
 from schema.purchasing.enums import PurchaseAction, PurchaseOrderState, ReceiptStatus
 from schema.reference.types import UnitOfMeasure
@@ -95,6 +97,14 @@ class GoodsReceiptLine(RowType, Node):
     )
     order_line: PurchaseOrderLine = related(
         "Line of the order it was delivered for.", purchase_line_by_id, "order_line_id"
+    )
+    receipt: "GoodsReceipt" = related("Receipt it is on.", receipt_by_id, "receipt_id")
+    lots: list[Lot] | None = related(
+        "Lots that came with it, if the product is tracked.",
+        lots_by_receipt_line,
+        "id",
+        requires="stock.read",
+        size=2,
     )
 
 

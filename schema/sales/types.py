@@ -7,13 +7,19 @@ from resolvers.catalog.loaders import product_by_id
 from resolvers.inventory.loaders import warehouse_by_id
 from resolvers.partners.loaders import address_by_id, partner_by_id
 from resolvers.reference.loaders import unit_by_id
-from resolvers.sales.loaders import lines_by_order, order_by_id, sales_order, sales_order_line
+from resolvers.sales.loaders import (
+    lines_by_order,
+    lots_by_order_line,
+    order_by_id,
+    sales_order,
+    sales_order_line,
+)
 from resolvers.sales.rules import order_actions
 from schema.catalog.types import Product
 from schema.core.fields import ID, Money, RowType, column, computed, money, node_id, related
 from schema.core.node import Node, node_type
 from schema.core.scalars import CurrencyCode
-from schema.inventory.types import Warehouse
+from schema.inventory.types import Lot, Warehouse
 from schema.partners.types import Address, Partner
 from schema.reference.types import UnitOfMeasure
 from schema.sales.enums import (
@@ -45,6 +51,13 @@ class SalesOrderLine(RowType, Node):
     qty_canceled: Decimal = column("Canceled.", of="canceled")
     qty_backordered: Decimal = column("Still to be shipped and not reserved.", of="backordered")
     order: "SalesOrder" = related("Order it is on.", order_by_id, "order_id")
+    lots: list[Lot] | None = related(
+        "Lots that were shipped for it or came back, if the product is tracked.",
+        lots_by_order_line,
+        "id",
+        requires="stock.read",
+        size=2,
+    )
 
 
 @node_type(sales_order, "An order of a customer.", requires="sales.read")

@@ -210,7 +210,7 @@ async def ask_guarded(
     """Select a guarded field and a field beside it; return also the objects it was selected on."""
     below = id_selection(edge.target)
     guarded = f"{edge.name} {{ nodes {below} }}" if edge.is_connection else f"{edge.name} {below}"
-    asked = operation(way, f"{{ __typename {guarded} }}", known, 5)
+    asked = operation(way, f"{{ __typename {guarded} }}", known, 40)
     caller = principal(permissions=permissions)
     recorded = await record(gateway.runtime, asked.query, asked.variables, caller)
     return recorded, list(parents(recorded.answer.data, way))

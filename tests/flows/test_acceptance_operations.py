@@ -6,7 +6,7 @@ means. It builds the whole expected answer, so nothing in an answer goes uncheck
 
 import json
 from collections.abc import Iterator
-from datetime import timedelta
+from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -495,6 +495,66 @@ async def test_bill_review(reader: BothPaths, owner: "asyncpg.Connection[Any]") 
     assert len(expected) > 3
     assert any(line["matchedPurchaseOrderLine"] for e in expected for line in e["lines"])
     assert data["extractions"]["nodes"] == expected
+
+
+TRACE = """
+select coalesce(json_agg(json_build_object(
+  'number', l.number, 'receivedOn', l.received_on, 'expiresOn', l.expires_on,
+  'product', (select json_build_object('sku', sku, 'name', name, 'tracking', tracking)
+              from product where id = l.product_id),
+  'balances', (
+    select coalesce(json_agg(json_build_object('onHand', b.on_hand::text, 'location', (
+      select json_build_object('code', code, 'kind', kind) from stock_location
+      where id = b.location_id)) order by b.id), '[]')
+    from stock_balance b where b.lot_id = l.id and b.on_hand > 0),
+  'receiptLines', (
+    select coalesce(json_agg(json_build_object(
+      'qty', r.quantity::text,
+      'receipt', (select json_build_object('number', number, 'receivedOn', received_on)
+                  from goods_receipt where id = r.receipt_id),
+      'orderLine', json_build_object('order', (
+        select json_build_object('number', o.number, 'supplier', json_build_object('name', p.name))
+        from purchase_order_line x join purchase_order o on o.id = x.order_id
+        join partner p on p.id = o.partner_id where x.id = r.order_line_id))
+      ) order by r.id), '[]')
+    from goods_receipt_line r where exists (
+      select from stock_move where lot_id = l.id and source = 'GOODS_RECEIPT_LINE'
+      and source_id = r.id)),
+  'salesOrderLines', (
+    select coalesce(json_agg(json_build_object(
+      'qtyShipped', x.shipped::text,
+      'order', (select json_build_object('number', o.number, 'placedOn', o.placed_on,
+                                         'partner', json_build_object('name', p.name))
+                from sales_order o join partner p on p.id = o.partner_id where o.id = x.order_id)
+      ) order by x.id), '[]')
+    from sales_order_line x where exists (
+      select from stock_move where lot_id = l.id and source = 'SALES_ORDER_LINE'
+      and source_id = x.id)),
+  'moves', json_build_object('nodes', (
+    select coalesce(json_agg(json_build_object(
+      'qty', m.quantity::text, 'kind', m.kind, 'effectiveOn', m.effective_on,
+      'fromLocation', (select json_build_object('code', code) from stock_location
+                       where id = m.from_location_id),
+      'toLocation', (select json_build_object('code', code) from stock_location
+                     where id = m.to_location_id)) order by m.posted_at desc, m.id desc), '[]')
+    from (select * from stock_move where lot_id = l.id
+          order by posted_at desc, id desc limit 5) m))
+  ) order by l.received_on desc, l.id desc), '[]')
+from (select * from lot where company_id = $1 and received_on between $2 and $3
+      order by received_on desc, id desc limit 20) l
+"""
+
+
+@pytest.mark.parametrize("month", [1, 3, 5])
+async def test_lot_trace(reader: BothPaths, owner: "asyncpg.Connection[Any]", month: int) -> None:
+    """Lots from their suppliers to their customers take fourteen statements at most."""
+    first, last = date(2026, month, 1), date(2026, month, 28)
+    variables = {"received": {"from": first.isoformat(), "to": last.isoformat()}}
+    data = await reader.data(EXAMPLES["lot-trace"].query, variables)
+    expected = json.loads(await owner.fetchval(TRACE, OWN, first, last))
+    assert data["lots"]["nodes"] == expected
+    assert any(lot["receiptLines"] for lot in expected)
+    assert reader.compiled.statements <= 14
 
 
 async def test_order_page_of_another_company_is_empty(own_reader: BothPaths) -> None:

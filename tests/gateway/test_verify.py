@@ -62,6 +62,11 @@ SABOTAGE: Mapping[str, str] = {
     "goods_neither_appear_nor_vanish": (
         "update stock_balance set on_hand = on_hand + 7 where id = 5"
     ),
+    "tracked_goods_have_lots": "update stock_move set lot_id = null where lot_id = 1",
+    "serial_in_one_place": (
+        "update stock_balance set is_serial = false where id ="
+        " (select min(id) from stock_balance where is_serial)"
+    ),
     "level_negative_flag": "update stock_level set allow_negative = true where id = 6",
     "order_totals": (
         "update sales_order set subtotal = subtotal + 1, total = total + 1 where id = 7"

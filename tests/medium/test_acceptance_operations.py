@@ -9,6 +9,7 @@ partner_client = operations.partner_client
 test_order_list = operations.test_order_list
 test_order_page = operations.test_order_page
 test_quick_entry = operations.test_quick_entry
+test_lot_trace = operations.test_lot_trace
 test_bill_review = operations.test_bill_review
 test_stock_snapshot = operations.test_stock_snapshot
 test_replenishment_board = operations.test_replenishment_board

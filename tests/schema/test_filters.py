@@ -16,6 +16,7 @@ TABLES: Final = {
     "partners": "partner where {}",
     "stockLevels": "stock_level l where company_id = 1 and {}",
     "stockMoves": "stock_move where company_id = 1 and {}",
+    "lots": "lot where company_id = 1 and {}",
     "salesOrders": "sales_order where company_id = 1 and {}",
     "salesOrderLines": "sales_order_line where company_id = 1 and {}",
     "invoices": "invoice where company_id = 1 and {}",
@@ -257,6 +258,17 @@ CASES: Final[dict[str, list[tuple[dict[str, Any], str]]]] = {
             "posted_at between '2026-01-01Z' and '2026-02-01Z' and kind = 'RECEIPT'",
         ),
         ({"postedAt": {"from": "9999-12-31T23:59:59Z"}}, "false"),
+        ({"lotIds": ids("Lot", 1, 2, 3)}, "lot_id in (1, 2, 3)"),
+    ],
+    "lots": [
+        ({}, "true"),
+        ({"numbers": ["SN00000007", "none"]}, "number = 'SN00000007'"),
+        ({"productIds": ids("Product", 3, 4, 5)}, "product_id in (3, 4, 5)"),
+        ({"receivedOn": {"from": "2026-05-01"}}, "received_on >= '2026-05-01'"),
+        (
+            {"expiresOn": {"from": "2027-01-01", "to": "2027-06-30"}},
+            "expires_on between '2027-01-01' and '2027-06-30'",
+        ),
     ],
     "salesOrders": [
         ({}, "true"),

@@ -28,6 +28,7 @@ PLACE = StockPlace(
     allow_negative=False,
     balance_id=20,
     balance_on_hand=Decimal(60),
+    loss_balance_id=21,
 )
 LINE = AdjustmentLine("A-1", 5, "counted", delta=Decimal(-1))
 quantities = st.decimals(-1000, 1000, places=4)
@@ -38,6 +39,29 @@ def test_a_difference_is_booked_as_it_is() -> None:
     adjustments, errors = plan_adjustments([LINE], {0: PLACE})
     assert errors == []
     assert [a.delta for a in adjustments] == [Decimal(-1)]
+
+
+@pytest.mark.parametrize(
+    ("on_hand", "delta", "elsewhere", "code"),
+    [
+        (0, 1, False, None),
+        (1, -1, False, None),
+        (1, 1, False, ErrorCode.VALIDATION),
+        (0, 2, False, ErrorCode.VALIDATION),
+        (0, -1, False, ErrorCode.VALIDATION),
+        (0, 1, True, ErrorCode.VALIDATION),
+        (1, -1, True, None),
+    ],
+)
+def test_a_serial_number_is_one_unit_at_one_place(
+    on_hand: int, delta: int, *, elsewhere: bool, code: ErrorCode | None
+) -> None:
+    """It comes where it is not, from nowhere else, and goes from where it is."""
+    place = replace(PLACE, balance_on_hand=Decimal(on_hand), serial=True, elsewhere=elsewhere)
+    line = replace(LINE, delta=Decimal(delta), lot_number="SN1")
+    adjustments, errors = plan_adjustments([line], {0: place})
+    assert [error.code for error in errors] == ([] if code is None else [code])
+    assert len(adjustments) == (code is None)
 
 
 def test_a_count_books_the_difference_to_what_is_there() -> None:

@@ -70,6 +70,7 @@ LISTS: Final = {
     "stockLevels": """
         select id from stock_level where company_id = 1 order by on_hand - reserved, id""",
     "stockMoves": "select id from stock_move where company_id = 1 order by posted_at desc, id desc",
+    "lots": "select id from lot where company_id = 1 order by received_on desc, id desc",
     "salesOrders": """
         select id from sales_order where company_id = 1 order by placed_on desc, id desc""",
     "incomingStock": """
@@ -146,6 +147,13 @@ NESTED: Final = {
         "{ products(first: 60) { nodes { id sub: moves(%s) { %s } } } }",
         (
             "select id from stock_move where company_id = 1 and product_id = $1"
+            " order by posted_at desc, id desc"
+        ),
+    ),
+    "Lot.moves": (
+        "{ lots(first: 60) { nodes { id sub: moves(%s) { %s } } } }",
+        (
+            "select id from stock_move where company_id = 1 and lot_id = $1"
             " order by posted_at desc, id desc"
         ),
     ),
