@@ -127,7 +127,7 @@ class Settings(BaseSettings):
 
     reference_cache: bool = Field(
         True,
-        description="Keep currencies, units, categories, warehouses and payment terms in memory; the database tells of every change.",
+        description="Keep currencies, units, taxes, categories, warehouses and payment terms in memory; the database tells of every change.",
     )
     compile_queries: bool = Field(
         True,

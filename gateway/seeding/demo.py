@@ -38,6 +38,7 @@ from gateway.seeding.rows import Copy, Sheet
 from gateway.seeding.shipping import Shipping
 from gateway.seeding.sizes import SIZES, SizeName
 from gateway.seeding.stock import Stock
+from gateway.seeding.taxes import tax_rows
 from gateway.seeding.warehousing import Warehousing
 
 PORTION = 20_000
@@ -109,6 +110,7 @@ class Demo:
         companies, partners, calendar = world.companies, world.partners, self._calendar
         yield from _portions("currencies and units", reference_rows())
         yield from _portions("companies", company_rows(companies, world.locations))
+        yield from _portions("taxes", tax_rows(companies, calendar))
         yield from _portions("users", user_rows(companies, self._permissions))
         yield from _portions("categories", category_rows(categories()))
         entered = self._random("entered")
@@ -213,6 +215,7 @@ class Demo:
         )
         jobs = job_rows(world.companies, calendar, size.days, self._random("jobs"))
         yield from _portions("jobs", jobs)
+        yield from _portions("exchange rates", rates.rows())
 
 
 def _portions(step: str, sheets: Iterable[Sheet]) -> Iterator[Portion]:

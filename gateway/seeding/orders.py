@@ -14,6 +14,7 @@ from gateway.seeding.prices import PriceBook
 from gateway.seeding.rates import ExchangeRates
 from gateway.seeding.rows import Sheet
 from gateway.seeding.stock import Stock
+from gateway.seeding.taxes import sales_tax
 from resolvers.partners.rules import PartnerKind
 from resolvers.sales.rules import OrderHold, OrderState, reservation_status, shipment_status
 
@@ -144,6 +145,7 @@ class OrderBook:
             "shipped",
             "canceled",
             "placed_on",
+            "tax_id",
         )
 
     def open(self, day: int, basket: Basket) -> Order:
@@ -250,4 +252,5 @@ class OrderBook:
             amount_text(line.shipped),
             amount_text(line.canceled),
             self._calendar.iso(order.day),
+            sales_tax(order.account.company.id, at_home=order.account.at_home),
         )

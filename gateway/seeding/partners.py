@@ -94,6 +94,7 @@ class Account:
     credit_limit: int | None
     payment_term: int
     tax_percent: int
+    at_home: bool
     channel: str
     price_list_id: int = 0
     blocked_from: int | None = None
@@ -247,6 +248,7 @@ def _account(partner: Partner, company: Company, rank: int, count: int, rng: Ran
         credit_limit=limit if partner.kind is PartnerKind.ORGANIZATION else None,
         payment_term=rng.choice((2, 3, 3, 4)) if wholesale else rng.choice((1, 2, 3)),
         tax_percent=company.firm.tax_percent if at_home else 0,
+        at_home=at_home,
         channel=rng.choices(CHANNELS, CHANNEL_WEIGHTS)[0],
     )
 

@@ -1,10 +1,12 @@
 """Exchange rates: what documents are converted to the currency of the books with."""
 
+from collections.abc import Iterator
 from random import Random
 
 from gateway.seeding.amounts import half_up
 from gateway.seeding.calendar import Calendar
 from gateway.seeding.companies import Currency
+from gateway.seeding.rows import Sheet
 
 SCALE = 10**12
 SWING = 25
@@ -29,3 +31,11 @@ class ExchangeRates:
             rate = half_up(books.rate * SCALE * swing, currency.rate * 1000)
             self._rates[key] = f"{rate // SCALE}.{rate % SCALE:012d}"
         return self._rates[key]
+
+    def rows(self) -> Iterator[Sheet]:
+        """Yield the rates that documents were converted at, each from the first of its month."""
+        sheet = Sheet("currency_rate", "id", "base", "quote", "valid_on", "rate", "source")
+        for number, (books, currency, month) in enumerate(sorted(self._rates), 1):
+            rate = self._rates[books, currency, month]
+            sheet.add(number, currency, books, f"{month}-01", rate, "DEMO")
+        yield sheet

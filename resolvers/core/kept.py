@@ -1,8 +1,8 @@
 """Kept relations: reference data that is asked for once and then answered from memory.
 
-Only tables defined with ``reference=True`` are kept: currencies, units, categories, warehouses,
-payment terms. A trigger tells every process of every change of theirs; stock, balances, prices and
-whatever else has an amount or a quantity can not be defined so.
+Only tables defined with ``reference=True`` are kept: currencies, units, taxes, categories,
+warehouses, payment terms. A trigger tells every process of every change of theirs; stock, balances,
+prices and whatever else has an amount or a quantity can not be defined so.
 """
 
 from collections.abc import Sequence

@@ -4,6 +4,21 @@ from resolvers.core.module import Invariant
 
 INVARIANTS = (
     Invariant(
+        "line_tax",
+        """
+        select l.id as line_id, l.net, l.tax, t.code,
+               round(case t.kind when 'PERCENT' then l.net * t.rate / 100
+                     else l.quantity * t.rate end, c.digits) as due
+        from sales_order_line l
+        join tax t on t.id = l.tax_id
+        join currency c on c.code = l.currency
+        where t.company_id <> l.company_id or t.use <> 'SALE'
+           or l.tax <> round(case t.kind when 'PERCENT' then l.net * t.rate / 100
+                             else l.quantity * t.rate end, c.digits)
+        """,
+        "The tax on a line is not what its tax makes of the net amount.",
+    ),
+    Invariant(
         "archived_without_sales_lines",
         """
         select l.id as line_id, o.number, p.sku, c.code as partner

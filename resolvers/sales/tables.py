@@ -133,6 +133,7 @@ sales_order_line = table(
     required("shipped", quantity(), server_default="0"),
     required("canceled", quantity(), server_default="0"),
     required("placed_on", Date),
+    Column("tax_id", Integer, ForeignKey("tax.id")),
     ForeignKeyConstraint(
         ["order_id", "company_id", "partner_id", "currency", "placed_on"],
         [

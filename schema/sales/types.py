@@ -6,7 +6,7 @@ from decimal import Decimal
 from resolvers.catalog.loaders import product_by_id
 from resolvers.inventory.loaders import warehouse_by_id
 from resolvers.partners.loaders import address_by_id, partner_by_id
-from resolvers.reference.loaders import unit_by_id
+from resolvers.reference.loaders import tax_by_id, unit_by_id
 from resolvers.sales.loaders import (
     lines_by_order,
     lots_by_order_line,
@@ -21,7 +21,7 @@ from schema.core.node import Node, node_type
 from schema.core.scalars import CurrencyCode
 from schema.inventory.types import Lot, Warehouse
 from schema.partners.types import Address, Partner
-from schema.reference.types import UnitOfMeasure
+from schema.reference.types import Tax, UnitOfMeasure
 from schema.sales.enums import (
     OrderAction,
     OrderHold,
@@ -45,6 +45,9 @@ class SalesOrderLine(RowType, Node):
     discount_pct: Decimal = column("Discount in percent.", of="discount_percent")
     net: Money = money("Amount without tax.", "net")
     tax: Money = money("Tax on it.", "tax")
+    tax_applied: Tax | None = related(
+        "Which tax that is; null where none was named.", tax_by_id, "tax_id"
+    )
     promised_on: date | None = column("Date promised to the customer.")
     qty_reserved: Decimal = column("Reserved and not yet shipped.", of="reserved")
     qty_shipped: Decimal = column("Shipped.", of="shipped")

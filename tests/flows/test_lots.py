@@ -24,8 +24,8 @@ mutation Adjust($key: String!, $lines: [StockAdjustmentInput!]!) {
 async def tracked(gateway: Gateway, tracking: str) -> dict[str, Any]:
     """Return a lot of a tracked product at a sellable place, with more in stock than promised."""
     row = await gateway.owner.fetchrow(
-        """select p.sku, w.code, l.id as lot_id, l.number, b.location_id, b.on_hand, s.on_hand as level,
-                  s.id as level_id, (select min(o.id) from stock_location o
+        """select p.sku, w.code, l.id as lot_id, l.number, b.location_id, b.on_hand,
+                  s.on_hand as level, s.id as level_id, (select min(o.id) from stock_location o
                     where o.warehouse_id = w.warehouse_id and o.id <> b.location_id) as other
            from stock_balance b join lot l on l.id = b.lot_id
            join product p on p.id = b.product_id and p.archived_at is null and p.tracking = $1

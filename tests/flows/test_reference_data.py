@@ -26,6 +26,7 @@ ORDERS = """{
       warehouse { name }
       partner { terms { paymentTerm { name } } }
       lines {
+        taxApplied { name }
         product {
           sku category { name }
           uom { name }
@@ -41,6 +42,7 @@ CHANGES = {
     "unit_of_measure": "update unit_of_measure set name = name || ' (new)'",
     "warehouse": "update warehouse set name = name || ' (new)'",
     "payment_term": "update payment_term set name = name || ' (new)'",
+    "tax": "update tax set name = name || ' (new)'",
 }
 
 
@@ -133,6 +135,7 @@ def found(nodes: Any, table: str) -> set[str]:
     products = [line["product"] for node in nodes for line in node["lines"]]
     names = {
         "product_category": lambda: [p["category"]["name"] for p in products],
+        "tax": lambda: [line["taxApplied"]["name"] for node in nodes for line in node["lines"]],
         "unit_of_measure": lambda: [p["uom"]["name"] for p in products],
         "warehouse": lambda: (
             [n["warehouse"]["name"] for n in nodes]

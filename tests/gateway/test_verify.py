@@ -78,6 +78,7 @@ SABOTAGE: Mapping[str, str] = {
         "update sales_order set reservation_status = 'FULL' where state = 'FULFILLED' and id < 99"
     ),
     "line_reserved": ("update sales_order_line set reserved = reserved / 2 where reserved > 0"),
+    "line_tax": "update sales_order_line set tax = tax + 0.01 where id = 21",
     "line_net": "update sales_order_line set net = net + 0.01 where id = 11",
     "projection_outgoing": "update stock_projection set outgoing = outgoing + 1",
     "projection_incoming": "update stock_projection set incoming = incoming + 1",

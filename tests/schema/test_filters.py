@@ -17,6 +17,8 @@ TABLES: Final = {
     "stockLevels": "stock_level l where company_id = 1 and {}",
     "stockMoves": "stock_move where company_id = 1 and {}",
     "lots": "lot where company_id = 1 and {}",
+    "currencyRates": "currency_rate where {}",
+    "taxes": "tax where company_id = 1 and archived_at is null and {}",
     "salesOrders": "sales_order where company_id = 1 and {}",
     "salesOrderLines": "sales_order_line where company_id = 1 and {}",
     "invoices": "invoice where company_id = 1 and {}",
@@ -260,6 +262,20 @@ CASES: Final[dict[str, list[tuple[dict[str, Any], str]]]] = {
         ({"postedAt": {"from": "9999-12-31T23:59:59Z"}}, "false"),
         ({"lotIds": ids("Lot", 1, 2, 3)}, "lot_id in (1, 2, 3)"),
     ],
+    "currencyRates": [
+        ({}, "true"),
+        ({"base": "USD"}, "base = 'USD'"),
+        ({"quote": "EUR"}, "quote = 'EUR'"),
+        (
+            {"base": "USD", "quote": "EUR", "validOn": {"to": "2026-03-31"}},
+            "base = 'USD' and quote = 'EUR' and valid_on <= '2026-03-31'",
+        ),
+    ],
+    "taxes": [
+        ({"use": "SALE"}, "use = 'SALE'"),
+        ({"positions": ["EXPORT"]}, "position = 'EXPORT'"),
+        ({"positions": []}, "false"),
+    ],
     "lots": [
         ({}, "true"),
         ({"numbers": ["SN00000007", "none"]}, "number = 'SN00000007'"),
@@ -414,6 +430,7 @@ async def test_a_list_holds_what_its_filter_says(
           totalCount nodes {{ id }} pageInfo {{ endCursor hasNextPage }} }} }}"""
     type_name = {
         "journalEntries": "JournalEntry",
+        "taxes": "Tax",
         "auditEntries": "AuditEntry",
         "opportunities": "Opportunity",
         "activities": "Activity",
