@@ -90,6 +90,7 @@ partner_receivables = Report(
         "partner_id": BigInteger(),
         "currency": CHAR(3),
         **dict.fromkeys(("open", "overdue", "ordered", "credit_limit", "available"), _AMOUNT),
+        **{f"aging_{bucket}": _AMOUNT for bucket in _BUCKETS if bucket != "total"},
     },
     {"day": Date()},
     key="partner_id",

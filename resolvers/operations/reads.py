@@ -36,7 +36,8 @@ audit_entries = Listing(
 async def read_operations(context: Context, columns: frozenset[str]) -> Mapping[str, Any]:
     """Return how the installation is doing: connections at this moment, queues, failures, events.
 
-    What comes from the database is one statement, left out if none of it is asked for.
+    What comes from the database is one statement, left out if none of it is asked for, and for a
+    client that is bound to a partner: no row of it is for such.
     """
     now = context.clock()
     found: dict[str, list[Any]] = {"queue": [], "failure": [], "outbox": []}
@@ -44,7 +45,7 @@ async def read_operations(context: Context, columns: frozenset[str]) -> Mapping[
         {"pool": name, "limit": state.limit, "in_use": state.in_use, "waiting": state.waiting}
         for name, state in ((name, read()) for name, read in sorted(context.pools.items()))
     ]
-    if columns - {"at", "pools"}:
+    if columns - {"at", "pools"} and context.principal.partner_id is None:
         every = frozenset(state_of_operations.columns)
         for row in await state_of_operations.rows(
             context.reads, every, {"since": now - FAILURES_OF}

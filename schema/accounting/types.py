@@ -42,6 +42,7 @@ from schema.accounting.enums import (
 )
 from schema.accounting.inputs import AccountLineFilter, AccountLineOrderBy
 from schema.catalog.types import Product
+from schema.core.aggregates import part
 from schema.core.connection import Connection, connection
 from schema.core.fields import ID, Money, RowType, column, computed, held, money, node_id, related
 from schema.core.kinds import related_any
@@ -238,12 +239,26 @@ class Payment(RowType, Node, SourceDocument):
     )
 
 
+@row_type("OpenByAge", "What is open, by how long it has been due, in the company's currency.")
+class OpenByAge(RowType):
+    """A part of a row of the report `partner_receivables`."""
+
+    current: Money = money("Not due yet.", "current")
+    d1_30: Money = money("Due for 1 to 30 days.", "d1_30", name="d1to30")
+    d31_60: Money = money("Due for 31 to 60 days.", "d31_60", name="d31to60")
+    d61_90: Money = money("Due for 61 to 90 days.", "d61_90", name="d61to90")
+    over90: Money = money("Due for more than 90 days.", "over90")
+
+
 @row_type("PartnerReceivables", "What a customer owes the company acted for, and may still order.")
 class PartnerReceivables(RowType):
     """A row of the report `partner_receivables`."""
 
     open: Money = money("What is not paid of its invoices.", "open")
     overdue: Money = money("What of that should have been paid already.", "overdue")
+    aging: OpenByAge = part(
+        "What is open, by how long it has been due.", "aging_", frozenset({"currency"})
+    )
     ordered: Money = money("What is ordered, confirmed and not yet shipped.", "ordered")
     credit_limit: Money | None = money(
         "How much the customer may owe; null when there is no limit, or no terms are agreed.",

@@ -150,10 +150,16 @@ class Money:
 
 
 def money(
-    description: str, amount: str, currency: str = "currency", *, requires: str | None = None
+    description: str,
+    amount: str,
+    currency: str = "currency",
+    *,
+    requires: str | None = None,
+    name: str | None = None,
 ) -> Any:
     """Declare a Money field from an amount column and a currency column of the same row."""
-    return declare_field(description, plan=MoneyPlan(amount, currency, _money), requires=requires)
+    plan = MoneyPlan(amount, currency, _money)
+    return declare_field(description, plan=plan, requires=requires, name=name)
 
 
 def _money(amount: Any, currency: Any) -> Money:

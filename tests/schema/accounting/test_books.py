@@ -20,6 +20,8 @@ query CustomerAccount($id: ID!) {
     terms { creditLimit }
     receivables {
       open { amount currency } overdue { amount } ordered { amount }
+      aging { current { amount currency } d1to30 { amount } d31to60 { amount } d61to90 { amount }
+              over90 { amount } }
       creditLimit { amount } available { amount }
     }
     invoices(first: 25, filter: { paymentStatus: [NOT_PAID, PARTIAL] }) {
@@ -77,6 +79,16 @@ async def test_customer_page(reader: BothPaths) -> None:
         assert Decimal(owed["overdue"]["amount"]) == Decimal(
             await reader.owner.fetchval(overdue, partner_id)
         )
+        ages = {
+            "current": "i.due_on >= $2",
+            "d1to30": "i.due_on between $2::date - 30 and $2::date - 1",
+            "d31to60": "i.due_on between $2::date - 60 and $2::date - 31",
+            "d61to90": "i.due_on between $2::date - 90 and $2::date - 61",
+            "over90": "i.due_on < $2::date - 90",
+        }
+        for age, condition in ages.items():
+            by_hand = await reader.owner.fetchval(OWED.format(condition), partner_id, today)
+            assert Decimal(owed["aging"][age]["amount"]) == Decimal(by_hand), age
         rows = await reader.owner.fetch(
             "select i.number, i.invoiced_on::text, i.due_on::text, i.total::text, i.residual::text,"
             " o.number as order from invoice i join sales_order o on o.id = i.sales_order_id"

@@ -4,6 +4,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from schema.core.ids import encode_id
+from tests.fixtures.gateway import principal
 from tests.fixtures.paths import BothPaths
 
 OPS = """{ ops {
@@ -115,3 +116,17 @@ async def test_the_trail_tells_who_changed_what(own_reader: BothPaths) -> None:
         " nodes { values { name value } } } }"
     )
     assert data["auditEntries"]["nodes"] == [{"values": [{"name": "archived", "value": "true"}]}]
+
+
+async def test_a_client_of_a_partner_is_told_of_no_queue(reader: BothPaths) -> None:
+    """Whatever its key permits, nothing of the company's work is for it to know."""
+    query = "{ ops { queues { queue } failures { kind } eventsWaiting oldestEventAt } }"
+    [partner_id] = await reader.ids("select min(partner_id) from sales_order where company_id = 1")
+    data = await reader.data(query, caller=principal(partner_id=partner_id))
+    assert data["ops"] == {
+        "queues": [],
+        "failures": [],
+        "eventsWaiting": 0,
+        "oldestEventAt": None,
+    }
+    assert reader.statements == 0
