@@ -11,9 +11,11 @@ from typing import Any
 
 import pytest
 import pytest_asyncio
+from graphql import get_named_type
 
 from resolvers.core.listing import Listing, PageRequest
 from resolvers.core.statement import Statement
+from schema.core.plan import AggregatesPlan, ConnectionPlan
 from tests.conventions.test_plans import (
     COARSE,
     LISTINGS,
@@ -165,6 +167,43 @@ async def test_every_filter(
     request = replace(listing.request(first=50), leaves=asked)
     found = await page_faults(gateway, sizes, listing, request)
     assert not found or title(listing, None, leaf) in COARSE, found
+
+
+NARROW = {
+    "salesOrders": 'placedOn: { from: "2026-06-22", to: "2026-06-24" }',
+    "salesOrderLines": 'placedOn: { from: "2026-06-22", to: "2026-06-24" }',
+    "invoices": 'invoicedOn: { from: "2026-06-22", to: "2026-06-24" }',
+    "payments": 'paidOn: { from: "2026-06-22", to: "2026-06-24" }',
+    "purchaseOrders": 'orderedOn: { from: "2026-06-22", to: "2026-06-24" }',
+    "stockLevels": 'productIds: ["UHJvZHVjdDox", "UHJvZHVjdDoy", "UHJvZHVjdDoz"]',
+    "stockMoves": 'productIds: ["UHJvZHVjdDox", "UHJvZHVjdDoy", "UHJvZHVjdDoz"]',
+}
+"""A filter for each list with aggregates that leaves a small part of it."""
+AGGREGATED = [
+    pytest.param(root, key, id=f"{root.name} {key}")
+    for root in root_fields("Query")
+    for edge in EDGES
+    if edge.parent == str(get_named_type(root.field.type)) and isinstance(edge.plan, AggregatesPlan)
+    for key in edge.plan.aggregation.groups
+]
+
+
+@pytest.mark.parametrize(("root", "key"), AGGREGATED)
+async def test_groups_of_a_part(
+    gateway: Gateway, sizes: dict[str, int], root: Edge, key: str
+) -> None:
+    """Groups of a few days or a few products read these, and not the whole table."""
+    query = (
+        f"{{ {root.name}(filter: {{ {NARROW[root.name]} }}) "
+        f"{{ aggregates(groupBy: [{key}]) {{ count sum {{ __typename }} }} }} }}"
+    )
+    recorded = await record(gateway.runtime, query, {}, principal())
+    assert not recorded.answer.errors
+    [statement], [parameters] = recorded.asked, recorded.parameters
+    assert isinstance(root.plan, ConnectionPlan)
+    table = root.plan.listing.entity.table.name
+    found = await faults(gateway, sizes, statement, parameters)
+    assert not [fault for fault in found if f"reads all of {table} " in fault]
 
 
 @pytest.mark.parametrize(
