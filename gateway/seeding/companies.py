@@ -291,6 +291,7 @@ ROLES: tuple[Role, ...] = (
             "availability.read",
             "stock.read",
             "sales.read",
+            "sales.write",
             "shipments.read",
             "purchasing.read",
             "invoices.read",

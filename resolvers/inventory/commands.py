@@ -1,18 +1,22 @@
 """The verbs of stock: one function per command."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from datetime import date
 from decimal import Decimal
 from typing import Any
 
 from sqlalchemy import (
     BigInteger,
+    Boolean,
     Table,
+    Text,
     any_,
     bindparam,
     func,
     insert,
     select,
+    tuple_,
     update,
 )
 from sqlalchemy.dialects.postgresql import ARRAY
@@ -34,11 +38,37 @@ from resolvers.inventory.rules import (
     check_lot,
     plan_adjustments,
 )
-from resolvers.inventory.tables import stock_balance, stock_level, stock_location, stock_move
+from resolvers.inventory.tables import (
+    incoming_stock,
+    stock_balance,
+    stock_level,
+    stock_location,
+    stock_move,
+)
 
 MAX_LINES = 200
 
 _product = product_entity.table.c
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """So much of a product, above 0, that a line of a document is to get from a warehouse."""
+
+    source_id: int
+    product_id: int
+    warehouse_id: int
+    quantity: Decimal
+
+
+@dataclass(frozen=True, slots=True)
+class Promise:
+    """What a line got of what it wants, and what comes next of the product if that is less."""
+
+    wanted: Wanted
+    got: Decimal
+    next_on: date | None = None
+    next_quantity: Decimal | None = None
 
 
 async def adjust_stock(context: Context, key: str, lines: Sequence[AdjustmentLine]) -> Outcome:
@@ -73,6 +103,72 @@ async def adjust_stock(context: Context, key: str, lines: Sequence[AdjustmentLin
         cause=MoveKind.ADJUSTMENT,
         body=body,
     )
+
+
+async def reserve(
+    connection: AsyncConnection,
+    wanted: Sequence[Wanted],
+    *,
+    source: str,
+    partly: bool,
+) -> list[Promise]:
+    """Promise stock to lines of documents of the kind ``source``, in the order given.
+
+    All or nothing, unless ``partly``; each promise tells what the line got, or would have got, and
+    where it is less than wanted, what comes next of the product to the warehouse.
+    """
+    levels = await connection.execute(
+        select(stock_level.c.id, stock_level.c.product_id, stock_level.c.warehouse_id).where(
+            tuple_(stock_level.c.product_id, stock_level.c.warehouse_id).in_(
+                [(one.product_id, one.warehouse_id) for one in wanted]
+            )
+        )
+    )
+    ids = {(row.product_id, row.warehouse_id): row.id for row in levels}
+    called = func.reserve_stock(
+        bindparam("levels", type_=ARRAY(BigInteger)),
+        bindparam("quantities", type_=ARRAY(quantity())),
+        bindparam("kind", type_=Text),
+        bindparam("sources", type_=ARRAY(BigInteger)),
+        bindparam("partly", type_=Boolean),
+    ).table_valued("line_id", "promised")
+    rows = await connection.execute(
+        select(called.c.line_id, called.c.promised),
+        {
+            # 0 is no level: nothing was ever there, and there is nothing to promise
+            "levels": [ids.get((one.product_id, one.warehouse_id), 0) for one in wanted],
+            "quantities": [one.quantity for one in wanted],
+            "kind": source,
+            "sources": [one.source_id for one in wanted],
+            "partly": partly,
+        },
+    )
+    got = {row.line_id: Decimal(row.promised) for row in rows}
+    short = [one for one in wanted if got[one.source_id] < one.quantity]
+    coming = await _next_incoming(connection, short)
+    return [
+        Promise(one, got[one.source_id], *coming.get((one.product_id, one.warehouse_id), ()))
+        for one in wanted
+    ]
+
+
+async def _next_incoming(
+    connection: AsyncConnection, short: Sequence[Wanted]
+) -> dict[tuple[int, int], tuple[date, Decimal]]:
+    """Return what comes next of each product to its warehouse."""
+    if not short:
+        return {}
+    coming = incoming_stock.c
+    rows = await connection.execute(
+        select(coming.product_id, coming.warehouse_id, coming.expected_on, coming.quantity)
+        .where(
+            tuple_(coming.product_id, coming.warehouse_id).in_(
+                [(one.product_id, one.warehouse_id) for one in short]
+            )
+        )
+        .order_by(coming.expected_on.desc(), coming.id.desc())
+    )
+    return {(row.product_id, row.warehouse_id): (row.expected_on, row.quantity) for row in rows}
 
 
 def _as_json(line: AdjustmentLine) -> list[Any]:

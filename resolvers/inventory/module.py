@@ -6,6 +6,7 @@ from resolvers.inventory.tables import (
     LEVEL_EVENTS,
     LEVEL_VERSION,
     PRODUCT_WITH_STOCK,
+    RESERVE_STOCK,
     STOCK_VALUATION,
     incoming_stock,
     lot,
@@ -33,7 +34,7 @@ MODULE = DataModule(
         incoming_stock,
         reorder_rule,
     ),
-    functions=(LEVEL_VERSION, LEVEL_EVENTS, PRODUCT_WITH_STOCK, STOCK_VALUATION),
+    functions=(LEVEL_VERSION, LEVEL_EVENTS, PRODUCT_WITH_STOCK, STOCK_VALUATION, RESERVE_STOCK),
     invariants=INVARIANTS,
     permissions={
         "availability.read": "See how much of a product is available, and when more comes.",

@@ -14,5 +14,8 @@ MODULE = DataModule(
     tables=(sales_order, sales_order_line),
     functions=(PRODUCT_ON_OPEN_SALES_LINES, PARTNER_WITH_OPEN_SALES_ORDERS),
     invariants=INVARIANTS,
-    permissions={"sales.read": "See sales orders."},
+    permissions={
+        "sales.read": "See sales orders.",
+        "sales.write": "Reserve stock for sales orders.",
+    },
 )

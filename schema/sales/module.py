@@ -2,6 +2,7 @@
 
 from schema.core.module import SchemaModule
 from schema.sales import extends
+from schema.sales.mutation import Mutation
 from schema.sales.query import Query
 
-MODULE = SchemaModule(name="sales", query=Query, extensions=extends)
+MODULE = SchemaModule(name="sales", query=Query, mutation=Mutation, extensions=extends)

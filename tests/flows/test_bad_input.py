@@ -416,6 +416,7 @@ REQUIRED: Final[Mapping[str, Any]] = {
     "Query.partner(id)": encode_id("Partner", 31),
     "Mutation.adjustStock(idempotencyKey)": "battery",
     "Mutation.archiveProduct(id)": encode_id("Product", 1),
+    "Mutation.reserveOrder(id)": encode_id("SalesOrder", 1),
     "Mutation.restoreProduct(id)": encode_id("Product", 1),
     "Mutation.archivePartner(id)": encode_id("Partner", 31),
     "Mutation.restorePartner(id)": encode_id("Partner", 31),
