@@ -7,6 +7,7 @@ from resolvers.accounting.tables import (
     CONTROL_BALANCE,
     ENTRY_BALANCES,
     PARTNER_RECEIVABLES,
+    PURCHASE_LINES_BILLED,
     TRIAL_BALANCE,
     account,
     account_balance,
@@ -35,6 +36,7 @@ MODULE = DataModule(
     ),
     functions=(
         ENTRY_BALANCES,
+        PURCHASE_LINES_BILLED,
         BALANCES_BEFORE,
         TRIAL_BALANCE,
         AGED_BALANCES,

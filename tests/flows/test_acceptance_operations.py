@@ -472,6 +472,9 @@ select json_agg(json_build_object(
                          where id = l.product_id),
       'matchedPurchaseOrderLine', (
         select json_build_object('qtyReceived', o.received::text,
+          'qtyBilled', (select coalesce(sum(n.quantity), 0.0000)::text
+                        from invoice_line n join invoice b on b.id = n.invoice_id
+                        where n.purchase_order_line_id = o.id and b.kind = 'VENDOR_BILL'),
           'unitPrice', json_build_object('amount', o.unit_price::text),
           'order', (select json_build_object('number', number) from purchase_order
                     where id = o.order_id))

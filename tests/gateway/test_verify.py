@@ -83,6 +83,8 @@ SABOTAGE: Mapping[str, str] = {
     "purchase_receipt_status": (
         "update purchase_order set receipt_status = 'PARTIAL' where state = 'FULFILLED' and id < 99"
     ),
+    "purchase_bill_status": "update purchase_order set bill_status = 'BILLED' where id < 99",
+    "purchase_line_billed": "update purchase_order_line set billed = billed + 1 where id = 17",
     "purchase_state": "update purchase_order set state = 'FULFILLED' where state = 'CONFIRMED'",
     "purchase_line_received": "update goods_receipt_line set quantity = quantity + 1 where id = 14",
     "purchase_not_over_received": (

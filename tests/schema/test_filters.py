@@ -315,6 +315,7 @@ CASES: Final[dict[str, list[tuple[dict[str, Any], str]]]] = {
         ({"states": ["SENT", "TO_APPROVE"]}, "state in ('SENT', 'TO_APPROVE')"),
         ({"states": []}, "false"),
         ({"receiptStatus": ["NONE", "PARTIAL"]}, "receipt_status <> 'RECEIVED'"),
+        ({"billStatus": ["NONE", "PARTIAL"]}, "bill_status <> 'BILLED'"),
         ({"orderedOn": {"from": "2026-06-01"}}, "ordered_on >= '2026-06-01'"),
         (
             {"expectedOn": {"from": "2026-06-01", "to": "2026-06-30"}},
