@@ -325,6 +325,7 @@ ROLES: tuple[Role, ...] = (
             "audit.read",
             "invoices.read",
             "ledger.read",
+            "documents.read",
         ),
     ),
 )
@@ -363,4 +364,5 @@ CLIENT_PERMISSIONS = (
     "partners.read",
     "shipments.read",
     "invoices.read",
+    "documents.read",
 )

@@ -45,6 +45,9 @@ SABOTAGE: Mapping[str, str] = {
     ),
     "payment_allocated": "update payment set amount = amount + 1 where id = 25",
     "ledger_agrees_with_invoices": "update invoice set residual_base = 0 where residual > 0",
+    "document_is_its_content": (
+        "update document_content set content = content || '!' where document_id = 18"
+    ),
     "accepted_has_bill": "update extraction set invoice_id = null where state = 'ACCEPTED'",
     "failures_are_counted": "update sync_run set failed = failed + 1, fetched = fetched + 1",
     "job_times": "update job set started_at = null where id = 1",

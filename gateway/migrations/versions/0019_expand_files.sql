@@ -48,3 +48,40 @@ begin
 end $$;
 create trigger purchase_lines_billed after insert on invoice_line
   referencing new table as changed for each statement execute function purchase_lines_billed();
+alter table package add constraint uq_package_owner unique (id, company_id, partner_id);
+alter table document drop column storage_key;
+alter table document add column partner_id bigint constraint fk_document_partner_id references partner (id);
+alter table document add column invoice_id bigint;
+alter table document add column package_id bigint;
+alter table document add constraint fk_document_invoice foreign key (invoice_id, company_id, partner_id)
+  references invoice (id, company_id, partner_id);
+alter table document add constraint fk_document_package foreign key (package_id, company_id, partner_id)
+  references package (id, company_id, partner_id);
+alter table document drop constraint ck_document_kind;
+alter table document add constraint ck_document_kind check (kind in ('BILL', 'INVOICE', 'LABEL', 'OTHER'));
+alter table document add constraint ck_document_partner_id
+  check (partner_id is not null or invoice_id is null and package_id is null);
+create index ix_document_kind on document (company_id, kind, id);
+create index ix_document_partner on document (partner_id, company_id, id);
+create unique index uq_document_invoice on document (invoice_id)
+  where invoice_id is not null and archived_at is null;
+create unique index uq_document_package on document (package_id)
+  where package_id is not null and archived_at is null;
+comment on table document is
+  'A file that came in or was made, without its content; none is taken twice.';
+create policy partner on document for select to erp_partner using (company_id = (select nullif(current_setting('app.company_id', true), '')::int) and partner_id = (select nullif(current_setting('app.partner_id', true), '')::bigint));
+CREATE TABLE document_content (
+	document_id BIGINT NOT NULL, 
+	company_id INTEGER NOT NULL, 
+	content BYTEA NOT NULL, 
+	CONSTRAINT pk_document_content PRIMARY KEY (document_id), 
+	CONSTRAINT fk_document_content_document FOREIGN KEY(document_id, company_id) REFERENCES document (id, company_id), 
+	CONSTRAINT ck_document_content_content CHECK (octet_length(content) between 1 and 26214400)
+);
+COMMENT ON TABLE document_content IS 'The bytes of a document''s file, apart from what lists read; never changed.';
+alter table document_content alter column content set storage external;
+alter table document_content enable row level security;
+create policy staff on document_content to erp_app using (company_id = (select nullif(current_setting('app.company_id', true), '')::int));
+grant select, insert on document_content to erp_app;
+grant select on document_content to erp_partner;
+create policy partner on document_content for select to erp_partner using (company_id = (select nullif(current_setting('app.company_id', true), '')::int) and document_id in (select id from document where partner_id = (select nullif(current_setting('app.partner_id', true), '')::bigint)));
