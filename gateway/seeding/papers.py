@@ -1,7 +1,7 @@
 """The files of the demo: bills as they came, invoices as they were sent, labels of parcels.
 
-They follow from rows that are there already. A company gets so many of a kind, the latest, and a
-partner with an API client as many of its own; statements take that number as `$1`.
+They follow from rows that are there already. A company gets so many of a kind, the latest; a
+partner with an API client four times as many of its own. Statements take the number as `$1`.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -45,7 +45,7 @@ from (select i.*, row_number() over (partition by company_id order by id desc) a
 join company c on c.id = i.company_id join partner p on p.id = i.partner_id
 join currency u on u.code = i.currency
 where place <= $1
-   or own <= $1 and i.partner_id in (select a.partner_id from api_client a)
+   or own <= 4 * $1 and i.partner_id in (select a.partner_id from api_client a)
 order by i.id
 """
 _LABELS: Final = """
@@ -60,7 +60,7 @@ join shipment s on s.id = k.shipment_id join company c on c.id = k.company_id
 join warehouse w on w.id = s.warehouse_id join partner p on p.id = k.partner_id
 left join partner_address a on a.id = s.ship_to_id
 where place <= $1
-   or own <= $1 and k.partner_id in (select c.partner_id from api_client c)
+   or own <= 4 * $1 and k.partner_id in (select c.partner_id from api_client c)
 order by k.id
 """
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from hashlib import sha256
 from typing import Any
+from uuid import uuid4
 
 import asyncpg
 import httpx2
@@ -18,6 +19,7 @@ import pytest_asyncio
 from gateway.app import create_app
 from gateway.auth.links import Links
 from gateway.lifespan import Runtime
+from gateway.postgres import EmbeddedPostgres
 from gateway.tokens import issue_client_key, issue_user_token
 from gateway.transports.downloads import PIECE, content_disposition
 from resolvers.core.clock import system_clock
@@ -112,14 +114,13 @@ async def open_site(database_url: str, **changes: Any) -> AsyncIterator[Site]:
 
 
 @pytest_asyncio.fixture(scope="module")
-async def site(server: Any, template: str) -> AsyncIterator[Site]:
+async def site(server: EmbeddedPostgres, template: str) -> AsyncIterator[Site]:
     """Yield a gateway over a database of this file."""
-    server.create_database("erp_downloads", template=template)
-    async with open_site(
-        server.url("erp_downloads"), allowed_origins=("https://shop.example",)
-    ) as running:
+    name = f"erp_downloads_{uuid4().hex[:12]}"
+    server.create_database(name, template=template)
+    async with open_site(server.url(name), allowed_origins=("https://shop.example",)) as running:
         yield running
-    server.drop_database("erp_downloads")
+    server.drop_database(name)
 
 
 @pytest_asyncio.fixture

@@ -20,6 +20,7 @@ TABLES: Final = {
     "salesOrderLines": "sales_order_line where company_id = 1 and {}",
     "invoices": "invoice where company_id = 1 and {}",
     "shipments": "shipment where company_id = 1 and {}",
+    "documents": "document where company_id = 1 and archived_at is null and {}",
     "extractions": "extraction where company_id = 1 and {}",
     "opportunities": "opportunity where company_id = 1 and archived_at is null and {}",
     "activities": "activity where company_id = 1 and {}",
@@ -61,6 +62,11 @@ def ids(type_name: str, *keys: int) -> list[str]:
 
 
 CASES: Final[dict[str, list[tuple[dict[str, Any], str]]]] = {
+    "documents": [
+        ({}, "true"),
+        ({"kinds": ["BILL"]}, "kind = 'BILL'"),
+        ({"kinds": ["INVOICE", "LABEL"]}, "kind in ('INVOICE', 'LABEL')"),
+    ],
     "extractions": [
         ({}, "true"),
         ({"states": ["NEEDS_REVIEW"]}, "state = 'NEEDS_REVIEW'"),
