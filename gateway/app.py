@@ -16,6 +16,8 @@ from gateway.observability.logging import Logs
 from gateway.pages import static_files
 from gateway.settings import Settings
 from gateway.transports import GraphQLEndpoint
+from gateway.transports.cors import with_cors
+from gateway.transports.downloads import Downloads
 from resolvers.core.errors import ErpError
 
 
@@ -73,9 +75,20 @@ def create_app(
                 )
         return PlainTextResponse(runtime.sdl, media_type="application/graphql")
 
+    downloads = Downloads(
+        runtime.authenticator,
+        runtime.open_reads,
+        runtime.links,
+        send_timeout_seconds=settings.send_timeout_seconds,
+        metrics=runtime.metrics,
+    )
     routes = [
         Route("/", landing_page),
         Route("/schema.graphql", schema_text),
+        Route(
+            "/downloads/{id:path}",
+            with_cors(downloads, settings, "Content-Disposition", "ETag"),
+        ),
         Route("/metrics", metrics_endpoint(runtime.metrics.registry)),
         *runtime.health.routes(),
         static_files(),

@@ -10,8 +10,9 @@ import strawberry
 import structlog
 
 from gateway.auth import Authenticator
+from gateway.auth.links import Links
 from gateway.context import Contexts, OperationContext
-from gateway.database import ReadPool, WritePool, open_read_pool, open_write_pool
+from gateway.database import OperationReads, ReadPool, WritePool, open_read_pool, open_write_pool
 from gateway.health import Check, Health, pool_check
 from gateway.migrate import head_revision
 from gateway.observability.logging import Logs
@@ -22,9 +23,9 @@ from gateway.settings import Settings
 from gateway.trusted import TrustedDocumentsError, read_trusted_documents
 from resolvers.core.broker import Broker
 from resolvers.core.clock import Clock, system_clock
-from resolvers.core.context import PoolState
+from resolvers.core.context import OperationStats, PoolState
 from resolvers.core.metrics import Metrics
-from resolvers.core.principal import Principal
+from resolvers.core.principal import Principal, RowScope
 from resolvers.core.reference import ReferenceCache
 from resolvers.core.repetition import told
 from schema.build import build_schema
@@ -165,9 +166,14 @@ class Runtime:
             shadow=self.shadow,
         )
         trust_documents(self.executor, settings)
-        self.authenticator = Authenticator(
-            settings, secret=signing_secret(settings), fetch=self._fetch, clock=clock
+        secret = signing_secret(settings)
+        self.authenticator = Authenticator(settings, secret=secret, fetch=self._fetch, clock=clock)
+        self.links = (
+            None
+            if secret is None
+            else Links(secret, seconds=settings.download_link_seconds, clock=clock)
         )
+        """Signs links to files; None where there is no shared secret to sign with."""
         self.wake_up = WakeUp(self._owner_url)
         self.relay = Relay(self._owner_url, self.metrics)
         self.reference = ReferenceCache() if settings.reference_cache else None
@@ -195,6 +201,15 @@ class Runtime:
         """Open the context of one operation or event; only while running."""
         assert self._contexts is not None
         return self._contexts.open(principal, request_id)
+
+    @asynccontextmanager
+    async def open_reads(self, rows: RowScope) -> AsyncIterator[OperationReads]:
+        """Open reads of the rows of a scope for as long as the block lasts; only while running."""
+        reads = OperationReads(self.reads, rows, OperationStats(), None)
+        try:
+            yield reads
+        finally:
+            await reads.close()
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[Mapping[str, Any]]:

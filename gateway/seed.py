@@ -12,6 +12,7 @@ import asyncpg
 
 from gateway.seeding.demo import Demo, Portion
 from gateway.seeding.office import OFFICE
+from gateway.seeding.papers import PAPERS, Files
 from gateway.seeding.rows import Copy
 from gateway.seeding.sizes import SIZES, SizeName
 from resolvers.core.clock import system_clock
@@ -21,6 +22,8 @@ Progress = Callable[[str, int, int], None]
 """Is told the step, how much of it is done, and how much there is to do."""
 
 DEFAULT_SEED: Final = 7
+
+_FILES_AT_A_TIME: Final = 500
 
 _LOCK: Final = 7_305_817_239
 """Key of the advisory lock that lets only one process seed a database at a time."""
@@ -140,14 +143,19 @@ async def _seed(
         progress("reservations", 0, 1)
         await connection.execute("analyze sales_order, sales_order_line, stock_level")
         rows["stock_reservation"] = _count(await connection.execute(_RESERVATIONS))
+        progress("reservations", 1, 1)
         await _archive(connection, "product", demo.archived_products)
         await _archive(connection, "partner", demo.archived_partners)
+        async for copy in _files(connection, SIZES[size].documents, progress):
+            await _send(connection, copy)
+            rows[copy.table] += copy.rows
         for table, statement in OFFICE.items():
             rows[table] = _count(await connection.execute(statement, SIZES[size].documents, today))
         await connection.execute(_SET_SEQUENCES)
+        # a table with checks still to come cannot be altered
+        await connection.execute("set constraints all immediate")
         for table in asleep:
             await connection.execute(f"alter table {table} enable trigger user")
-        progress("reservations", 1, 1)
     return dict(rows)
 
 
@@ -198,6 +206,22 @@ async def _one_ahead(portions: Iterator[Portion]) -> AsyncIterator[Portion]:
     while (portion := await ahead) is not None:
         ahead = asyncio.create_task(asyncio.to_thread(next, portions, None))
         yield portion
+
+
+async def _files(
+    connection: "asyncpg.Connection[Any]", count: int, progress: Progress
+) -> AsyncIterator[Copy]:
+    """Make the files of documents, some at a time, of rows that were sent before."""
+    files = Files()
+    for done, (kind, (statement, _)) in enumerate(PAPERS.items()):
+        progress("documents", done, len(PAPERS))
+        found = await connection.fetch(statement, count)
+        for first in range(0, len(found), _FILES_AT_A_TIME):
+            for row in found[first : first + _FILES_AT_A_TIME]:
+                files.add(kind, row)
+            for sheet in files.sheets:
+                yield sheet.take()
+    progress("documents", len(PAPERS), len(PAPERS))
 
 
 async def _send(connection: "asyncpg.Connection[Any]", copy: Copy) -> None:

@@ -125,6 +125,10 @@ class Settings(BaseSettings):
         False, description="Let callers without a token run introspection queries."
     )
 
+    download_link_seconds: int = Field(
+        300, ge=1, le=86_400, description="How long a signed link to a file holds."
+    )
+
     reference_cache: bool = Field(
         True,
         description="Keep currencies, units, taxes, categories, warehouses and payment terms in memory; the database tells of every change.",

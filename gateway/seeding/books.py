@@ -268,7 +268,9 @@ class Books:
             return
         id_ = self._next("invoice")
         net = tax = 0
+        purchase.version += 1
         for position, (line, quantity) in enumerate(accepted, 1):
+            line.billed += quantity
             asked = line_net(quantity, line.unit_price, 0, currency.digits)
             taxed = rounded(half_up(asked * line.tax, line.net), currency.digits) if line.net else 0
             net, tax = net + asked, tax + taxed

@@ -326,6 +326,7 @@ ROLES: tuple[Role, ...] = (
             "audit.read",
             "invoices.read",
             "ledger.read",
+            "documents.read",
         ),
     ),
 )
@@ -364,4 +365,5 @@ CLIENT_PERMISSIONS = (
     "partners.read",
     "shipments.read",
     "invoices.read",
+    "documents.read",
 )

@@ -1,4 +1,4 @@
-"""What an office adds to the goods: captured bills, opportunities, contracts of another system.
+"""What an office adds to the goods: what was read on bills, opportunities, fetched contracts.
 
 These follow from rows that are there already, so the database makes them itself. `$1` is how many
 a company gets, `$2` the day after the last one of the history.
@@ -7,16 +7,6 @@ a company gets, `$2` the day after the last one of the history.
 from typing import Final
 
 OFFICE: Final[dict[str, str]] = {
-    "document": """
-insert into document (company_id, kind, filename, media_type, size_bytes, sha256, storage_key,
-                      uploaded_by, created_at)
-select company_id, 'BILL', number || '.pdf', 'application/pdf', 20000 + id * 7919 % 400000,
-       encode(sha256(convert_to(company_id || '/' || number, 'UTF8')), 'hex'),
-       'bills/' || company_id || '/' || number || '.pdf', 'user:1', invoiced_on + time '07:00'
-from (select i.*, row_number() over (partition by company_id order by id desc) as place
-      from invoice i where kind = 'VENDOR_BILL') bill
-where place <= $1::int and $2::date is not null order by id
-""",
     "extraction": """
 insert into extraction (company_id, document_id, extractor, extractor_version, state, supplier_id,
                         invoice_id, created_at, fields, issues)
@@ -38,10 +28,9 @@ select d.company_id, d.id, 'layout', '1.2', s.state, i.partner_id, i.id,
                     else 'A price is not the one that was ordered.' end,
          'expected', i.total::text, 'actual', (i.total + 0.10)::text)) end
 from document d
-join invoice i on i.company_id = d.company_id and i.kind = 'VENDOR_BILL'
-  and i.number || '.pdf' = d.filename
+join invoice i on i.id = d.invoice_id
 cross join lateral (select case when i.id % 3 = 0 then 'NEEDS_REVIEW' else 'ACCEPTED' end) s(state)
-where $1::int > 0 and $2::date is not null order by d.id
+where d.kind = 'BILL' and $1::int > 0 and $2::date is not null order by d.id
 """,
     "extraction_line": """
 insert into extraction_line (company_id, extraction_id, position, supplier_sku, description,

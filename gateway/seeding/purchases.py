@@ -14,7 +14,7 @@ from gateway.seeding.rates import ExchangeRates
 from gateway.seeding.rows import Sheet
 from gateway.seeding.stock import Stock
 from resolvers.inventory.rules import IncomingSource
-from resolvers.purchasing.rules import PurchaseOrderState, receipt_status
+from resolvers.purchasing.rules import PurchaseOrderState, bill_status, receipt_status
 
 NOT_TAXED = frozenset({"US"})
 """Countries where goods that are sold on are bought without tax."""
@@ -37,11 +37,17 @@ class PurchaseLine:
     expected: int
     received: int = 0
     canceled: int = 0
+    billed: int = 0
 
     @property
     def outstanding(self) -> int:
         """What is still to come."""
         return max(0, self.quantity - self.received - self.canceled)
+
+    @property
+    def unbilled(self) -> int:
+        """What is still to be billed."""
+        return max(0, self.quantity - self.canceled - self.billed)
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,6 +119,7 @@ class PurchaseBook:
             "number",
             "state",
             "receipt_status",
+            "bill_status",
             "partner_id",
             "warehouse_id",
             "currency",
@@ -146,6 +153,7 @@ class PurchaseBook:
             "expected_on",
             "received",
             "canceled",
+            "billed",
             "over_receipt_percent",
         )
         self.receipts = Sheet(
@@ -258,12 +266,14 @@ class PurchaseBook:
     def write(self, purchase: Purchase) -> None:
         """Write an order down with its lines, totals, derived status and receipts."""
         company, supplier = purchase.company, purchase.supplier
-        subtotal = tax = received = outstanding = 0
+        subtotal = tax = received = outstanding = billed = unbilled = 0
         for position, line in enumerate(purchase.lines, 1):
             subtotal += line.net
             tax += line.tax
             received += line.received
             outstanding += line.outstanding
+            billed += line.billed
+            unbilled += line.unbilled
             self._write_line(purchase, position, line)
         self.orders.add(
             purchase.id,
@@ -271,6 +281,7 @@ class PurchaseBook:
             purchase.number,
             purchase.state,
             receipt_status(Decimal(received), Decimal(outstanding)),
+            bill_status(Decimal(billed), Decimal(unbilled)),
             supplier.partner.id,
             purchase.warehouse.id,
             supplier.currency.code,
@@ -308,6 +319,7 @@ class PurchaseBook:
             self._calendar.iso(line.expected),
             amount_text(line.received),
             amount_text(line.canceled),
+            amount_text(line.billed),
             amount_text(supplier.tolerance * SCALE),
         )
 

@@ -6,8 +6,11 @@ from starlette.types import ASGIApp
 from gateway.settings import Settings
 
 
-def with_cors(app: ASGIApp, settings: Settings) -> ASGIApp:
-    """Return ``app`` answering CORS preflights of the allowed origins; itself if there are none."""
+def with_cors(app: ASGIApp, settings: Settings, *exposed: str) -> ASGIApp:
+    """Return ``app`` answering CORS preflights of the allowed origins; itself if there are none.
+
+    ``exposed`` are headers of answers that pages may read, besides the usual ones.
+    """
     if not settings.allowed_origins:
         return app
     return CORSMiddleware(
@@ -21,6 +24,6 @@ def with_cors(app: ASGIApp, settings: Settings) -> ASGIApp:
             "X-Company",
             "X-Request-Id",
         ],
-        expose_headers=["X-Request-Id"],
+        expose_headers=["X-Request-Id", *exposed],
         max_age=600,
     )

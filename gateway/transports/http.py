@@ -3,19 +3,16 @@
 https://graphql.github.io/graphql-over-http/draft/
 """
 
-import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Final
 
-import structlog
 from graphql import OperationType
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.types import Receive, Scope, Send
 
-from gateway.observability.logging import REQUEST_ID
-from gateway.transports.connection import ClientGone, UntilGone, connection_of
+from gateway.transports.answering import Answering
+from gateway.transports.connection import UntilGone, connection_of
 from gateway.transports.decoding import (
     Malformed,
     asks_anything,
@@ -24,7 +21,7 @@ from gateway.transports.decoding import (
     request_from_query_string,
 )
 from gateway.transports.exchange import Exchange
-from gateway.transports.faults import TRY_AGAIN, HttpFault, error_entry, fault_of, internal_error
+from gateway.transports.faults import HttpFault, error_entry
 from gateway.transports.negotiation import (
     Accepted,
     MediaType,
@@ -36,7 +33,7 @@ from gateway.transports.operations import ANONYMOUS, Authenticator, Operations
 from gateway.transports.sse import EventStream
 from gateway.transports.statuses import ANSWERED, Fault, status_of
 from resolvers.core.clock import Clock
-from resolvers.core.errors import ErpError, ErrorCode
+from resolvers.core.errors import ErrorCode
 from resolvers.core.metrics import Metrics
 from resolvers.core.principal import Principal
 from schema.core.execution import ContextFactory, GraphQLRequest, Prepared, Refusal, Refused
@@ -46,8 +43,6 @@ GraphiqlPage = Callable[[Request], Awaitable[Response]]
 
 _ALLOW: Final = ((b"allow", b"GET, POST"),)
 _ALLOW_POST: Final = ((b"allow", b"POST"),)
-
-log = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +54,7 @@ class HttpLimits:
     send_timeout_seconds: float
 
 
-class HttpTransport:
+class HttpTransport(Answering):
     """Answers the HTTP requests to the endpoint."""
 
     def __init__(
@@ -74,6 +69,7 @@ class HttpTransport:
         clock: Clock,
         metrics: Metrics,
     ) -> None:
+        super().__init__(metrics)
         self._operations = operations
         self._authenticator = authenticator
         self._limits = limits
@@ -81,29 +77,6 @@ class HttpTransport:
         self._allowed_origins = allowed_origins
         self._graphiql_page = graphiql_page
         self._clock = clock
-        self._metrics = metrics
-
-    async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer one request; whatever goes wrong is answered too, unless the client left."""
-        exchange = Exchange(scope, receive, send)
-        REQUEST_ID.set(exchange.request_id)
-        try:
-            await self._serve(exchange)
-        except ClientGone:
-            _abort(exchange)
-            return
-        except HttpFault as fault:
-            await self._refuse(exchange, fault)
-        except asyncio.CancelledError:
-            await self._refuse(exchange, _shutting_down())
-        except ErpError as error:
-            credential_sent = b"authorization" in exchange.headers
-            await self._refuse(exchange, fault_of(error, credential_sent=credential_sent))
-        except Exception:
-            log.exception("request failed")
-            await self._fail(exchange)
-        if exchange.started is not None:
-            self._metrics.http_responded(exchange.started)
 
     async def _serve(self, exchange: Exchange) -> None:
         accepted = negotiate(exchange.headers.get(b"accept"))
@@ -205,29 +178,8 @@ class HttpTransport:
             metrics=self._metrics,
         )
 
-    async def _refuse(self, exchange: Exchange, fault: HttpFault) -> None:
-        if exchange.started is not None:
-            return
-        self._metrics.request_refused(fault.fault.name.lower())
-        media_type = negotiate(exchange.headers.get(b"accept")).single or MediaType.JSON
-        status = status_of(fault.fault, media_type)
-        await exchange.respond(status, media_type, {"errors": fault.errors}, fault.headers)
-
-    async def _fail(self, exchange: Exchange) -> None:
-        """Tell of something unexpected; in the middle of a response, by breaking it off."""
-        if exchange.started is not None:
-            _abort(exchange)
-            return
-        media_type = negotiate(exchange.headers.get(b"accept")).single or MediaType.JSON
-        body = {"errors": [internal_error(exchange.request_id)]}
-        await exchange.respond(status_of(Fault.INTERNAL, media_type), media_type, body)
-
-
-def _abort(exchange: Exchange) -> None:
-    """Drop the connection, so that the server waits for no more of the response."""
-    connection = connection_of(exchange.scope)
-    if connection is not None:
-        connection.abort()
+    def _media_type(self, exchange: Exchange) -> MediaType:
+        return negotiate(exchange.headers.get(b"accept")).single or MediaType.JSON
 
 
 def _check_content(exchange: Exchange) -> None:
@@ -247,11 +199,6 @@ def _check_content(exchange: Exchange) -> None:
             "The body must not be compressed.",
             headers=((b"accept-encoding", b"identity"),),
         )
-
-
-def _shutting_down() -> HttpFault:
-    """Only the end of the server cancels a request whose client has not left."""
-    return HttpFault(Fault.OVERLOADED, "The server is shutting down.", headers=TRY_AGAIN)
 
 
 def _forged() -> HttpFault:

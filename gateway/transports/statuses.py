@@ -1,4 +1,4 @@
-"""Every HTTP status the GraphQL endpoint answers with, in one table."""
+"""Every HTTP status that requests and downloads are answered with, in one table."""
 
 from collections.abc import Mapping
 from enum import Enum, auto
@@ -16,6 +16,7 @@ class Fault(Enum):
     UNAUTHENTICATED = auto()
     FORBIDDEN = auto()
     CROSS_SITE = auto()
+    NOT_FOUND = auto()
     METHOD = auto()
     NOT_ACCEPTABLE = auto()
     SLOW_REQUEST = auto()
@@ -48,6 +49,7 @@ STATUSES: Final[Mapping[Refusal | Fault, tuple[int, int]]] = {
     Fault.UNAUTHENTICATED: (401, 401),
     Fault.FORBIDDEN: (403, 403),
     Fault.CROSS_SITE: (403, 403),
+    Fault.NOT_FOUND: (404, 404),
     Fault.METHOD: (405, 405),
     Fault.NOT_ACCEPTABLE: (406, 406),
     Fault.SLOW_REQUEST: (408, 408),
@@ -65,6 +67,7 @@ CODES: Final[Mapping[Fault, ErrorCode]] = {
     Fault.UNAUTHENTICATED: ErrorCode.UNAUTHENTICATED,
     Fault.FORBIDDEN: ErrorCode.FORBIDDEN,
     Fault.CROSS_SITE: ErrorCode.FORBIDDEN,
+    Fault.NOT_FOUND: ErrorCode.NOT_FOUND,
     Fault.METHOD: ErrorCode.VALIDATION,
     Fault.NOT_ACCEPTABLE: ErrorCode.VALIDATION,
     Fault.SLOW_REQUEST: ErrorCode.TIMEOUT,
@@ -81,11 +84,12 @@ CODES: Final[Mapping[Fault, ErrorCode]] = {
 FAULT_OF: Final[Mapping[ErrorCode, Fault]] = {
     ErrorCode.UNAUTHENTICATED: Fault.UNAUTHENTICATED,
     ErrorCode.FORBIDDEN: Fault.FORBIDDEN,
+    ErrorCode.NOT_FOUND: Fault.NOT_FOUND,
     ErrorCode.RATE_LIMITED: Fault.RATE_LIMITED,
     ErrorCode.OVERLOADED: Fault.OVERLOADED,
     ErrorCode.TIMEOUT: Fault.OVERLOADED,
 }
-"""The fault of a request whose caller could not be let in, by the code of the failure."""
+"""The fault of a request that was let in no further, by the code of the failure."""
 
 
 def status_of(reason: Refusal | Fault, media_type: MediaType) -> int:

@@ -92,6 +92,20 @@ INVARIANTS = (
         "More was invoiced than was shipped.",
     ),
     Invariant(
+        "purchase_line_billed",
+        """
+        select l.id as purchase_order_line_id, l.billed, coalesce(b.billed, 0) as bills
+        from purchase_order_line l
+        left join (
+            select i.purchase_order_line_id as id, sum(i.quantity) as billed
+            from invoice_line i join invoice b on b.id = i.invoice_id and b.kind = 'VENDOR_BILL'
+            where i.purchase_order_line_id is not null group by 1
+        ) b using (id)
+        where l.billed <> coalesce(b.billed, 0)
+        """,
+        "A purchase order line says more or less was billed than its bills do: the bills are right.",
+    ),
+    Invariant(
         "payment_allocated",
         """
         select p.id as payment_id, p.number, p.amount, p.unallocated, sum(a.amount) as allocated

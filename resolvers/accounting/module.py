@@ -8,6 +8,7 @@ from resolvers.accounting.tables import (
     CONTROL_BALANCE,
     ENTRY_BALANCES,
     PARTNER_RECEIVABLES,
+    PURCHASE_LINES_BILLED,
     TRIAL_BALANCE,
     account,
     account_balance,
@@ -36,6 +37,7 @@ MODULE = DataModule(
     ),
     functions=(
         ENTRY_BALANCES,
+        PURCHASE_LINES_BILLED,
         BALANCES_BEFORE,
         TRIAL_BALANCE,
         AGED_BALANCES,

@@ -358,6 +358,38 @@ create constraint trigger entry_balances after insert on journal_line
 """
 """Checked when the transaction commits, since the lines of an entry come one by one."""
 
+PURCHASE_LINES_BILLED = """
+create function purchase_lines_billed() returns trigger
+language plpgsql security definer set search_path = public as $$
+declare orders bigint[];
+begin
+  select array_agg(distinct l.order_id) into orders
+  from changed n join purchase_order_line l on l.id = n.purchase_order_line_id
+  where l.company_id = n.company_id;
+  if orders is null then
+    return null;
+  end if;
+  perform from purchase_order where id = any(orders) order by id for no key update;
+  update purchase_order_line l set billed = l.billed + b.quantity
+  from (
+    select n.purchase_order_line_id as id, n.company_id, sum(n.quantity) as quantity
+    from changed n join invoice i on i.id = n.invoice_id
+    where i.kind = 'VENDOR_BILL' group by 1, 2
+  ) b where l.id = b.id and l.company_id = b.company_id;
+  update purchase_order o set bill_status = s.status, version = o.version + 1
+  from (
+    select order_id, case when sum(billed) = 0 then 'NONE'
+                          when sum(greatest(quantity - canceled - billed, 0)) > 0 then 'PARTIAL'
+                          else 'BILLED' end as status
+    from purchase_order_line where order_id = any(orders) group by 1
+  ) s where o.id = s.order_id;
+  return null;
+end $$;
+create trigger purchase_lines_billed after insert on invoice_line
+  referencing new table as changed for each statement execute function purchase_lines_billed()
+"""
+"""What bills ask for is noted on the lines of orders they are for; lines of bills never change."""
+
 BALANCES_BEFORE = """
 create function balances_before(day date)
 returns table (account_id int, debit numeric, credit numeric) language sql stable as $$

@@ -1,12 +1,17 @@
-"""Words of captured documents; pure, no I/O."""
+"""Words and rules of documents and of what is read in them; pure, no I/O."""
 
 from enum import StrEnum
+from typing import Final
+
+LARGEST_FILE: Final = 25 * 1024 * 1024
+"""Most bytes that a file may have."""
 
 
 class DocumentKind(StrEnum):
-    """What a captured document is."""
+    """What a document is."""
 
     BILL = "BILL"
+    INVOICE = "INVOICE"
     LABEL = "LABEL"
     OTHER = "OTHER"
 

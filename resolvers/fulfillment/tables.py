@@ -108,6 +108,7 @@ package = table(
     required("position", Integer),
     Column("tracking_no", Text),
     UniqueConstraint("shipment_id", "position"),
+    UniqueConstraint("id", "company_id", "partner_id", name="uq_package_owner"),
     ForeignKeyConstraint(
         ["shipment_id", "company_id", "partner_id"],
         ["shipment.id", "shipment.company_id", "shipment.partner_id"],

@@ -49,6 +49,20 @@ INVARIANTS = (
         "A purchase order's receipt status is not what its lines say: derive it again.",
     ),
     Invariant(
+        "purchase_bill_status",
+        """
+        select o.id as order_id, o.number, o.bill_status, sum(l.billed) as billed,
+               sum(greatest(l.quantity - l.canceled - l.billed, 0)) as unbilled
+        from purchase_order o join purchase_order_line l on l.order_id = o.id
+        group by o.id
+        having o.bill_status <> case
+            when sum(l.billed) = 0 then 'NONE'
+            when sum(greatest(l.quantity - l.canceled - l.billed, 0)) > 0 then 'PARTIAL'
+            else 'BILLED' end
+        """,
+        "A purchase order's bill status is not what its lines say: derive it again.",
+    ),
+    Invariant(
         "purchase_state",
         """
         select o.id as order_id, o.number, o.state, sum(l.received) as received,

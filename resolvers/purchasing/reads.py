@@ -49,6 +49,7 @@ purchase_orders = Listing(
         "supplier_refs": OneOf(_order["supplier_ref"]),
         "states": OneOf(_order["state"]),
         "receipt_status": OneOf(_order["receipt_status"]),
+        "bill_status": OneOf(_order["bill_status"]),
         "ordered_on": Between(_order["ordered_on"]),
         "expected_on": Between(_order["expected_on"]),
         "late_on": Late(_order["expected_on"]),

@@ -23,6 +23,14 @@ class ReceiptStatus(StrEnum):
     RECEIVED = "RECEIVED"
 
 
+class BillStatus(StrEnum):
+    """How much of a purchase order the supplier has billed; derived from its lines."""
+
+    NONE = "NONE"
+    PARTIAL = "PARTIAL"
+    BILLED = "BILLED"
+
+
 class PurchaseAction(StrEnum):
     """What can be done with a purchase order."""
 
@@ -65,6 +73,16 @@ def receipt_status(received: Decimal, outstanding: Decimal) -> ReceiptStatus:
     if received <= 0:
         return ReceiptStatus.NONE
     return ReceiptStatus.PARTIAL if outstanding > 0 else ReceiptStatus.RECEIVED
+
+
+def bill_status(billed: Decimal, unbilled: Decimal) -> BillStatus:
+    """Derive the bill status from the sums of the lines; too much of one makes up for no other.
+
+    ``unbilled`` is what is neither billed nor canceled.
+    """
+    if billed <= 0:
+        return BillStatus.NONE
+    return BillStatus.PARTIAL if unbilled > 0 else BillStatus.BILLED
 
 
 def outstanding(quantity: Decimal, received: Decimal, canceled: Decimal) -> Decimal:

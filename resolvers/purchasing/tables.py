@@ -33,7 +33,7 @@ from resolvers.core.table import (
     unit_price,
     version,
 )
-from resolvers.purchasing.rules import PurchaseOrderState, ReceiptStatus
+from resolvers.purchasing.rules import BillStatus, PurchaseOrderState, ReceiptStatus
 
 purchase_order = table(
     "purchase_order",
@@ -42,6 +42,7 @@ purchase_order = table(
     required("number"),
     required("state", server_default="DRAFT"),
     required("receipt_status", server_default="NONE"),
+    required("bill_status", server_default="NONE"),
     required("partner_id", BigInteger, ForeignKey("partner.id")),
     required("warehouse_id", Integer),
     required("currency", CHAR(3), ForeignKey("currency.code")),
@@ -68,6 +69,7 @@ purchase_order = table(
     ),
     CheckConstraint(one_of("state", PurchaseOrderState), name="state"),
     CheckConstraint(one_of("receipt_status", ReceiptStatus), name="receipt_status"),
+    CheckConstraint(one_of("bill_status", BillStatus), name="bill_status"),
     CheckConstraint("expected_on >= ordered_on", name="expected_on"),
     CheckConstraint("total = subtotal + tax_total", name="total"),
     Index("ix_purchase_order_ordered_on", "company_id", "ordered_on", "id"),
@@ -75,6 +77,7 @@ purchase_order = table(
     Index("ix_purchase_order_partner", "partner_id", "company_id", "ordered_on", "id"),
     Index("ix_purchase_order_state", "company_id", "state", "ordered_on", "id"),
     Index("ix_purchase_order_receipt", "company_id", "receipt_status", "ordered_on", "id"),
+    Index("ix_purchase_order_bill", "company_id", "bill_status", "ordered_on", "id"),
     Index("ix_purchase_order_warehouse", "warehouse_id", "ordered_on", "id"),
     Index(
         "ix_purchase_order_open",
@@ -113,6 +116,7 @@ purchase_order_line = table(
     required("expected_on", Date),
     required("received", quantity(), server_default="0"),
     required("canceled", quantity(), server_default="0"),
+    required("billed", quantity(), server_default="0"),
     required("over_receipt_percent", percentage(), server_default="0"),
     ForeignKeyConstraint(
         ["order_id", "company_id", "partner_id", "currency"],
@@ -132,7 +136,7 @@ purchase_order_line = table(
     ),
     CheckConstraint("quantity > 0", name="quantity"),
     CheckConstraint("unit_price >= 0", name="unit_price"),
-    CheckConstraint("received >= 0 and canceled >= 0", name="not_negative"),
+    CheckConstraint("received >= 0 and canceled >= 0 and billed >= 0", name="not_negative"),
     CheckConstraint("canceled <= quantity", name="not_over_canceled"),
     CheckConstraint("over_receipt_percent between 0 and 100", name="over_receipt_percent"),
     # multiplied and not divided, so that it is exact to the last digit
@@ -142,7 +146,7 @@ purchase_order_line = table(
     ),
     Index("ix_purchase_order_line_product", "product_id", "company_id"),
     rows=owned("insert", "update", partner="partner_id = {partner}"),
-    comment="One product on an order to a supplier: how much, at which price, and what came.",
+    comment="One product on an order to a supplier: how much, at which price, what came, what was billed.",
 )
 
 goods_receipt = table(

@@ -1,4 +1,4 @@
-"""Words of captured documents as GraphQL enums."""
+"""Words of documents as GraphQL enums."""
 
 from resolvers.documents.rules import DocumentKind, ExtractionState
 from schema.core.enums import describe_enum
@@ -7,9 +7,10 @@ __all__ = ["DocumentKind", "ExtractionState"]
 
 describe_enum(
     DocumentKind,
-    "What a captured document is.",
+    "What a document is.",
     {
         "BILL": "A bill of a supplier.",
+        "INVOICE": "An invoice to a customer.",
         "LABEL": "A shipping label.",
         "OTHER": "Anything else.",
     },

@@ -1,8 +1,17 @@
-"""Filter of extractions."""
+"""Filters of documents and extractions."""
 
 import strawberry
 
-from schema.documents.enums import ExtractionState
+from schema.documents.enums import DocumentKind, ExtractionState
+
+
+@strawberry.input(description="Which documents to list; all conditions must hold.")
+class DocumentFilter:
+    """Filter of `documents`."""
+
+    kinds: list[DocumentKind] | None = strawberry.field(
+        default=None, description="Of one of these kinds."
+    )
 
 
 @strawberry.input(description="Which extractions to list; all conditions must hold.")

@@ -1,10 +1,10 @@
-"""Root fields of captured documents."""
+"""Root fields of documents."""
 
 import strawberry
 
 from resolvers.documents.reads import documents, extractions
 from schema.core.connection import Connection, connection
-from schema.documents.inputs import ExtractionFilter
+from schema.documents.inputs import DocumentFilter, ExtractionFilter
 from schema.documents.types import Document, Extraction
 
 
@@ -13,7 +13,10 @@ class Query:
     """Root fields of this module."""
 
     documents: Connection[Document] | None = connection(
-        "The company's captured documents, latest first.", documents, requires="documents.read"
+        "The documents, latest first: bills that were captured, invoices, labels.",
+        documents,
+        filter_input=DocumentFilter,
+        requires="documents.read",
     )
     extractions: Connection[Extraction] | None = connection(
         "What was read in them, latest first.",

@@ -1,4 +1,4 @@
-"""Captured documents, and what was read in them."""
+"""Documents with the addresses of their files, and what was read in them."""
 
 from datetime import datetime
 from decimal import Decimal
@@ -20,6 +20,7 @@ from resolvers.purchasing.loaders import purchase_line_by_id
 from schema.accounting.types import Invoice
 from schema.catalog.types import Product
 from schema.core.fields import ID, RowType, column, computed, node_id, related
+from schema.core.ids import encode_id
 from schema.core.node import Node, node_type
 from schema.documents.enums import DocumentKind, ExtractionState
 from schema.partners.types import Partner
@@ -62,7 +63,11 @@ def _issues(row: object) -> list[ExtractionIssue]:
     return [ExtractionIssue(**{name: one.get(name) for name in names}) for one in found]  # type: ignore[arg-type]
 
 
-@node_type(document, "A file that came in, such as a supplier's bill.", requires="documents.read")
+@node_type(
+    document,
+    "A file, such as a supplier's bill that came in or an invoice that was sent.",
+    requires="documents.read",
+)
 class Document(RowType, Node):
     """A row of `document`."""
 
@@ -74,6 +79,12 @@ class Document(RowType, Node):
     sha256: str = column("SHA-256 of the file, as hexadecimal digits.")
     uploaded_by: str = column("Who brought it, such as user:1.")
     created_at: datetime = column("When it came.")
+    url: str = computed(
+        "Address of the file, a path on this server. It takes the headers that this request took; "
+        "a POST to it answers with a link that a browser can follow without them.",
+        lambda row: f"/downloads/{encode_id('Document', row['id'])}",
+        needs=("id",),
+    )
     extractions: list["Extraction"] = related(
         "What extractors read in it, in the order they did.", extractions_by_document, "id", size=1
     )

@@ -1,9 +1,9 @@
 """Words of purchasing as GraphQL enums."""
 
-from resolvers.purchasing.rules import PurchaseAction, PurchaseOrderState, ReceiptStatus
+from resolvers.purchasing.rules import BillStatus, PurchaseAction, PurchaseOrderState, ReceiptStatus
 from schema.core.enums import describe_enum
 
-__all__ = ["PurchaseAction", "PurchaseOrderState", "ReceiptStatus"]
+__all__ = ["BillStatus", "PurchaseAction", "PurchaseOrderState", "ReceiptStatus"]
 
 describe_enum(
     PurchaseOrderState,
@@ -36,5 +36,14 @@ describe_enum(
         "NONE": "Nothing.",
         "PARTIAL": "A part of what was not canceled.",
         "RECEIVED": "All that was not canceled.",
+    },
+)
+describe_enum(
+    BillStatus,
+    "How much of a purchase order the supplier has billed.",
+    {
+        "NONE": "Nothing.",
+        "PARTIAL": "A part of what was not canceled.",
+        "BILLED": "All that was not canceled.",
     },
 )

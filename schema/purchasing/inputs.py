@@ -11,7 +11,7 @@ from resolvers.purchasing.reads import (
     supplier_offers,
 )
 from schema.core.connection import DateRange, order_input
-from schema.purchasing.enums import PurchaseOrderState, ReceiptStatus
+from schema.purchasing.enums import BillStatus, PurchaseOrderState, ReceiptStatus
 
 
 @strawberry.input(description="Which purchase orders to list; all conditions must hold.")
@@ -27,6 +27,9 @@ class PurchaseOrderFilter:
     )
     receipt_status: list[ReceiptStatus] | None = strawberry.field(
         default=None, description="Received this far."
+    )
+    bill_status: list[BillStatus] | None = strawberry.field(
+        default=None, description="Billed this far."
     )
     ordered_on: DateRange | None = strawberry.field(
         default=None, description="Ordered in this range of dates."

@@ -31,7 +31,7 @@ from schema.core.node import Node, node_type
 from schema.core.scalars import CurrencyCode
 from schema.inventory.types import Lot, StockMove, Warehouse
 from schema.partners.types import Partner
-from schema.purchasing.enums import PurchaseAction, PurchaseOrderState, ReceiptStatus
+from schema.purchasing.enums import BillStatus, PurchaseAction, PurchaseOrderState, ReceiptStatus
 from schema.reference.types import UnitOfMeasure
 
 
@@ -74,6 +74,7 @@ class PurchaseOrderLine(RowType, Node):
     qty_outstanding: Decimal = column(
         "Still to come; 0 where more came than was ordered.", of="outstanding"
     )
+    qty_billed: Decimal = column("Billed by the supplier so far.", of="billed")
     over_receipt_pct: Decimal = column(
         "How much more than ordered is accepted, in percent.", of="over_receipt_percent"
     )
@@ -145,6 +146,7 @@ class PurchaseOrder(RowType, Node):
     number: str = column("Number on paper, unique in the company.")
     state: PurchaseOrderState = column("Where the order is in its life.")
     receipt_status: ReceiptStatus = column("How much has arrived.")
+    bill_status: BillStatus = column("How much the supplier has billed.")
     available_actions: list[PurchaseAction] = computed(
         "What can be done with it now, by its states; the usual next thing first.",
         lambda row: purchase_actions(row["state"], row["receipt_status"]),

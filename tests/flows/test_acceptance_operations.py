@@ -472,12 +472,16 @@ select json_agg(json_build_object(
                          where id = l.product_id),
       'matchedPurchaseOrderLine', (
         select json_build_object('qtyReceived', o.received::text,
+          'qtyBilled', (select coalesce(sum(n.quantity), 0.0000)::text
+                        from invoice_line n join invoice b on b.id = n.invoice_id
+                        where n.purchase_order_line_id = o.id and b.kind = 'VENDOR_BILL'),
           'unitPrice', json_build_object('amount', o.unit_price::text),
           'order', (select json_build_object('number', number) from purchase_order
                     where id = o.order_id))
         from purchase_order_line o where o.id = l.purchase_order_line_id)
     ) order by l.position), '[]') from extraction_line l where l.extraction_id = e.id),
-  'document', (select json_build_object('filename', filename) from document
+  'document', (select json_build_object('filename', filename,
+                 'url', '/downloads/' || pg_temp.gid('Document', id)) from document
                where id = e.document_id),
   'draftBill', (select json_build_object('number', number, 'paymentStatus', payment_status,
                   'total', json_build_object('amount', total::text))
@@ -744,6 +748,118 @@ async def first_incoming_by_hand(
         sku,
     )
     return [dict(row) for row in rows]
+
+
+MY_ORDERS = """
+select json_agg(json_build_object(
+  'number', o.number, 'externalRef', o.external_ref, 'customerRef', o.customer_ref,
+  'state', o.state, 'shipmentStatus', o.shipment_status, 'promisedOn', o.promised_on,
+  'total', json_build_object('amount', o.total::text, 'currency', o.currency),
+  'lines', (
+    select json_agg(json_build_object(
+      'seq', l.position, 'qty', l.quantity::text, 'qtyShipped', l.shipped::text,
+      'qtyBackordered', (l.quantity - l.shipped - l.canceled - l.reserved)::text,
+      'promisedOn', l.promised_on,
+      'product', json_build_object('sku', (select sku from product where id = l.product_id))
+    ) order by l.position) from sales_order_line l where l.order_id = o.id),
+  'shipments', (
+    select coalesce(json_agg(json_build_object(
+      'state', s.state, 'trackingNo', s.tracking_no, 'carrier', s.carrier,
+      'shippedAt', pg_temp.instant(s.shipped_at),
+      'packages', (
+        select coalesce(json_agg(json_build_object('trackingNo', k.tracking_no, 'label', (
+          select json_build_object('url', '/downloads/' || pg_temp.gid('Document', d.id))
+          from document d where d.package_id = k.id and d.kind = 'LABEL')
+        ) order by k.position), '[]') from package k where k.shipment_id = s.id)
+    ) order by s.id), '[]') from shipment s where s.order_id = o.id),
+  'invoices', (
+    select coalesce(json_agg(json_build_object(
+      'number', i.number, 'dueOn', i.due_on,
+      'residual', json_build_object('amount', i.residual::text), 'document', (
+        select json_build_object('url', '/downloads/' || pg_temp.gid('Document', d.id))
+        from document d where d.invoice_id = i.id and d.kind = 'INVOICE')
+    ) order by i.id), '[]') from invoice i where i.sales_order_id = o.id)
+) order by o.placed_on desc, o.id desc)
+from (select * from sales_order
+      where company_id = $1 and partner_id = $2 and ($3::text[] is null or external_ref = any($3))
+        and ($4::text[] is null or state = any($4))
+      order by placed_on desc, id desc limit 50) o
+"""
+
+
+@pytest.mark.parametrize("states", [None, ["PLACED", "CONFIRMED"], ["FULFILLED"]])
+async def test_orders_of_a_partner(
+    reader: BothPaths,
+    owner: "asyncpg.Connection[Any]",
+    partner_client: Principal,
+    states: list[str] | None,
+) -> None:
+    """A partner's own orders with tracking, invoices and files take eight statements at most."""
+    variables: dict[str, Any] = {} if states is None else {"states": states}
+    data = await reader.data(EXAMPLES["my-orders"].query, variables, caller=partner_client)
+    assert reader.statements <= 8
+    partner_id = partner_client.partner_id
+    expected = json.loads(await owner.fetchval(MY_ORDERS, OWN, partner_id, None, states))
+    assert data["salesOrders"]["nodes"] == expected
+    if states != ["PLACED", "CONFIRMED"]:
+        assert reader.statements == 8
+        for name in ("label", "document"):
+            assert sum(file is not None for file in values_of(expected, name)) > 10
+
+
+async def test_a_partner_finds_its_orders_alone(
+    reader: BothPaths, owner: "asyncpg.Connection[Any]", partner_client: Principal
+) -> None:
+    """Of all references there are it finds those of its own orders; others are as if not there."""
+    own, others = [
+        [
+            ref
+            for (ref,) in await owner.fetch(
+                f"select external_ref from sales_order where company_id = $1"
+                f" and external_ref is not null and partner_id {sign} $2 order by id limit 20",
+                OWN,
+                partner_client.partner_id,
+            )
+        ]
+        for sign in ("=", "<>")
+    ]
+    assert len(own) == len(others) == 20
+    query = EXAMPLES["my-orders"].query
+    data = await reader.data(query, {"refs": own + others}, caller=partner_client)
+    expected = await owner.fetchval(MY_ORDERS, OWN, partner_client.partner_id, own, None)
+    assert data["salesOrders"]["nodes"] == json.loads(expected)
+    assert await reader.data(query, {"refs": others}, caller=partner_client) == {
+        "salesOrders": {"nodes": []}
+    }
+    assert reader.statements == 1
+
+
+async def test_a_partner_sees_no_file_but_its_own(
+    reader: BothPaths, owner: "asyncpg.Connection[Any]", partner_client: Principal
+) -> None:
+    """Its invoices and labels are all documents there are; bills and what was read are not."""
+    query = """{ documents(first: 200) { totalCount nodes { id kind extractions { id } } }
+                 extractions { totalCount } }"""
+    data = await reader.data(query, caller=partner_client)
+    expected = await owner.fetch(
+        "select pg_temp.gid('Document', d.id) as id, kind from document d"
+        " where company_id = $1 and partner_id = $2 order by d.id desc",
+        OWN,
+        partner_client.partner_id,
+    )
+    assert {row["kind"] for row in expected} == {"INVOICE", "LABEL"}
+    nodes = [{**row, "extractions": []} for row in expected]
+    assert data["documents"] == {"totalCount": len(nodes), "nodes": nodes[:200]}
+    assert data["extractions"] == {"totalCount": 0}
+    other = await owner.fetchval(
+        "select id from document where company_id = $1 and partner_id <> $2 limit 1",
+        OWN,
+        partner_client.partner_id,
+    )
+    lookup = "query($id: ID!) { node(id: $id) { ... on Document { url } } }"
+    id_ = encode_id("Document", other)
+    assert await reader.data(lookup, {"id": id_}, caller=partner_client) == {"node": None}
+    assert (await reader.data(lookup, {"id": id_}))["node"] == {"url": f"/downloads/{id_}"}
 
 
 @pytest.mark.parametrize(

@@ -406,6 +406,8 @@ async def test_purchases_show_work(store: "asyncpg.Connection[Any]") -> None:
         "state = 'CONFIRMED' and receipt_status = 'PARTIAL'",
         "state = 'FULFILLED'",
         "state = 'CANCELED'",
+        "bill_status = 'PARTIAL'",
+        "bill_status = 'BILLED' and receipt_status = 'RECEIVED'",
     ):
         found = f"select count(*) from purchase_order where {condition}"
         assert await store.fetchval(found) > 0, condition

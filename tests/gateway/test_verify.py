@@ -45,6 +45,9 @@ SABOTAGE: Mapping[str, str] = {
     ),
     "payment_allocated": "update payment set amount = amount + 1 where id = 25",
     "ledger_agrees_with_invoices": "update invoice set residual_base = 0 where residual > 0",
+    "document_is_its_content": (
+        "update document_content set content = content || '!' where document_id = 18"
+    ),
     "accepted_has_bill": "update extraction set invoice_id = null where state = 'ACCEPTED'",
     "failures_are_counted": "update sync_run set failed = failed + 1, fetched = fetched + 1",
     "job_times": "update job set started_at = null where id = 1",
@@ -89,6 +92,8 @@ SABOTAGE: Mapping[str, str] = {
     "purchase_receipt_status": (
         "update purchase_order set receipt_status = 'PARTIAL' where state = 'FULFILLED' and id < 99"
     ),
+    "purchase_bill_status": "update purchase_order set bill_status = 'BILLED' where id < 99",
+    "purchase_line_billed": "update purchase_order_line set billed = billed + 1 where id = 17",
     "purchase_state": "update purchase_order set state = 'FULFILLED' where state = 'CONFIRMED'",
     "purchase_line_received": "update goods_receipt_line set quantity = quantity + 1 where id = 14",
     "purchase_not_over_received": (

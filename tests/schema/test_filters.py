@@ -23,6 +23,7 @@ TABLES: Final = {
     "salesOrderLines": "sales_order_line where company_id = 1 and {}",
     "invoices": "invoice where company_id = 1 and {}",
     "shipments": "shipment where company_id = 1 and {}",
+    "documents": "document where company_id = 1 and archived_at is null and {}",
     "extractions": "extraction where company_id = 1 and {}",
     "opportunities": "opportunity where company_id = 1 and archived_at is null and {}",
     "activities": "activity where company_id = 1 and {}",
@@ -64,6 +65,11 @@ def ids(type_name: str, *keys: int) -> list[str]:
 
 
 CASES: Final[dict[str, list[tuple[dict[str, Any], str]]]] = {
+    "documents": [
+        ({}, "true"),
+        ({"kinds": ["BILL"]}, "kind = 'BILL'"),
+        ({"kinds": ["INVOICE", "LABEL"]}, "kind in ('INVOICE', 'LABEL')"),
+    ],
     "extractions": [
         ({}, "true"),
         ({"states": ["NEEDS_REVIEW"]}, "state = 'NEEDS_REVIEW'"),
@@ -343,6 +349,7 @@ CASES: Final[dict[str, list[tuple[dict[str, Any], str]]]] = {
         ({"states": ["SENT", "TO_APPROVE"]}, "state in ('SENT', 'TO_APPROVE')"),
         ({"states": []}, "false"),
         ({"receiptStatus": ["NONE", "PARTIAL"]}, "receipt_status <> 'RECEIVED'"),
+        ({"billStatus": ["NONE", "PARTIAL"]}, "bill_status <> 'BILLED'"),
         ({"orderedOn": {"from": "2026-06-01"}}, "ordered_on >= '2026-06-01'"),
         (
             {"expectedOn": {"from": "2026-06-01", "to": "2026-06-30"}},
