@@ -1,6 +1,8 @@
 """Accounts, entries, invoices and payments as readers know them, and how to get to them."""
 
-from sqlalchemy import BigInteger, Date, Integer, Numeric, Text, cast
+from typing import Any
+
+from sqlalchemy import BigInteger, ColumnElement, Date, Integer, Numeric, Text, cast, select
 from sqlalchemy.dialects.postgresql import CHAR
 
 from resolvers.accounting.tables import account as account_table
@@ -15,6 +17,7 @@ from resolvers.core.entity import entity
 from resolvers.core.relation import by_key, children
 from resolvers.core.report import Report
 from resolvers.core.table import AMOUNT_STEPS
+from resolvers.purchasing.loaders import purchase_order_line
 
 _posted = journal_line_table.c
 account = entity("Account", account_table)
@@ -27,7 +30,24 @@ journal_line = entity(
     amount_steps=cast((_posted.debit + _posted.credit) * AMOUNT_STEPS, BigInteger),
 )
 invoice = entity("Invoice", invoice_table)
-invoice_line = entity("InvoiceLine", invoice_line_table)
+
+
+def _ordered(name: str) -> ColumnElement[Any]:
+    """Return a column of the purchase order line that a bill's line is for."""
+    ordered = purchase_order_line.columns
+    found = select(ordered[name]).where(
+        ordered["id"] == invoice_line_table.c.purchase_order_line_id
+    )
+    return found.correlate(invoice_line_table).scalar_subquery()
+
+
+invoice_line = entity(
+    "InvoiceLine",
+    invoice_line_table,
+    ordered_received=_ordered("received"),
+    ordered_billed=_ordered("billed"),
+    ordered_price=_ordered("unit_price"),
+)
 payment = entity("Payment", payment_table)
 payment_allocation = entity("PaymentAllocation", allocation_table)
 

@@ -45,6 +45,30 @@ class InvoiceKind(StrEnum):
     VENDOR_BILL = "VENDOR_BILL"
 
 
+class MatchState(StrEnum):
+    """How a line of a bill agrees with the order and with what came (three-way match)."""
+
+    OK = "OK"
+    NO_RECEIPT = "NO_RECEIPT"
+    QTY_VARIANCE = "QTY_VARIANCE"
+    PRICE_VARIANCE = "PRICE_VARIANCE"
+
+
+def match_state(
+    received: Decimal, billed: Decimal, ordered_price: Decimal, billed_price: Decimal
+) -> MatchState:
+    """Compare a bill's line with its order's, of which so much came and was billed in all.
+
+    Nothing came, more was billed than came, or at another price than was agreed; the first of
+    these counts.
+    """
+    if received <= 0:
+        return MatchState.NO_RECEIPT
+    if billed > received:
+        return MatchState.QTY_VARIANCE
+    return MatchState.OK if ordered_price == billed_price else MatchState.PRICE_VARIANCE
+
+
 class PaymentStatus(StrEnum):
     """How much of an invoice is paid."""
 

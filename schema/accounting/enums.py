@@ -5,6 +5,7 @@ from resolvers.accounting.rules import (
     CloseCheckCode,
     InvoiceKind,
     Journal,
+    MatchState,
     PaymentDirection,
     PaymentMethod,
     PaymentStatus,
@@ -17,6 +18,7 @@ __all__ = [
     "CloseCheckCode",
     "InvoiceKind",
     "Journal",
+    "MatchState",
     "PaymentDirection",
     "PaymentMethod",
     "PaymentStatus",
@@ -50,6 +52,16 @@ describe_enum(
     {
         "CUSTOMER_INVOICE": "A customer pays the company.",
         "VENDOR_BILL": "The company pays a supplier.",
+    },
+)
+describe_enum(
+    MatchState,
+    "How a line of a bill agrees with the order and with what came (three-way match).",
+    {
+        "OK": "No more was billed than came, at the agreed price.",
+        "NO_RECEIPT": "Nothing of it has come.",
+        "QTY_VARIANCE": "More was billed than came.",
+        "PRICE_VARIANCE": "It is billed at another price than was agreed.",
     },
 )
 describe_enum(

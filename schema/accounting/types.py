@@ -2,6 +2,7 @@
 
 from datetime import date, datetime
 from decimal import Decimal
+from typing import Any
 
 import strawberry
 
@@ -25,7 +26,7 @@ from resolvers.accounting.loaders import (
     payment_by_id,
 )
 from resolvers.accounting.reads import account_lines
-from resolvers.accounting.rules import close_check_message
+from resolvers.accounting.rules import close_check_message, match_state
 from resolvers.catalog.loaders import product_by_id
 from resolvers.partners.loaders import partner_by_id
 from resolvers.purchasing.loaders import purchase_by_id, purchase_line_by_id
@@ -35,6 +36,7 @@ from schema.accounting.enums import (
     CloseCheckCode,
     InvoiceKind,
     Journal,
+    MatchState,
     PaymentDirection,
     PaymentMethod,
     PaymentStatus,
@@ -140,6 +142,17 @@ class JournalEntry(RowType, Node):
     )
 
 
+def _match(row: Any) -> MatchState | None:
+    if row["ordered_price"] is None:
+        return None
+    return match_state(
+        Decimal(row["ordered_received"]),
+        Decimal(row["ordered_billed"]),
+        Decimal(row["ordered_price"]),
+        Decimal(row["unit_price"]),
+    )
+
+
 @node_type(invoice_line, "What an invoice asks money for.", requires="invoices.read")
 class InvoiceLine(RowType, Node):
     """A row of `invoice_line`."""
@@ -153,6 +166,12 @@ class InvoiceLine(RowType, Node):
     discount_pct: Decimal = column("Discount in percent.", of="discount_percent")
     net: Money = money("Amount without tax.", "net")
     tax: Money = money("Tax on it.", "tax")
+    match_state: MatchState | None = computed(
+        "How a line of a bill agrees with the order and with what came; null without an order.",
+        _match,
+        needs=("ordered_received", "ordered_billed", "ordered_price", "unit_price"),
+        requires="purchasing.read",
+    )
     sales_order_line: SalesOrderLine | None = related(
         "Line of the sales order it is for.",
         line_by_id,

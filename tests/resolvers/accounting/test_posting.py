@@ -14,7 +14,7 @@ from resolvers.accounting.posting import (
     payment_out,
     vendor_bill,
 )
-from resolvers.accounting.rules import AccountRole, PaymentStatus, payment_status
+from resolvers.accounting.rules import AccountRole, PaymentStatus, match_state, payment_status
 
 AMOUNTS = st.decimals(min_value=0, max_value=10**12, places=4)
 
@@ -82,3 +82,21 @@ def test_opening() -> None:
 def test_payment_status(total: str, residual: str, expected: PaymentStatus) -> None:
     """An invoice over nothing is paid."""
     assert payment_status(Decimal(total), Decimal(residual)) == expected
+
+
+@pytest.mark.parametrize(
+    ("received", "billed", "price", "expected"),
+    [
+        ("0", "0", "5", "NO_RECEIPT"),
+        ("0", "3", "5", "NO_RECEIPT"),
+        ("3", "3", "5", "OK"),
+        ("3", "2.9999", "5.000000", "OK"),
+        ("3", "3.0001", "5", "QTY_VARIANCE"),
+        ("3", "4", "6", "QTY_VARIANCE"),
+        ("3", "3", "5.000001", "PRICE_VARIANCE"),
+    ],
+)
+def test_three_way_match(received: str, billed: str, price: str, expected: str) -> None:
+    """To the last decimal: what came, what was billed, and what was agreed."""
+    state = match_state(Decimal(received), Decimal(billed), Decimal(5), Decimal(price))
+    assert state == expected
