@@ -270,12 +270,14 @@ class TestDemo:
         demo = start(fresh_dir, "demo", GATEWAY_PORT=port)
         read_until(demo.stderr, moment)
         code, said = interrupt(demo)
-        assert code == 130, said
+        # a shell tells 130 in either case: that it ended itself, or was ended by the signal
+        assert code in (130, -signal.SIGINT), said
         assert "Traceback" not in said
         again = start(fresh_dir, "demo", GATEWAY_PORT=port)
         read_until(again.stdout, "Ctrl-C")
         code, said = interrupt(again)
-        assert (code, "Traceback" in said) == (130, False), said
+        assert code in (130, -signal.SIGINT), said
+        assert "Traceback" not in said
 
     def test_ends_quietly_while_python_is_still_loading(
         self, start: Start, fresh_dir: Path

@@ -53,6 +53,7 @@ def test_amounts_are_never_kept() -> None:
     assert {table.name for table in found} == {
         "currency",
         "payment_term",
+        "tax",
         "product_category",
         "unit_of_measure",
         "warehouse",

@@ -12,7 +12,7 @@ import asyncpg
 import pytest
 import pytest_asyncio
 from graphql import GraphQLEnumType, GraphQLObjectType, get_named_type
-from sqlalchemy import Table
+from sqlalchemy import Table, Text
 
 from gateway.postgres import EmbeddedPostgres
 from resolvers.core.entity import Entity
@@ -213,7 +213,11 @@ async def test_null_where_there_is_never_null(
 
 
 ENUMS = [
-    case for case in SHOWN if isinstance(get_named_type(case.edge.field.type), GraphQLEnumType)
+    case
+    for case in SHOWN
+    if isinstance(get_named_type(case.edge.field.type), GraphQLEnumType)
+    # what is worked out of quantities and prices has no word in the table
+    and isinstance(case.table.c[case.column].type, Text)
 ]
 
 
@@ -292,7 +296,7 @@ async def ask_all(reader: BothPaths, known: Known, type_name: str) -> list[str]:
         if str(edge.target) != type_name or edge.parent in ("Mutation", "Subscription"):
             continue
         for way in [()] if edge.parent == "Query" else ways_to(edge.parent)[:1]:
-            asked = operation((*way, edge), "{ __typename }", known, 10)
+            asked = operation((*way, edge), "{ __typename }", known, 100)
             beside = asked.query.replace("{", "{ me { name } ", 1)
             compared = await compare(reader, beside, asked.variables)
             outcomes.append(compared.outcome)
