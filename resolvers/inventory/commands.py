@@ -29,6 +29,7 @@ from resolvers.core.errors import ErpError, Invalid, NotFound
 from resolvers.core.table import as_given, quantity
 from resolvers.inventory.locks import lock_balances, lock_levels, lock_lots
 from resolvers.inventory.rules import (
+    QUANTITY_STEP,
     Adjustment,
     AdjustmentLine,
     LocationKind,
@@ -143,7 +144,7 @@ async def reserve(
             "partly": partly,
         },
     )
-    got = {row.line_id: Decimal(row.promised) for row in rows}
+    got = {row.line_id: row.promised.quantize(QUANTITY_STEP) for row in rows}
     short = [one for one in wanted if got[one.source_id] < one.quantity]
     coming = await _next_incoming(connection, short)
     return [

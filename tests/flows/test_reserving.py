@@ -1,6 +1,7 @@
 """Stock promised to orders: never more than there is, whoever asks at once."""
 
 import asyncio
+import re
 from collections import Counter
 from decimal import Decimal
 from typing import Any
@@ -123,6 +124,7 @@ async def test_what_is_missing_is_told(own_gateway: Gateway, own_database_url: s
     told = await reserve(own_gateway, order_id)
     assert told["userErrors"] == []
     assert told["shortages"] == refused["shortages"] != []
+    assert all(re.fullmatch(r"[0-9]+[.][0-9]{4}", one["available"]) for one in told["shortages"])
     lines = await own_gateway.owner.fetch(
         """select p.sku, l.quantity - l.reserved - l.shipped - l.canceled as missing,
                   (select expected_on::text from incoming_stock i where i.product_id = p.id
