@@ -566,6 +566,7 @@ async def test_lot_trace(reader: BothPaths, owner: "asyncpg.Connection[Any]", mo
     expected = json.loads(await owner.fetchval(TRACE, OWN, first, last))
     assert data["lots"]["nodes"] == expected
     assert any(lot["receiptLines"] for lot in expected)
+    assert any(lot["salesOrderLines"] for lot in expected)
     assert reader.compiled.statements <= 14
 
 
