@@ -2,8 +2,8 @@
 
 from typing import Any
 
-from sqlalchemy import BigInteger, ColumnElement, Date, Integer, Numeric, Text, cast, select
-from sqlalchemy.dialects.postgresql import CHAR
+from sqlalchemy import BigInteger, ColumnElement, Date, Integer, Numeric, Text, cast, func, select
+from sqlalchemy.dialects.postgresql import CHAR, JSONB
 
 from resolvers.accounting.tables import account as account_table
 from resolvers.accounting.tables import fiscal_period as period_table
@@ -29,7 +29,24 @@ journal_line = entity(
     # one of them is zero
     amount_steps=cast((_posted.debit + _posted.credit) * AMOUNT_STEPS, BigInteger),
 )
-invoice = entity("Invoice", invoice_table)
+
+
+def _matched_lines() -> ColumnElement[Any]:
+    """Return what a bill's lines and those of its order say, one array for each pair."""
+    ordered, line = purchase_order_line.columns, invoice_line_table.c
+    told = (ordered["received"], ordered["billed"], ordered["unit_price"], line.unit_price)
+    # as text: numbers of JSON would be read as floats
+    pair = func.jsonb_build_array(*(cast(value, Text) for value in told))
+    found = (
+        select(func.coalesce(func.jsonb_agg(pair), cast("[]", JSONB)))
+        .select_from(invoice_line_table)
+        .join(purchase_order_line.table, ordered["id"] == line.purchase_order_line_id)
+        .where(line.invoice_id == invoice_table.c.id)
+    )
+    return found.correlate(invoice_table).scalar_subquery()
+
+
+invoice = entity("Invoice", invoice_table, matched_lines=_matched_lines())
 
 
 def _ordered(name: str) -> ColumnElement[Any]:

@@ -201,6 +201,11 @@ class PaymentAllocation(RowType, Node):
     payment: "Payment" = related("Payment it is paid with.", payment_by_id, "payment_id")
 
 
+def _review_reasons(row: Any) -> list[MatchState]:
+    told = {match_state(*map(Decimal, values)) for values in row["matched_lines"]}
+    return [state for state in MatchState if state in told and state is not MatchState.OK]
+
+
 @node_type(invoice, "An invoice to a customer, or a bill of a supplier.", requires="invoices.read")
 class Invoice(RowType, Node, SourceDocument):
     """A row of `invoice`."""
@@ -221,6 +226,13 @@ class Invoice(RowType, Node, SourceDocument):
     payment_status: PaymentStatus = column("How much of it is paid.")
     settled_on: date | None = column("Day the last of it was paid; null while something is open.")
     version: int = column("Counter of changes; send it back as the expected version of an edit.")
+    review_reasons: list[MatchState] | None = computed(
+        "What does not agree between a bill's lines and their orders, and wants a look before it "
+        "is paid; empty when all of them agree, or none is for an order.",
+        _review_reasons,
+        needs=("matched_lines",),
+        requires="purchasing.read",
+    )
     lines: list[InvoiceLine] = related(
         "What it asks money for.", invoice_lines_by_invoice, "id", size=5
     )

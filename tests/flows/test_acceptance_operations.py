@@ -485,6 +485,15 @@ select json_agg(json_build_object(
                where id = e.document_id),
   'draftBill', (select json_build_object('number', number, 'paymentStatus', payment_status,
                   'total', json_build_object('amount', total::text),
+                  'reviewReasons', (select coalesce(json_agg(s.state order by s.place), '[]')
+                    from (values (1, 'NO_RECEIPT'), (2, 'QTY_VARIANCE'), (3, 'PRICE_VARIANCE'))
+                      s (place, state)
+                    where exists (select from invoice_line n
+                      join purchase_order_line o on o.id = n.purchase_order_line_id
+                      where n.invoice_id = i.id and s.state = case
+                        when o.received = 0 then 'NO_RECEIPT'
+                        when o.billed > o.received then 'QTY_VARIANCE'
+                        when o.unit_price <> n.unit_price then 'PRICE_VARIANCE' end)),
                   'lines', (select json_agg(json_build_object('seq', n.position, 'matchState',
                     case when o.id is null then null when o.received = 0 then 'NO_RECEIPT'
                          when o.billed > o.received then 'QTY_VARIANCE'
