@@ -157,7 +157,7 @@ query MonthEnd($from: Date!, $to: Date!, $code: String!) {
               number postedOn journal description
               source {
                 __typename displayNumber
-                ... on Invoice { kind total { amount } salesOrder { number } }
+                ... on Invoice { kind total { amount } salesOrder { number } document { url } }
                 ... on Payment { reference }
               }
             }
@@ -174,6 +174,21 @@ query MonthEnd($from: Date!, $to: Date!, $code: String!) {
   }
   fiscalPeriod(code: $code) { state closeChecks { code ok message count } }
 }
+"""
+
+
+LARGE_LINES = """
+select a.code, e.number, l.debit::text, l.credit::text, p.name, d.id
+from account a
+cross join lateral (
+  select * from journal_line where account_id = a.id and company_id = 1
+    and posted_on between $1::text::date and $2::text::date and debit + credit >= 1000
+  order by posted_on desc, id desc limit 10) l
+join journal_entry e on e.id = l.entry_id
+left join partner p on p.id = l.partner_id
+left join document d on d.invoice_id = e.source_id and e.source = 'INVOICE'
+  and d.archived_at is null
+where a.company_id = 1 order by a.code, l.posted_on desc, l.id desc
 """
 
 
@@ -211,6 +226,20 @@ async def test_month_end(reader: BothPaths, starts: str, ends: str) -> None:
     assert balance["balanced"] is True
     assert balance["totalDebit"] == balance["totalCredit"]
     lines = [line for row in balance["rows"] for line in row["account"]["lines"]["nodes"]]
+    large = await reader.owner.fetch(LARGE_LINES, starts, ends)
+    assert [
+        (
+            row["account"]["code"],
+            line["entry"]["number"],
+            line["debit"],
+            line["credit"],
+            (line["partner"] or {}).get("name"),
+            ((line["entry"]["source"] or {}).get("document") or {}).get("url"),
+        )
+        for row in balance["rows"]
+        for line in row["account"]["lines"]["nodes"]
+    ] == [(*row[:5], row[5] and f"/downloads/{encode_id('Document', row[5])}") for row in large]
+    assert any(row[5] for row in large) or ends == AS_OF, "files of March were not kept"
     assert all(Decimal(line["debit"]) + Decimal(line["credit"]) >= 1000 for line in lines)
     sources = {line["entry"]["source"]["__typename"] for line in lines if line["entry"]["source"]}
     assert sources == {"Invoice", "Payment"}
