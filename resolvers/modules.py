@@ -18,6 +18,7 @@ NAMES: tuple[str, ...] = (
     "purchasing",
     "fulfillment",
     "accounting",
+    "order_to_cash",
     "operations",
     "documents",
     "crm",

@@ -293,6 +293,7 @@ ROLES: tuple[Role, ...] = (
             "sales.read",
             "sales.write",
             "shipments.read",
+            "shipments.write",
             "purchasing.read",
             "invoices.read",
         ),

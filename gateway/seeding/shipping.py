@@ -16,6 +16,8 @@ ON_THE_WAY = (1, 1, 2, 2, 3)
 LINES_PER_PACKAGE = 6
 STEPS_KEPT = 30
 """Steps of orders that were done so many days ago are forgotten."""
+NOT_PLANNED_YET = 4
+"""One of so many orders with reserved goods has no shipment so far."""
 UNDER_WAY = (ShipmentState.PLANNED, ShipmentState.PICKING, ShipmentState.PACKED)
 LABEL_FAILS = 0.08
 """Share of packed orders whose carrier made no label yet."""
@@ -193,5 +195,6 @@ class Shipping:
             if order.state is OrderState.CONFIRMED and reserved and not order.hold:
                 state = self._rng.choice(UNDER_WAY)
                 planned = self._calendar.workday(last + self._rng.randint(0, 4))
-                self._write(order, state, planned, None, None, reserved)
+                if order.id % NOT_PLANNED_YET:
+                    self._write(order, state, planned, None, None, reserved)
         yield from self.sheets

@@ -38,7 +38,7 @@ def _matched_lines() -> ColumnElement[Any]:
     # as text: numbers of JSON would be read as floats
     pair = func.jsonb_build_array(*(cast(value, Text) for value in told))
     found = (
-        select(func.coalesce(func.jsonb_agg(pair), cast("[]", JSONB)))
+        select(func.coalesce(func.jsonb_agg(pair), func.jsonb_build_array(), type_=JSONB))
         .select_from(invoice_line_table)
         .join(purchase_order_line.table, ordered["id"] == line.purchase_order_line_id)
         .where(line.invoice_id == invoice_table.c.id)

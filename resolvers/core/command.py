@@ -214,6 +214,20 @@ async def write_audit(
     await connection.execute(insert(audit_log), rows)
 
 
+def changes_of(row: Any, values: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what the trail tells of a row that gets ``values``: those that are new, as JSON.
+
+    By the names that clients know the columns by.
+    """
+    changed = {}
+    for name, value in values.items():
+        if getattr(row, name) != value:
+            first, *rest = name.split("_")
+            plain = value is None or isinstance(value, str | int)
+            changed[first + "".join(map(str.title, rest))] = value if plain else str(value)
+    return changed
+
+
 async def changed_since(
     connection: AsyncConnection,
     entity: str,

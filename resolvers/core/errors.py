@@ -16,6 +16,7 @@ class ErrorCode(StrEnum):
     IDEMPOTENCY_MISMATCH = "IDEMPOTENCY_MISMATCH"
     INVALID_TRANSITION = "INVALID_TRANSITION"
     INSUFFICIENT_STOCK = "INSUFFICIENT_STOCK"
+    CREDIT_LIMIT = "CREDIT_LIMIT"
     DUPLICATE = "DUPLICATE"
     ARCHIVED = "ARCHIVED"
     LIMIT_EXCEEDED = "LIMIT_EXCEEDED"
@@ -94,6 +95,12 @@ class InsufficientStock(ErpError):
     """The change would take stock below what is promised, or below zero."""
 
     code = ErrorCode.INSUFFICIENT_STOCK
+
+
+class CreditLimit(ErpError):
+    """The customer would owe more than was agreed."""
+
+    code = ErrorCode.CREDIT_LIMIT
 
 
 class InvalidTransition(ErpError):

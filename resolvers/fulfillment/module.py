@@ -2,11 +2,21 @@
 
 from resolvers.core.module import DataModule
 from resolvers.fulfillment.invariants import INVARIANTS
-from resolvers.fulfillment.tables import fulfillment_step, package, shipment, shipment_line
+from resolvers.fulfillment.tables import (
+    SHIPMENT_NUMBERS,
+    fulfillment_step,
+    package,
+    shipment,
+    shipment_line,
+)
 
 MODULE = DataModule(
     name="fulfillment",
     tables=(shipment, shipment_line, package, fulfillment_step),
+    functions=(SHIPMENT_NUMBERS,),
     invariants=INVARIANTS,
-    permissions={"shipments.read": "See shipments, parcels, and how far orders are."},
+    permissions={
+        "shipments.read": "See shipments, parcels, and how far orders are.",
+        "shipments.write": "Ship orders.",
+    },
 )

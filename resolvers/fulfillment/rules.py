@@ -43,6 +43,8 @@ class StepState(StrEnum):
     FAILED = "FAILED"
 
 
+OPEN = (ShipmentState.PLANNED, ShipmentState.PICKING, ShipmentState.PACKED)
+"""States in which a shipment is being prepared."""
 LEFT = (ShipmentState.SHIPPED, ShipmentState.DELIVERED)
 """States in which the goods have left the warehouse."""
 

@@ -14,6 +14,7 @@ from sqlalchemy import (
     text,
 )
 
+from resolvers.core.numbering import numbered
 from resolvers.core.table import (
     big_id,
     instant,
@@ -139,3 +140,5 @@ fulfillment_step = table(
     rows=owned("insert", "update", partner="partner_id = {partner}"),
     comment="One step of the work on an order; kept for a while after it is done.",
 )
+
+SHIPMENT_NUMBERS = numbered("shipment")

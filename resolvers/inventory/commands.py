@@ -9,6 +9,9 @@ from typing import Any
 from sqlalchemy import (
     BigInteger,
     Boolean,
+    Date,
+    DateTime,
+    Integer,
     Table,
     Text,
     any_,
@@ -26,14 +29,16 @@ from resolvers.catalog.loaders import product as product_entity
 from resolvers.core.command import CommandRefused, Outcome, run_command, write_audit
 from resolvers.core.context import Context
 from resolvers.core.errors import ErpError, Invalid, NotFound
+from resolvers.core.quantities import LARGEST_QUANTITY, QUANTITY_STEP
 from resolvers.core.table import as_given, quantity
 from resolvers.inventory.locks import lock_balances, lock_levels, lock_lots
 from resolvers.inventory.rules import (
-    QUANTITY_STEP,
     Adjustment,
     AdjustmentLine,
     LocationKind,
     MoveKind,
+    Picker,
+    Stock,
     StockPlace,
     check_adjustment_lines,
     check_lot,
@@ -41,6 +46,7 @@ from resolvers.inventory.rules import (
 )
 from resolvers.inventory.tables import (
     incoming_stock,
+    lot,
     stock_balance,
     stock_level,
     stock_location,
@@ -70,6 +76,17 @@ class Promise:
     got: Decimal
     next_on: date | None = None
     next_quantity: Decimal | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Goods:
+    """So much of a product, above 0, that a line of a document takes from a location or brings."""
+
+    product_id: int
+    location_id: int
+    quantity: Decimal
+    lot_id: int | None
+    source_id: int
 
 
 async def adjust_stock(context: Context, key: str, lines: Sequence[AdjustmentLine]) -> Outcome:
@@ -151,6 +168,165 @@ async def reserve(
         Promise(one, got[one.source_id], *coming.get((one.product_id, one.warehouse_id), ()))
         for one in wanted
     ]
+
+
+async def release(connection: AsyncConnection, source_ids: Sequence[int], *, source: str) -> None:
+    """Give back what is promised to lines of documents of the kind ``source``."""
+    await connection.execute(
+        select(
+            func.release_stock(
+                bindparam("kind", type_=Text), bindparam("sources", type_=ARRAY(BigInteger))
+            )
+        ),
+        {"kind": source, "sources": list(source_ids)},
+    )
+
+
+async def stock_to_pick(
+    connection: AsyncConnection, company_id: int, warehouse_id: int, product_ids: Sequence[int]
+) -> Picker:
+    """Lock products in a warehouse; return who takes them from where they are.
+
+    First what expires first, then what came first: FEFO, then FIFO. Where stock may be negative,
+    what is not tracked is there in any quantity. Nobody changes any of it before the transaction
+    ends.
+    """
+    levels = await lock_levels(connection, company_id, [(id_, warehouse_id) for id_ in product_ids])
+    balance, place, batch = stock_balance.c, stock_location.c, lot.c
+    rows = await connection.execute(
+        select(
+            balance.product_id, balance.location_id, balance.lot_id, batch.number, balance.on_hand
+        )
+        .join(stock_location, place.id == balance.location_id)
+        .outerjoin(lot, batch.id == balance.lot_id)
+        .where(
+            balance.product_id == any_(bindparam("products", type_=ARRAY(BigInteger))),
+            place.warehouse_id == bindparam("warehouse", type_=as_given(place.warehouse_id.type)),
+            place.sellable,
+            balance.on_hand > 0,
+        )
+        .order_by(batch.expires_on.nulls_last(), batch.received_on, place.code, balance.id),
+        {"products": sorted(set(product_ids)), "warehouse": warehouse_id},
+    )
+    found: dict[int, list[Stock]] = {}
+    for row in rows:
+        stock = Stock(row.location_id, row.lot_id, row.number, row.on_hand)
+        found.setdefault(row.product_id, []).append(stock)
+    negative = [level.product_id for level in levels.values() if level.allow_negative]
+    for product_id, location_id in await _places_below_zero(connection, warehouse_id, negative):
+        endless = Stock(location_id, None, None, LARGEST_QUANTITY)
+        found.setdefault(product_id, []).append(endless)
+    return Picker(found)
+
+
+async def _places_below_zero(
+    connection: AsyncConnection, warehouse_id: int, product_ids: Sequence[int]
+) -> list[tuple[int, int]]:
+    """Return where products without lots go below zero: the warehouse's first sellable place."""
+    if not product_ids:
+        return []
+    place = stock_location.c
+    first = (
+        select(func.min(place.id))
+        .where(place.warehouse_id == warehouse_id, place.sellable, place.archived_at.is_(None))
+        .scalar_subquery()
+    )
+    rows = await connection.execute(
+        select(_product.id, first.label("place")).where(
+            _product.id == any_(bindparam("products", type_=ARRAY(BigInteger))),
+            _product.tracking == "NONE",
+        ),
+        {"products": sorted(product_ids)},
+    )
+    return [(row.id, row.place) for row in rows if row.place is not None]
+
+
+async def ship_goods(
+    context: Context,
+    connection: AsyncConnection,
+    key: str,
+    goods: Sequence[Goods],
+    *,
+    source: str,
+) -> list[int]:
+    """Let goods that are promised to lines of documents go to customers; return the moves' ids.
+
+    They must be there, as `stock_to_pick` tells. ``source`` is the kind of those documents.
+    """
+    customers = await _virtual_location(connection, LocationKind.CUSTOMER)
+    return await _post_moves(
+        context,
+        connection,
+        key,
+        goods,
+        [(one.location_id, customers) for one in goods],
+        kind=MoveKind.SHIPMENT,
+        source=source,
+        promised=True,
+    )
+
+
+async def _virtual_location(connection: AsyncConnection, kind: LocationKind) -> int:
+    found = await connection.scalar(
+        select(func.min(stock_location.c.id)).where(
+            stock_location.c.kind == kind, stock_location.c.archived_at.is_(None)
+        )
+    )
+    if found is None:
+        raise CommandRefused([NotFound(f"The company has no location of the kind {kind}.")])
+    return int(found)
+
+
+async def _post_moves(
+    context: Context,
+    connection: AsyncConnection,
+    key: str,
+    goods: Sequence[Goods],
+    ends: Sequence[tuple[int, int]],
+    *,
+    kind: MoveKind,
+    source: str,
+    promised: bool,
+) -> list[int]:
+    """Move each of ``goods`` between its two ``ends``, as of today; return the moves' ids."""
+    now = context.clock()
+    principal = context.principal
+    called = func.post_moves(
+        bindparam("company", type_=Integer),
+        bindparam("products", type_=ARRAY(BigInteger)),
+        bindparam("origins", type_=ARRAY(Integer)),
+        bindparam("targets", type_=ARRAY(Integer)),
+        bindparam("quantities", type_=ARRAY(quantity())),
+        bindparam("lots", type_=ARRAY(BigInteger)),
+        bindparam("sources", type_=ARRAY(BigInteger)),
+        bindparam("promised", type_=Boolean),
+        bindparam("kind", type_=Text),
+        bindparam("source", type_=Text),
+        bindparam("key", type_=Text),
+        bindparam("day", type_=Date),
+        bindparam("actor", type_=Text),
+        bindparam("moment", type_=DateTime(timezone=True)),
+    ).table_valued("place", "move_id")
+    rows = await connection.execute(
+        select(called.c.move_id).order_by(called.c.place),
+        {
+            "company": principal.company_id,
+            "products": [one.product_id for one in goods],
+            "origins": [origin for origin, _ in ends],
+            "targets": [target for _, target in ends],
+            "quantities": [one.quantity for one in goods],
+            "lots": [one.lot_id for one in goods],
+            "sources": [one.source_id for one in goods],
+            "promised": promised,
+            "kind": kind,
+            "source": source,
+            "key": f"{principal.actor}:{key}",
+            "day": now.date(),
+            "actor": principal.actor,
+            "moment": now,
+        },
+    )
+    return [row.move_id for row in rows]
 
 
 async def _next_incoming(

@@ -1,4 +1,7 @@
-"""The row-lock statements of stock: lots, levels, then balances, each by id, so none deadlock."""
+"""The row-lock statements of stock: lots, levels, then balances, each by id, so none deadlock.
+
+None of them is in the way of a row that refers to a locked one, such as a move of a lot.
+"""
 
 from collections.abc import Mapping, Sequence
 from datetime import date
@@ -53,7 +56,7 @@ async def lock_levels(
             )
         )
         .order_by(level.id)
-        .with_for_update()
+        .with_for_update(key_share=True)
     )
     rows = await connection.execute(locked, arrays)
     return {(row.product_id, row.warehouse_id): row for row in rows}
@@ -102,7 +105,7 @@ async def lock_lots(
             lot.c.company_id == company_id,
         )
         .order_by(lot.c.id)
-        .with_for_update()
+        .with_for_update(key_share=True)
     )
     asked = sorted(set(numbers))
     arrays = {"products": [p for p, _ in asked], "numbers": [n for _, n in asked]}
@@ -140,7 +143,7 @@ async def lock_balances(
             func.coalesce(balance.lot_id, 0) == any_(bindparam("lots", type_=ARRAY(BigInteger))),
         )
         .order_by(balance.id)
-        .with_for_update()
+        .with_for_update(key_share=True)
     )
     arrays = {
         "products": sorted({product for product, _, _ in asked}),

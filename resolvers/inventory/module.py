@@ -5,7 +5,9 @@ from resolvers.inventory.invariants import INVARIANTS
 from resolvers.inventory.tables import (
     LEVEL_EVENTS,
     LEVEL_VERSION,
+    POST_MOVES,
     PRODUCT_WITH_STOCK,
+    RELEASE_STOCK,
     RESERVE_STOCK,
     STOCK_VALUATION,
     incoming_stock,
@@ -34,7 +36,15 @@ MODULE = DataModule(
         incoming_stock,
         reorder_rule,
     ),
-    functions=(LEVEL_VERSION, LEVEL_EVENTS, PRODUCT_WITH_STOCK, STOCK_VALUATION, RESERVE_STOCK),
+    functions=(
+        LEVEL_VERSION,
+        LEVEL_EVENTS,
+        PRODUCT_WITH_STOCK,
+        STOCK_VALUATION,
+        RESERVE_STOCK,
+        RELEASE_STOCK,
+        POST_MOVES,
+    ),
     invariants=INVARIANTS,
     permissions={
         "availability.read": "See how much of a product is available, and when more comes.",

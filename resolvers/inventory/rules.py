@@ -7,6 +7,7 @@ from enum import StrEnum
 from typing import Final
 
 from resolvers.core.errors import Conflict, ErpError, InsufficientStock, Invalid
+from resolvers.core.quantities import LARGEST_QUANTITY, QUANTITY_STEP
 
 RECEIPT_LINE: Final = "GOODS_RECEIPT_LINE"
 """Source of the moves that a line of a goods receipt made."""
@@ -81,9 +82,6 @@ def crossing(previous: Decimal, current: Decimal, threshold: Decimal | None) -> 
     return Crossing.NONE
 
 
-QUANTITY_STEP = Decimal("0.0001")
-"""Quantities have four decimals (`resolvers.core.table.quantity`)."""
-LARGEST_QUANTITY = Decimal(10) ** 14
 MAX_REASON = 200
 MAX_LOT_NUMBER = 100
 """Most characters of a lot's number."""
@@ -132,6 +130,41 @@ class Adjustment:
     line: AdjustmentLine
     place: StockPlace
     delta: Decimal
+
+
+@dataclass(frozen=True, slots=True)
+class Stock:
+    """So much of a product, of one lot if it is tracked, at a location."""
+
+    location_id: int
+    lot_id: int | None
+    lot_number: str | None
+    on_hand: Decimal
+
+
+class Picker:
+    """Takes goods from where they are, in the order given; what is taken is there no more."""
+
+    def __init__(self, stock: Mapping[int, Sequence[Stock]]) -> None:
+        """Take ``stock`` as what there is of each product, by its id."""
+        self._stock = stock
+        self._taken: dict[tuple[int, int, int | None], Decimal] = {}
+
+    def take(
+        self, product_id: int, quantity: Decimal, lot_number: str | None = None
+    ) -> list[tuple[Stock, Decimal]]:
+        """Return where to take ``quantity`` from, and how much at each; less if it is not there."""
+        taken = []
+        for stock in self._stock.get(product_id, ()):
+            key = (product_id, stock.location_id, stock.lot_id)
+            left = stock.on_hand - self._taken.get(key, Decimal(0))
+            part = min(left, quantity)
+            if part <= 0 or lot_number not in (None, stock.lot_number):
+                continue
+            self._taken[key] = self._taken.get(key, Decimal(0)) + part
+            taken.append((stock, part))
+            quantity -= part
+        return taken
 
 
 def check_adjustment_lines(lines: Sequence[AdjustmentLine]) -> list[ErpError]:

@@ -453,6 +453,102 @@ and looked at once they are, so what was promised by others meanwhile is known: 
 twice, and no two callers wait for each other.
 """
 
+RELEASE_STOCK = """
+create function release_stock(kind text, sources bigint[]) returns void language plpgsql as $$
+begin
+  perform from stock_level l where l.id in (
+    select r.level_id from stock_reservation r
+    where r.source = kind and r.source_id = any(sources) and r.state = 'ACTIVE')
+  order by l.id for no key update;
+  with gone as (
+    update stock_reservation r set state = 'RELEASED'
+    where r.source = kind and r.source_id = any(sources) and r.state = 'ACTIVE'
+    returning r.level_id, r.quantity - r.consumed as rest)
+  update stock_level l set reserved = l.reserved - g.rest
+  from (select level_id, sum(rest) as rest from gone group by level_id) g
+  where l.id = g.level_id;
+end $$;
+"""
+"""Gives back what is promised to lines of documents and not used, in one round trip."""
+
+_MOVED = """
+    from unnest(products, origins, targets, quantities, lots, sources)
+      as m (product, origin, target, quantity, lot, source)
+    cross join lateral (values (m.origin, -m.quantity), (m.target, m.quantity)) as e (location, amount)
+    join stock_location x on x.id = e.location
+"""
+POST_MOVES = """
+create function post_moves(
+  company int, products bigint[], origins int[], targets int[], quantities numeric[], lots bigint[],
+  sources bigint[], promised boolean, move_kind text, move_source text, key text,
+  day date, actor text, moment timestamptz)
+returns table (place bigint, move_id bigint) language plpgsql as $$
+begin
+  insert into stock_level (company_id, product_id, warehouse_id, allow_negative)
+  select distinct company, m.product, x.warehouse_id, w.negative_stock
+  {moved} join warehouse w on w.id = x.warehouse_id
+  order by m.product, x.warehouse_id
+  on conflict (product_id, warehouse_id) do nothing;
+  perform from stock_level l
+  where (l.product_id, l.warehouse_id) in (select m.product, x.warehouse_id {moved})
+  order by l.id for no key update;
+
+  insert into stock_balance (company_id, product_id, location_id, lot_id, is_serial)
+  select distinct company, m.product, e.location, m.lot, p.tracking = 'SERIAL'
+  {moved} join product p on p.id = m.product
+  order by m.product, e.location, m.lot
+  on conflict (product_id, location_id, lot_id) do nothing;
+  perform from stock_balance b
+  where (b.product_id, b.location_id, coalesce(b.lot_id, 0)) in (
+    select m.product, e.location, coalesce(m.lot, 0) {moved})
+  order by b.id for no key update;
+
+  -- what leaves first, so that a serial number is never at two places
+  update stock_balance b set on_hand = b.on_hand + d.amount
+  from (select m.product, e.location, m.lot, sum(e.amount) as amount {moved} group by 1, 2, 3) d
+  where b.product_id = d.product and b.location_id = d.location
+    and b.lot_id is not distinct from d.lot and d.amount < 0;
+  update stock_balance b set on_hand = b.on_hand + d.amount
+  from (select m.product, e.location, m.lot, sum(e.amount) as amount {moved} group by 1, 2, 3) d
+  where b.product_id = d.product and b.location_id = d.location
+    and b.lot_id is not distinct from d.lot and d.amount > 0;
+
+  -- on hand and promised at once: one change of the level, one event
+  update stock_level l set on_hand = l.on_hand + d.amount, reserved = l.reserved - d.used
+  from (select m.product, x.warehouse_id,
+               coalesce(sum(e.amount) filter (where x.sellable), 0) as amount,
+               coalesce(sum(-e.amount) filter (where promised and e.amount < 0), 0) as used
+        {moved} where x.warehouse_id is not null group by 1, 2) d
+  where l.product_id = d.product and l.warehouse_id = d.warehouse_id
+    and (d.amount <> 0 or d.used <> 0);
+  update stock_reservation r
+  set consumed = r.consumed + d.used,
+      state = case when r.consumed + d.used = r.quantity then 'CONSUMED' else r.state end
+  from (select m.source, m.product, x.warehouse_id, sum(-e.amount) as used
+        {moved} where promised and e.amount < 0 group by 1, 2, 3) d
+  join stock_level l on l.product_id = d.product and l.warehouse_id = d.warehouse_id
+  where r.source = move_source and r.source_id = d.source and r.level_id = l.id
+    and r.state = 'ACTIVE';
+
+  return query
+  with made as (
+    insert into stock_move (company_id, product_id, from_location_id, to_location_id, quantity, kind,
+      source, source_id, idempotency, effective_on, posted_at, posted_by, lot_id)
+    select company, m.product, m.origin, m.target, m.quantity, move_kind, move_source, m.source,
+           key || ':' || m.place, day, moment, actor, m.lot
+    from unnest(products, origins, targets, quantities, lots, sources)
+      with ordinality as m (product, origin, target, quantity, lot, source, place)
+    order by m.place
+    returning id, idempotency)
+  select substring(made.idempotency from '[0-9]+$')::bigint, made.id from made;
+end $$;
+""".replace("{moved}", _MOVED)
+"""Moves goods: ledger, balances, levels and the promises they were kept for, in one round trip.
+
+Locks levels, then balances, each by id, as everybody does; both are made where they do not exist. What
+is moved for a line of a document it was ``promised`` to takes that promise up.
+"""
+
 PRODUCT_WITH_STOCK = archive_rule(
     "product",
     "stock",

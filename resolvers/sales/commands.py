@@ -1,7 +1,9 @@
 """The verbs of sales orders: one function per command."""
 
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
 from decimal import Decimal
-from typing import Any
+from typing import Any, Final
 
 from sqlalchemy import bindparam, func, select, update
 from sqlalchemy.dialects.postgresql import ARRAY
@@ -13,18 +15,81 @@ from resolvers.core.command import (
     CommandRefused,
     Outcome,
     changed_since,
+    changes_of,
     run_command,
     write_audit,
 )
 from resolvers.core.context import Context
 from resolvers.core.errors import InsufficientStock, InvalidTransition, NotFound
 from resolvers.core.table import as_given, quantity
-from resolvers.inventory.commands import Promise, Wanted, reserve
+from resolvers.inventory.commands import Promise, Wanted, release, reserve
 from resolvers.inventory.loaders import SALES_ORDER_LINE
-from resolvers.sales.rules import OrderAction, order_actions, reservation_status
+from resolvers.sales.rules import (
+    OrderAction,
+    OrderHold,
+    OrderState,
+    ReservationStatus,
+    ShipmentStatus,
+    order_actions,
+    reservation_status,
+    shipment_status,
+    state_after,
+)
 from resolvers.sales.tables import sales_order, sales_order_line
 
 _product = product_entity.table.c
+
+CANCEL: Final = OrderAction.CANCEL
+CONFIRM: Final = OrderAction.CONFIRM
+SHIP: Final = OrderAction.SHIP
+"""What commands of higher modules do with orders."""
+
+
+Change = Callable[[AsyncConnection, Any], Awaitable[Outcome]]
+"""What a command does to an order whose row it is given, locked; returns what to tell of it."""
+
+
+async def change_order(
+    context: Context,
+    key: str,
+    order_id: int,
+    expected_version: int | None,
+    *,
+    action: OrderAction,
+    operation: str,
+    cause: str,
+    change: Change,
+    request: Mapping[str, Any] | None = None,
+) -> Outcome:
+    """Run ``change`` on an order that ``action`` can be done with now; the frame of its verbs.
+
+    Returns what ``change`` does, and the order's ``id``. ``request`` is what was asked for besides.
+
+    Raises:
+        CommandRefused: there is no such order, it changed, or the action cannot be done with it.
+
+    """
+
+    async def body(connection: AsyncConnection) -> Outcome:
+        order = await lock_order(connection, order_id, expected_version)
+        possible = order_actions(
+            order.state, order.hold, order.reservation_status, order.shipment_status
+        )
+        if action not in possible:
+            raise CommandRefused([_not_now(order, action, possible)], {"id": order_id})
+        try:
+            return {"id": order_id, **await change(connection, order)}
+        except CommandRefused as refusal:
+            raise CommandRefused(refusal.errors, {"id": order_id, **refusal.outcome}) from refusal
+
+    return await run_command(
+        context,
+        operation=operation,
+        key=key,
+        request={"id": order_id, "expectedVersion": expected_version, **(request or {})},
+        cause=cause,
+        body=body,
+    )
 
 
 async def reserve_order(
@@ -46,54 +111,246 @@ async def reserve_order(
 
     """
 
-    async def body(connection: AsyncConnection) -> Outcome:
-        order = await _lock_order(connection, order_id, expected_version)
-        actions = order_actions(
-            order.state, order.hold, order.reservation_status, order.shipment_status
-        )
-        if OrderAction.RESERVE not in actions:
-            raise CommandRefused([_not_now(order)], {"id": order_id})
-        lines = await _waiting_lines(connection, order)
-        promises = await reserve(
-            connection,
-            [Wanted(line.id, line.product_id, order.warehouse_id, line.waiting) for line in lines],
-            source=SALES_ORDER_LINE,
-            partly=not all_or_nothing,
-        )
-        skus = {line.id: line.sku for line in lines}
-        shortages = [
-            _shortage(skus[promise.wanted.source_id], promise)
-            for promise in promises
-            if promise.got < promise.wanted.quantity
-        ]
-        if all_or_nothing and shortages:
-            missing = ", ".join(shortage["sku"] for shortage in shortages)
+    async def change(connection: AsyncConnection, order: Any) -> Outcome:
+        promised = await promise_lines(connection, order, partly=not all_or_nothing)
+        if all_or_nothing and promised.shortages:
+            missing = ", ".join(shortage["sku"] for shortage in promised.shortages)
             refusal = InsufficientStock(
                 f"There is not enough of {missing}.", path=("allOrNothing",)
             )
-            raise CommandRefused([refusal], {"id": order_id, "shortages": shortages})
-        reserved = {promise.wanted.source_id: promise.got for promise in promises if promise.got}
-        if reserved:
-            await _write_reserved(context, connection, order, reserved)
-        return {"id": order_id, "shortages": shortages}
+            raise CommandRefused([refusal], {"shortages": promised.shortages})
+        if promised.reserved:
+            await write_order(
+                context,
+                connection,
+                order,
+                {"reservation_status": promised.status},
+                operation="reserveOrder",
+                action="reserve",
+                told={"reserved": promised.told()},
+            )
+        return {"shortages": promised.shortages}
 
-    return await run_command(
+    return await change_order(
         context,
+        key,
+        order_id,
+        expected_version,
+        action=OrderAction.RESERVE,
         operation="reserveOrder",
-        key=key,
-        request={
-            "id": order_id,
-            "expectedVersion": expected_version,
-            "allOrNothing": all_or_nothing,
-        },
         cause="RESERVATION",
-        body=body,
+        change=change,
+        request={"allOrNothing": all_or_nothing},
     )
 
 
-async def _lock_order(
-    connection: AsyncConnection, order_id: int, expected_version: int | None
+async def hold_order(
+    context: Context, key: str, order_id: int, expected_version: int | None, *, hold: OrderHold
+) -> Outcome:
+    """Stop work on an order; what is promised to it stays promised.
+
+    Raises:
+        CommandRefused: there is no such order, it changed, is on hold, or needs no work anymore.
+
+    """
+
+    async def change(connection: AsyncConnection, order: Any) -> Outcome:
+        await write_order(
+            context, connection, order, {"hold": hold}, operation="holdSalesOrder", action="hold"
+        )
+        return {}
+
+    return await change_order(
+        context,
+        key,
+        order_id,
+        expected_version,
+        action=OrderAction.HOLD,
+        operation="holdSalesOrder",
+        cause="HOLD",
+        change=change,
+        request={"hold": hold},
+    )
+
+
+async def release_hold(
+    context: Context, key: str, order_id: int, expected_version: int | None
+) -> Outcome:
+    """Let work on an order go on.
+
+    Raises:
+        CommandRefused: there is no such order, it changed, or is not on hold.
+
+    """
+
+    async def change(connection: AsyncConnection, order: Any) -> Outcome:
+        await write_order(
+            context, connection, order, {"hold": None}, operation="releaseHold", action="release"
+        )
+        return {}
+
+    return await change_order(
+        context,
+        key,
+        order_id,
+        expected_version,
+        action=OrderAction.RELEASE_HOLD,
+        operation="releaseHold",
+        cause="HOLD",
+        change=change,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Promised:
+    """What the lines of an order got: by line, what that makes of the order, what is missing."""
+
+    reserved: Mapping[int, Decimal]
+    status: ReservationStatus
+    shortages: list[dict[str, Any]]
+
+    def told(self) -> dict[str, str]:
+        """Return what the lines got, as JSON."""
+        return {str(id_): f"{got:f}" for id_, got in self.reserved.items()}
+
+
+async def promise_lines(connection: AsyncConnection, order: Any, *, partly: bool) -> Promised:
+    """Promise stock to the lines of a locked order, and write that down on the lines.
+
+    All or nothing, unless ``partly``. The order is left to the caller.
+    """
+    lines = await _waiting_lines(connection, order)
+    promises = await reserve(
+        connection,
+        [Wanted(line.id, line.product_id, order.warehouse_id, line.waiting) for line in lines],
+        source=SALES_ORDER_LINE,
+        partly=partly,
+    )
+    skus = {line.id: line.sku for line in lines}
+    shortages = [
+        _shortage(skus[promise.wanted.source_id], promise)
+        for promise in promises
+        if promise.got < promise.wanted.quantity
+    ]
+    got = {promise.wanted.source_id: promise.got for promise in promises if promise.got}
+    if shortages and not partly:
+        got = {}
+    await _add_to_lines(connection, got, shipped=False)
+    return Promised(got, (await _status(connection, order))[0], shortages)
+
+
+async def order_lines(connection: AsyncConnection, order: Any) -> list[Any]:
+    """Return the lines of a locked order with the SKUs of their products, in their order."""
+    line = sales_order_line.c
+    rows = await connection.execute(
+        select(line.id, line.product_id, _product.sku, line.quantity, line.reserved, line.shipped)
+        .join(product_entity.table, _product.id == line.product_id)
+        .where(line.order_id == order.id)
+        .order_by(line.position)
+    )
+    return list(rows.all())
+
+
+async def write_shipped(
+    context: Context,
+    connection: AsyncConnection,
+    order: Any,
+    shipped: Mapping[int, Decimal],
+    *,
+    operation: str,
+) -> bool:
+    """Write down what left of the lines of a locked order, out of what was promised to them.
+
+    Tells whether the order is fulfilled now.
+    """
+    await _add_to_lines(connection, shipped, shipped=True)
+    reservation, shipment = await _status(connection, order)
+    state = state_after(OrderState(order.state), shipment)
+    await write_order(
+        context,
+        connection,
+        order,
+        {"state": state, "reservation_status": reservation, "shipment_status": shipment},
+        operation=operation,
+        action="ship",
+        told={"shipped": {str(id_): f"{sent:f}" for id_, sent in shipped.items()}},
+    )
+    return state is OrderState.FULFILLED
+
+
+async def cancel_lines(
+    context: Context, connection: AsyncConnection, order: Any, *, operation: str
+) -> bool:
+    """Give up what has not left of a locked order, and what is promised to it.
+
+    Tells whether the order is fulfilled now, because something of it has left.
+    """
+    line = sales_order_line.c
+    lines = await order_lines(connection, order)
+    await release(connection, [row.id for row in lines], source=SALES_ORDER_LINE)
+    await connection.execute(
+        update(sales_order_line)
+        .where(line.order_id == order.id)
+        .values(canceled=line.quantity - line.shipped, reserved=0)
+    )
+    reservation, shipment = await _status(connection, order)
+    nothing_left = shipment is ShipmentStatus.NONE
+    state = OrderState.CANCELED if nothing_left else OrderState.FULFILLED
+    await write_order(
+        context,
+        connection,
+        order,
+        {
+            "state": state,
+            "hold": None,
+            "reservation_status": reservation,
+            "shipment_status": shipment,
+        },
+        operation=operation,
+        action="cancel",
+    )
+    return state is OrderState.FULFILLED
+
+
+async def write_order(
+    context: Context,
+    connection: AsyncConnection,
+    order: Any,
+    values: Mapping[str, Any],
+    *,
+    operation: str,
+    action: str,
+    told: Mapping[str, Any] | None = None,
+) -> None:
+    """Change a locked order to ``values``, count its version, and leave the trail.
+
+    ``told`` is what the trail tells besides of what was changed.
+    """
+    await connection.execute(
+        update(sales_order)
+        .where(sales_order.c.id == order.id)
+        .values(**values, version=sales_order.c.version + 1)
+    )
+    await write_audit(
+        context,
+        connection,
+        operation=operation,
+        action=action,
+        entity="SalesOrder",
+        changes={order.id: {**(told or {}), **changes_of(order, values)}},
+        versions={order.id: order.version + 1},
+    )
+
+
+async def lock_order(
+    connection: AsyncConnection, order_id: int, expected_version: int | None = None
 ) -> Any:
+    """Lock an order before anything that belongs to it, and return its row.
+
+    Raises:
+        CommandRefused: there is no such order, or it is not of the version expected.
+
+    """
     order = sales_order.c
     given = bindparam("id", order_id, type_=as_given(order.id.type))
     found = await connection.execute(
@@ -114,17 +371,33 @@ async def _lock_order(
     return row
 
 
-def _not_now(order: Any) -> InvalidTransition:
-    if order.hold is not None:
+_NEEDS = {
+    OrderAction.CONFIRM: "Only an order that is not confirmed yet can be confirmed.",
+    OrderAction.RESERVE: "Only a confirmed order that waits for stock can be reserved.",
+    OrderAction.SHIP: "Only a confirmed order with reserved stock can be shipped.",
+    OrderAction.HOLD: "Only an order that is still worked on can be put on hold.",
+    OrderAction.RELEASE_HOLD: "The order is not on hold.",
+    OrderAction.CANCEL: "Nothing is left of the order that could be canceled.",
+    OrderAction.RETURN_GOODS: "Nothing of the order has left.",
+}
+
+
+def _not_now(order: Any, action: OrderAction, possible: Sequence[OrderAction]) -> InvalidTransition:
+    if OrderAction.RELEASE_HOLD in possible:
         return InvalidTransition(
             "The order is on hold; release it first.",
             path=("id",),
             details={"hold": order.hold},
         )
     return InvalidTransition(
-        "Only a confirmed order that waits for stock can be reserved.",
+        _NEEDS[action],
         path=("id",),
-        details={"state": order.state, "reservationStatus": order.reservation_status},
+        details={
+            "state": order.state,
+            "reservationStatus": order.reservation_status,
+            "shipmentStatus": order.shipment_status,
+            "availableActions": ", ".join(possible),
+        },
     )
 
 
@@ -153,49 +426,67 @@ def _shortage(sku: str, promise: Promise) -> dict[str, Any]:
     }
 
 
-async def _write_reserved(
-    context: Context, connection: AsyncConnection, order: Any, reserved: dict[int, Decimal]
+async def _add_to_lines(
+    connection: AsyncConnection, quantities: Mapping[int, Decimal], *, shipped: bool
 ) -> None:
-    """Write down what the lines got, and what that makes of the order."""
+    """Reserve so much more of lines, or let it leave out of what is reserved."""
+    if not quantities:
+        return
     line = sales_order_line.c
-    got = (
+    given = (
         func.unnest(
-            bindparam("ids", type_=ARRAY(BigInteger)), bindparam("got", type_=ARRAY(quantity()))
+            bindparam("ids", type_=ARRAY(BigInteger)), bindparam("given", type_=ARRAY(quantity()))
         )
-        .table_valued("id", "quantity", name="got")
+        .table_valued("id", "quantity", name="given")
         .render_derived()
     )
-    await connection.execute(
-        update(sales_order_line)
-        .where(line.id == got.c.id)
-        .values(reserved=line.reserved + got.c.quantity),
-        {"ids": list(reserved), "got": list(reserved.values())},
+    values = (
+        {"shipped": line.shipped + given.c.quantity, "reserved": line.reserved - given.c.quantity}
+        if shipped
+        else {"reserved": line.reserved + given.c.quantity}
     )
+    await connection.execute(
+        update(sales_order_line).where(line.id == given.c.id).values(values),
+        {"ids": list(quantities), "given": list(quantities.values())},
+    )
+
+
+async def _status(
+    connection: AsyncConnection, order: Any
+) -> tuple[ReservationStatus, ShipmentStatus]:
+    """Derive how much of an order is reserved and has left, from its lines."""
+    line = sales_order_line.c
     sums = (
         await connection.execute(
             select(
-                func.sum(line.quantity - line.shipped - line.canceled).label("open"),
+                func.sum(line.quantity - line.canceled).label("ordered"),
+                func.sum(line.shipped).label("shipped"),
                 func.sum(line.reserved).label("reserved"),
             ).where(line.order_id == order.id)
         )
     ).one()
-    status = reservation_status(sums.open, sums.reserved)
-    await connection.execute(
-        update(sales_order)
-        .where(sales_order.c.id == order.id)
-        .values(reservation_status=status, version=sales_order.c.version + 1)
+    return (
+        reservation_status(sums.ordered - sums.shipped, sums.reserved),
+        shipment_status(sums.ordered, sums.shipped),
     )
-    await write_audit(
+
+
+async def write_confirmed(
+    context: Context, connection: AsyncConnection, order: Any, *, operation: str
+) -> list[dict[str, Any]]:
+    """Confirm a locked order and promise it what there is; return its shortages."""
+    promised = await promise_lines(connection, order, partly=True)
+    await write_order(
         context,
         connection,
-        operation="reserveOrder",
-        action="reserve",
-        entity="SalesOrder",
-        changes={
-            order.id: {
-                "reserved": {str(id_): f"{got:f}" for id_, got in reserved.items()},
-                "reservationStatus": status,
-            }
+        order,
+        {
+            "state": OrderState.CONFIRMED,
+            "confirmed_at": context.clock(),
+            "reservation_status": promised.status,
         },
-        versions={order.id: order.version + 1},
+        operation=operation,
+        action="confirm",
+        told={"reserved": promised.told()},
     )
+    return promised.shortages

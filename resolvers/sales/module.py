@@ -3,6 +3,8 @@
 from resolvers.core.module import DataModule
 from resolvers.sales.invariants import INVARIANTS
 from resolvers.sales.tables import (
+    DEMAND_OF_LINES,
+    DEMAND_OF_ORDERS,
     PARTNER_WITH_OPEN_SALES_ORDERS,
     PRODUCT_ON_OPEN_SALES_LINES,
     sales_order,
@@ -12,10 +14,15 @@ from resolvers.sales.tables import (
 MODULE = DataModule(
     name="sales",
     tables=(sales_order, sales_order_line),
-    functions=(PRODUCT_ON_OPEN_SALES_LINES, PARTNER_WITH_OPEN_SALES_ORDERS),
+    functions=(
+        PRODUCT_ON_OPEN_SALES_LINES,
+        PARTNER_WITH_OPEN_SALES_ORDERS,
+        DEMAND_OF_LINES,
+        DEMAND_OF_ORDERS,
+    ),
     invariants=INVARIANTS,
     permissions={
         "sales.read": "See sales orders.",
-        "sales.write": "Reserve stock for sales orders.",
+        "sales.write": "Confirm, reserve, hold, release and cancel sales orders.",
     },
 )

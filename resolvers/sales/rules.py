@@ -78,10 +78,14 @@ def order_actions(
     if hold is not None and actions:
         actions = [OrderAction.RELEASE_HOLD, OrderAction.CANCEL]
     if shipment != ShipmentStatus.NONE:
-        # what has left can come back, and is canceled no more
-        actions = [action for action in actions if action is not OrderAction.CANCEL]
+        # canceling takes what has not left yet; what has can come back
         actions.append(OrderAction.RETURN_GOODS)
     return actions
+
+
+def state_after(state: OrderState, shipment: ShipmentStatus) -> OrderState:
+    """Derive the state of an order after goods left, or what was left of it was canceled."""
+    return OrderState.FULFILLED if shipment is ShipmentStatus.SHIPPED else state
 
 
 def shipment_status(ordered: Decimal, shipped: Decimal) -> ShipmentStatus:

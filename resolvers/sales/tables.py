@@ -165,6 +165,63 @@ sales_order_line = table(
     comment="One product on an order: what was ordered, at which price, and how far it got.",
 )
 
+_DEMAND = """
+  insert into stock_projection as p (company_id, product_id, warehouse_id, outgoing)
+  select x.company_id, x.product_id, x.warehouse_id, sum(x.amount)
+  from ({changes}) x group by 1, 2, 3 having sum(x.amount) <> 0 order by 2, 3
+  on conflict (product_id, warehouse_id) do update set outgoing = p.outgoing + excluded.outgoing;
+"""
+_OPEN = """
+    select l.company_id, l.product_id, o.warehouse_id,
+           {sign} (l.quantity - l.shipped - l.canceled) as amount
+    from {lines} l join {orders} o on o.id = l.order_id where o.state = 'CONFIRMED'"""
+_NEW_LINES = _OPEN.format(sign="", lines="changed", orders="sales_order")
+_OLD_LINES = _OPEN.format(sign="-", lines="before", orders="sales_order")
+_SAME = """ and exists (select from {other} n where n.id = o.id
+      and (n.state, n.warehouse_id) is distinct from (o.state, o.warehouse_id))"""
+
+# The orders are locked first, so that of a line and its order changed at once both are seen.
+DEMAND_OF_LINES = f"""
+create function sales_order_line_changed() returns trigger
+language plpgsql security definer set search_path = public as $$
+begin
+  perform from sales_order where id in (select order_id from changed) order by id for no key update;
+  if tg_op = 'INSERT' then
+{_DEMAND.format(changes=_NEW_LINES)}
+  else
+{_DEMAND.format(changes=_NEW_LINES + " union all " + _OLD_LINES)}
+  end if;
+  return null;
+end $$;
+create trigger sales_order_line_inserted after insert on sales_order_line
+  referencing new table as changed for each statement execute function sales_order_line_changed();
+create trigger sales_order_line_updated after update on sales_order_line
+  referencing old table as before new table as changed
+  for each statement execute function sales_order_line_changed()
+"""
+"""What confirmed orders still need is outgoing, whoever changes a line; in the order of products."""
+
+DEMAND_OF_ORDERS = f"""
+create function sales_order_changed() returns trigger
+language plpgsql security definer set search_path = public as $$
+begin
+{
+    _DEMAND.format(
+        changes=_OPEN.format(sign="", lines="sales_order_line", orders="changed")
+        + _SAME.format(other="before")
+        + " union all "
+        + _OPEN.format(sign="-", lines="sales_order_line", orders="before")
+        + _SAME.format(other="changed")
+    )
+}
+  return null;
+end $$;
+create trigger sales_order_updated after update on sales_order
+  referencing old table as before new table as changed
+  for each statement execute function sales_order_changed()
+"""
+"""The same when an order is confirmed or given up, or is to leave another warehouse."""
+
 _OPEN_LINES = """sales_order_line l join sales_order o on o.id = l.order_id
     where l.shipped + l.canceled < l.quantity and o.state not in ('FULFILLED', 'CANCELED')"""
 PRODUCT_ON_OPEN_SALES_LINES = archive_rule(

@@ -33,6 +33,7 @@ describe_enum(
         "IDEMPOTENCY_MISMATCH": "The idempotency key was used for another request.",
         "INVALID_TRANSITION": "The object's state does not allow this.",
         "INSUFFICIENT_STOCK": "There is not enough stock, or it is promised already.",
+        "CREDIT_LIMIT": "The customer would owe more than was agreed.",
         "DUPLICATE": "There is one like it already.",
         "ARCHIVED": "The object is archived.",
         "LIMIT_EXCEEDED": "A limit of size, depth, cost or count was passed.",

@@ -1,4 +1,6 @@
-"""Filters and orders of shipments."""
+"""Inputs of shipments: filters, orders, what is to leave."""
+
+from decimal import Decimal
 
 import strawberry
 
@@ -30,3 +32,16 @@ class ShipmentFilter:
 ShipmentOrderBy = order_input(
     "Shipment", shipments, {"PLANNED_ON": "By the day they were planned for."}
 )
+
+
+@strawberry.input(description="So much of a line of an order that is to leave.")
+class ShipLineInput:
+    """One line of `shipOrder`."""
+
+    sales_order_line_id: strawberry.ID = strawberry.field(description="Line of the order.")
+    qty: Decimal = strawberry.field(description="How much of it leaves, above 0.")
+    lot_number: str | None = strawberry.field(
+        default=None,
+        description="Number of the lot, or serial number, it is taken from; null: what expires "
+        "first, then what came first. Several lines may take one order line from several lots.",
+    )

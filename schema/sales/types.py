@@ -1,7 +1,9 @@
-"""SalesOrder and SalesOrderLine."""
+"""SalesOrder and SalesOrderLine, and what mutations answer with."""
 
 from datetime import date, datetime
 from decimal import Decimal
+
+import strawberry
 
 from resolvers.catalog.loaders import product_by_id
 from resolvers.inventory.loaders import warehouse_by_id
@@ -16,8 +18,19 @@ from resolvers.sales.loaders import (
 )
 from resolvers.sales.rules import order_actions
 from schema.catalog.types import Product
-from schema.core.fields import ID, Money, RowType, column, computed, money, node_id, related
-from schema.core.node import Node, node_type
+from schema.core.fields import (
+    ID,
+    Money,
+    RowType,
+    column,
+    computed,
+    held,
+    money,
+    node_id,
+    related,
+)
+from schema.core.node import Node, node_type, row_type
+from schema.core.payload import Payload, UserError
 from schema.core.scalars import CurrencyCode
 from schema.inventory.types import Lot, Warehouse
 from schema.partners.types import Address, Partner
@@ -97,3 +110,39 @@ class SalesOrder(RowType, Node):
     created_at: datetime = column("When the order was entered.")
     confirmed_at: datetime | None = column("When it was accepted.")
     lines: list[SalesOrderLine] = related("Lines, by position.", lines_by_order, "id", size=5)
+
+
+@row_type("Shortage", "A line of an order that there is not enough stock for.")
+class Shortage(RowType):
+    """A shortage of the outcome of `reserve_order`."""
+
+    sku: str = column("SKU of the product.")
+    requested: Decimal = column("How much the line waits for.")
+    available: Decimal = column("How much of that there is.")
+    next_incoming_on: date | None = column(
+        "Day on which the next of it is expected; null if nothing is on its way.", of="next_on"
+    )
+    next_incoming_qty: Decimal | None = column(
+        "How much comes then; null if nothing is on its way.", of="next_quantity"
+    )
+
+
+@strawberry.type(description="What was reserved for an order, or why it was refused.")
+class ReserveOrderPayload(Payload):
+    """Outcome of `resolvers.sales.commands.reserve_order`."""
+
+    order: SalesOrder | None = related(
+        "The order as it is now; null when there is no such order.", order_by_id, "id"
+    )
+    shortages: list[Shortage] = held("Lines that still wait for stock.", "shortages", size=5)
+    user_errors: list[UserError] = column("Why it was refused; empty when it was done.")
+
+
+@strawberry.type(description="What was done with an order, or why it was refused.")
+class SalesOrderPayload(Payload):
+    """Outcome of commands that change an order and nothing besides."""
+
+    order: SalesOrder | None = related(
+        "The order as it is now; null when there is no such order.", order_by_id, "id"
+    )
+    user_errors: list[UserError] = column("Why it was refused; empty when it was done.")

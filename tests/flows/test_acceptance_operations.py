@@ -55,8 +55,7 @@ select json_build_object('salesOrder', json_build_object(
              || array['HOLD', 'CANCEL']
            else '{}' end
       || case when o.shipment_status <> 'NONE' then array['RETURN_GOODS'] else '{}' end
-    ) with ordinality as could (action, place)
-    where action <> 'CANCEL' or o.shipment_status = 'NONE'),
+    ) with ordinality as could (action, place)),
   'fulfillmentSteps', (
     select coalesce(json_agg(json_build_object(
       'step', step, 'state', state, 'attempts', attempts, 'lastError', last_error

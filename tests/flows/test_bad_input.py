@@ -416,7 +416,27 @@ REQUIRED: Final[Mapping[str, Any]] = {
     "Query.partner(id)": encode_id("Partner", 31),
     "Mutation.adjustStock(idempotencyKey)": "battery",
     "Mutation.archiveProduct(id)": encode_id("Product", 1),
-    "Mutation.reserveOrder(id)": encode_id("SalesOrder", 1),
+    **{
+        f"Mutation.{argument}": encode_id("SalesOrder", 1)
+        for argument in (
+            "cancelSalesOrder(id)",
+            "confirmSalesOrder(id)",
+            "holdSalesOrder(id)",
+            "releaseHold(id)",
+            "reserveOrder(id)",
+            "shipOrder(orderId)",
+        )
+    },
+    **{
+        f"Mutation.{verb}(id)": encode_id("Shipment", 1)
+        for verb in (
+            "cancelShipment",
+            "confirmDelivery",
+            "packShipment",
+            "shipShipment",
+            "startPicking",
+        )
+    },
     "Mutation.restoreProduct(id)": encode_id("Product", 1),
     "Mutation.archivePartner(id)": encode_id("Partner", 31),
     "Mutation.restorePartner(id)": encode_id("Partner", 31),

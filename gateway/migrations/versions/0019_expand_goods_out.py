@@ -1,0 +1,18 @@
+"""Moving goods for orders: releasing, shipping, what confirmed orders still need, numbers.
+
+Phase: expand
+"""
+
+from pathlib import Path
+
+from gateway.migrations.scripts import run_script
+
+revision = "0019"
+down_revision = "0018"
+branch_labels = None
+depends_on = None
+
+
+def upgrade() -> None:
+    """Run the script frozen beside this file."""
+    run_script(Path(__file__).with_suffix(".sql"))

@@ -1,0 +1,218 @@
+"""Mutations of shipments, and of orders as far as shipments are concerned."""
+
+from typing import Annotated
+
+import strawberry
+
+from resolvers.core.context import Context
+from resolvers.fulfillment.commands import (
+    ShipLine,
+    Shipping,
+    cancel_order,
+    cancel_shipment,
+    confirm_delivery,
+    pack_shipment,
+    ship_order,
+    ship_shipment,
+    start_picking,
+)
+from resolvers.fulfillment.loaders import shipment_by_id
+from resolvers.inventory.loaders import move_by_id
+from resolvers.sales.loaders import order_by_id
+from schema.core.fields import argument, column, listed, related
+from schema.core.ids import decode_id
+from schema.core.payload import ExpectedVersion, IdempotencyKey, Payload, UserError, mutation
+from schema.fulfillment.inputs import ShipLineInput
+from schema.fulfillment.types import Shipment
+from schema.inventory.types import StockMove
+from schema.sales.types import SalesOrder, SalesOrderPayload
+
+
+@strawberry.type(description="What left for an order, or why it was refused.")
+class ShipOrderPayload(Payload):
+    """Outcome of `resolvers.fulfillment.commands.ship_order`."""
+
+    shipment: Shipment | None = related(
+        "The shipment that left; null when there is none.", shipment_by_id, "shipment_id"
+    )
+    moves: list[StockMove] = listed(
+        "Entries made in the stock ledger: which lots left, and from where.",
+        move_by_id,
+        "move_ids",
+    )
+    order: SalesOrder | None = related(
+        "The order as it is now; null when there is no such order.", order_by_id, "id"
+    )
+    user_errors: list[UserError] = column("Why it was refused; empty when it was done.")
+
+
+@strawberry.type(description="What was done with a shipment, or why it was refused.")
+class ShipmentPayload(Payload):
+    """Outcome of commands that change a shipment and nothing besides."""
+
+    shipment: Shipment | None = related(
+        "The shipment as it is now; null when there is no such shipment.",
+        shipment_by_id,
+        "shipment_id",
+    )
+    user_errors: list[UserError] = column("Why it was refused; empty when it was done.")
+
+
+ShipmentId = Annotated[strawberry.ID, argument("Id of the shipment.")]
+Carrier = Annotated[str | None, argument("Who carries it, 1 to 100 characters.")]
+TrackingNo = Annotated[str | None, argument("The carrier's number for it, 1 to 100 characters.")]
+
+
+def _shipment(id_: strawberry.ID) -> int:
+    return decode_id(id_, "Shipment", path=("id",))
+
+
+def _trimmed(text: str | None) -> str | None:
+    return None if text is None else text.strip()
+
+
+@strawberry.type
+class Mutation:
+    """Root fields of this module."""
+
+    @mutation(
+        "Let goods leave that are reserved for an order: all of them, or those of the lines given. "
+        "Lots leave in the order they expire in, unless one is named.",
+        requires="shipments.write",
+    )
+    async def ship_order(
+        context: Context,
+        idempotency_key: IdempotencyKey,
+        order_id: Annotated[strawberry.ID, argument("Id of the order.")],
+        *,
+        lines: Annotated[
+            list[ShipLineInput] | None,
+            argument(
+                "What leaves, 1 to 200 lines; null: all that is reserved and in no shipment yet."
+            ),
+        ] = None,
+        carrier: Carrier = None,
+        tracking_no: TrackingNo = None,
+        expected_version: ExpectedVersion = None,
+    ) -> ShipOrderPayload | None:
+        """Run the command."""
+        asked = None
+        if lines is not None:
+            asked = [
+                ShipLine(
+                    decode_id(
+                        line.sales_order_line_id,
+                        "SalesOrderLine",
+                        path=("lines", str(position), "salesOrderLineId"),
+                    ),
+                    line.qty,
+                    _trimmed(line.lot_number),
+                )
+                for position, line in enumerate(lines)
+            ]
+        return ShipOrderPayload.done(
+            **await ship_order(
+                context,
+                idempotency_key,
+                decode_id(order_id, "SalesOrder", path=("orderId",)),
+                expected_version,
+                Shipping(asked, _trimmed(carrier), _trimmed(tracking_no)),
+            )
+        )
+
+    @mutation(
+        "Give up what has not left of an order: what is promised to it is free for others, and "
+        "shipments that are being prepared are canceled. What has left stays, and the order is "
+        "fulfilled then.",
+        requires="sales.write",
+    )
+    async def cancel_sales_order(
+        context: Context,
+        idempotency_key: IdempotencyKey,
+        id: Annotated[strawberry.ID, argument("Id of the order.")],
+        expected_version: ExpectedVersion = None,
+    ) -> SalesOrderPayload | None:
+        """Run the command."""
+        order_id = decode_id(id, "SalesOrder", path=("id",))
+        return SalesOrderPayload.done(
+            **await cancel_order(context, idempotency_key, order_id, expected_version)
+        )
+
+    @mutation("Begin to collect the goods of a planned shipment.", requires="shipments.write")
+    async def start_picking(
+        context: Context,
+        idempotency_key: IdempotencyKey,
+        id: ShipmentId,
+        expected_version: ExpectedVersion = None,
+    ) -> ShipmentPayload | None:
+        """Run the command."""
+        return ShipmentPayload.done(
+            **await start_picking(context, idempotency_key, _shipment(id), expected_version)
+        )
+
+    @mutation(
+        "Give up a shipment that has not left; its goods stay promised to the order.",
+        requires="shipments.write",
+    )
+    async def cancel_shipment(
+        context: Context,
+        idempotency_key: IdempotencyKey,
+        id: ShipmentId,
+        expected_version: ExpectedVersion = None,
+    ) -> ShipmentPayload | None:
+        """Run the command."""
+        return ShipmentPayload.done(
+            **await cancel_shipment(context, idempotency_key, _shipment(id), expected_version)
+        )
+
+    @mutation("Write down that a shipment arrived today.", requires="shipments.write")
+    async def confirm_delivery(
+        context: Context,
+        idempotency_key: IdempotencyKey,
+        id: ShipmentId,
+        expected_version: ExpectedVersion = None,
+    ) -> ShipmentPayload | None:
+        """Run the command."""
+        return ShipmentPayload.done(
+            **await confirm_delivery(context, idempotency_key, _shipment(id), expected_version)
+        )
+
+    @mutation(
+        "Call all goods of a shipment picked, and packed in so many parcels.",
+        requires="shipments.write",
+    )
+    async def pack_shipment(
+        context: Context,
+        idempotency_key: IdempotencyKey,
+        id: ShipmentId,
+        packages: Annotated[int, argument("Number of parcels, 1 to 100.")] = 1,
+        expected_version: ExpectedVersion = None,
+    ) -> ShipmentPayload | None:
+        """Run the command."""
+        return ShipmentPayload.done(
+            **await pack_shipment(
+                context, idempotency_key, _shipment(id), expected_version, packages
+            )
+        )
+
+    @mutation(
+        "Let a packed shipment leave: stock, promises and what is still needed fall by its goods. "
+        "Lots leave in the order they expire in.",
+        requires="shipments.write",
+    )
+    async def ship_shipment(
+        context: Context,
+        idempotency_key: IdempotencyKey,
+        id: ShipmentId,
+        *,
+        carrier: Carrier = None,
+        tracking_no: TrackingNo = None,
+        expected_version: ExpectedVersion = None,
+    ) -> ShipOrderPayload | None:
+        """Run the command."""
+        shipping = Shipping(None, _trimmed(carrier), _trimmed(tracking_no))
+        return ShipOrderPayload.done(
+            **await ship_shipment(
+                context, idempotency_key, _shipment(id), expected_version, shipping
+            )
+        )
