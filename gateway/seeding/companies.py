@@ -309,7 +309,9 @@ ROLES: tuple[Role, ...] = (
             "stock.adjust",
             "sales.read",
             "shipments.read",
+            "shipments.write",
             "purchasing.read",
+            "purchasing.receive",
         ),
     ),
     Role(

@@ -17,6 +17,7 @@ class ErrorCode(StrEnum):
     INVALID_TRANSITION = "INVALID_TRANSITION"
     INSUFFICIENT_STOCK = "INSUFFICIENT_STOCK"
     CREDIT_LIMIT = "CREDIT_LIMIT"
+    OVER_RECEIPT = "OVER_RECEIPT"
     DUPLICATE = "DUPLICATE"
     ARCHIVED = "ARCHIVED"
     LIMIT_EXCEEDED = "LIMIT_EXCEEDED"
@@ -101,6 +102,12 @@ class CreditLimit(ErpError):
     """The customer would owe more than was agreed."""
 
     code = ErrorCode.CREDIT_LIMIT
+
+
+class OverReceipt(ErpError):
+    """More came than was ordered and is tolerated."""
+
+    code = ErrorCode.OVER_RECEIPT
 
 
 class InvalidTransition(ErpError):

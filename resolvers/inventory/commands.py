@@ -40,7 +40,9 @@ from resolvers.inventory.rules import (
     Picker,
     Stock,
     StockPlace,
+    Tracking,
     check_adjustment_lines,
+    check_arrival,
     check_lot,
     plan_adjustments,
 )
@@ -263,6 +265,147 @@ async def ship_goods(
         kind=MoveKind.SHIPMENT,
         source=source,
         promised=True,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Arrival:
+    """Goods that come: so much of a product, of a lot if it has any; some may be put aside.
+
+    ``line`` is the place of the line of the input that tells of them, for what is refused.
+    """
+
+    product_id: int
+    quantity: Decimal
+    rejected: Decimal
+    lot_number: str | None
+    expires_on: date | None
+    line: int
+
+
+@dataclass(frozen=True, slots=True)
+class Landing:
+    """Where arrivals go: a place to sell from, one to put aside at, and the lot of each."""
+
+    location_id: int
+    aside_id: int | None
+    lot_ids: Sequence[int | None]
+
+
+async def prepare_landing(
+    context: Context, connection: AsyncConnection, warehouse_id: int, arrivals: Sequence[Arrival]
+) -> Landing:
+    """Find where arrivals go in a warehouse; lots that are new are made, all of them are locked.
+
+    Raises:
+        CommandRefused: a lot is missing or one too many, a serial number is not one unit or is
+            somewhere already, or there is no place to put anything aside.
+
+    """
+    place = stock_location.c
+    found = await connection.execute(
+        select(place.sellable, func.min(place.id).label("id"))
+        .where(
+            place.warehouse_id == warehouse_id,
+            place.kind == LocationKind.INTERNAL,
+            place.archived_at.is_(None),
+        )
+        .group_by(place.sellable)
+    )
+    places = {row.sellable: row.id for row in found}
+    rows = await connection.execute(
+        select(_product.id, _product.sku, _product.tracking).where(
+            _product.id == any_(bindparam("products", type_=ARRAY(BigInteger)))
+        ),
+        {"products": sorted({one.product_id for one in arrivals})},
+    )
+    products = {row.id: row for row in rows}
+    errors = [
+        error
+        for one in arrivals
+        for error in check_arrival(
+            products[one.product_id].sku,
+            Tracking(products[one.product_id].tracking),
+            quantity=one.quantity,
+            lot_number=one.lot_number,
+            at=("lines", str(one.line)),
+        )
+    ]
+    if True not in places:
+        errors.append(NotFound("The warehouse has no place that goods are sold from."))
+    errors += [
+        Invalid(
+            "The warehouse has no place to put goods aside.",
+            path=("lines", str(one.line), "qtyRejected"),
+        )
+        for one in arrivals
+        if one.rejected and False not in places
+    ]
+    if errors:
+        raise CommandRefused(errors)
+    numbers = {(one.product_id, one.lot_number) for one in arrivals if one.lot_number is not None}
+    today = context.clock().date()
+    lots = await lock_lots(
+        connection,
+        context.principal.company_id,
+        sorted(numbers),
+        made=dict.fromkeys(numbers, today),
+    )
+    lot_ids = [
+        None if one.lot_number is None else lots[one.product_id, one.lot_number] for one in arrivals
+    ]
+    serial = [products[one.product_id].tracking == Tracking.SERIAL for one in arrivals]
+    away = await _serials_in_place(
+        connection, [lot_id for lot_id, is_one in zip(lot_ids, serial, strict=True) if is_one]
+    )
+    if away:
+        raise CommandRefused(
+            [
+                Invalid(
+                    f"{one.lot_number} is somewhere already; a serial number stands for one unit.",
+                    path=("lines", str(one.line), "lotNumber"),
+                )
+                for one, lot_id in zip(arrivals, lot_ids, strict=True)
+                if lot_id in away
+            ]
+        )
+    expiring = [
+        {"lot": lot_id, "day": one.expires_on}
+        for one, lot_id in zip(arrivals, lot_ids, strict=True)
+        if lot_id is not None and one.expires_on is not None
+    ]
+    if expiring:
+        await connection.execute(
+            update(lot)
+            .where(lot.c.id == bindparam("lot"), lot.c.expires_on.is_(None))
+            .values(expires_on=bindparam("day")),
+            expiring,
+        )
+    return Landing(places[True], places.get(False), lot_ids)
+
+
+async def receive_goods(
+    context: Context,
+    connection: AsyncConnection,
+    key: str,
+    goods: Sequence[Goods],
+    *,
+    source: str,
+) -> list[int]:
+    """Let goods come from suppliers for lines of documents; return the moves' ids.
+
+    ``source`` is the kind of those documents.
+    """
+    suppliers = await _virtual_location(connection, LocationKind.SUPPLIER)
+    return await _post_moves(
+        context,
+        connection,
+        key,
+        goods,
+        [(suppliers, one.location_id) for one in goods],
+        kind=MoveKind.RECEIPT,
+        source=source,
+        promised=False,
     )
 
 

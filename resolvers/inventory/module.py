@@ -3,6 +3,7 @@
 from resolvers.core.module import DataModule
 from resolvers.inventory.invariants import INVARIANTS
 from resolvers.inventory.tables import (
+    INCOMING_PROJECTED,
     LEVEL_EVENTS,
     LEVEL_VERSION,
     POST_MOVES,
@@ -39,6 +40,7 @@ MODULE = DataModule(
     functions=(
         LEVEL_VERSION,
         LEVEL_EVENTS,
+        INCOMING_PROJECTED,
         PRODUCT_WITH_STOCK,
         STOCK_VALUATION,
         RESERVE_STOCK,

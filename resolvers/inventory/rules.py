@@ -24,6 +24,14 @@ class LocationKind(StrEnum):
     SCRAP = "SCRAP"
 
 
+class Tracking(StrEnum):
+    """Whether units of a product are told apart; the words of the catalog."""
+
+    NONE = "NONE"
+    LOT = "LOT"
+    SERIAL = "SERIAL"
+
+
 class MoveKind(StrEnum):
     """Why goods moved."""
 
@@ -225,6 +233,24 @@ def check_lot(
         what = "serial number" if serial else "lot"
         return Invalid(f"{line.sku} is tracked; say which {what} it is.", path=(*at, "lotNumber"))
     return None
+
+
+def check_arrival(
+    sku: str, tracking: Tracking, *, quantity: Decimal, lot_number: str | None, at: tuple[str, ...]
+) -> list[ErpError]:
+    """Tell what is wrong with the lot of goods that come, or with how much of it comes."""
+    path = (*at, "lotNumber")
+    if tracking is Tracking.NONE:
+        if lot_number is None:
+            return []
+        return [Invalid(f"{sku} is not tracked by lots; leave lotNumber out.", path=path)]
+    if lot_number is None:
+        return [Invalid(f"{sku} is tracked; say which lot or serial number it is.", path=path)]
+    if not 1 <= len(lot_number) <= MAX_LOT_NUMBER:
+        return [Invalid(f"lotNumber must have 1 to {MAX_LOT_NUMBER} characters.", path=path)]
+    if tracking is Tracking.SERIAL and quantity != 1:
+        return [Invalid("A serial number stands for one unit.", path=(*at, "qty"))]
+    return []
 
 
 def plan_adjustments(

@@ -386,6 +386,37 @@ create trigger stock_level_updated after update on stock_level
   for each statement execute function stock_level_changed()
 """
 
+_INCOMING = """
+    insert into stock_projection as p (company_id, product_id, warehouse_id, incoming)
+    select x.company_id, x.product_id, x.warehouse_id, sum(x.amount)
+    from ({changes}) x group by 1, 2, 3 having sum(x.amount) <> 0 order by 2, 3
+    on conflict (product_id, warehouse_id) do update set incoming = p.incoming + excluded.incoming;
+"""
+_ARE_NEW = "select *, quantity as amount from changed"
+_ARE_GONE = "select *, -quantity as amount from before"
+INCOMING_PROJECTED = f"""
+create function incoming_stock_changed() returns trigger
+language plpgsql security definer set search_path = public as $$
+begin
+  if tg_op = 'INSERT' then
+{_INCOMING.format(changes=_ARE_NEW)}
+  elsif tg_op = 'DELETE' then
+{_INCOMING.format(changes=_ARE_GONE)}
+  else
+{_INCOMING.format(changes=f"{_ARE_NEW} union all {_ARE_GONE}")}
+  end if;
+  return null;
+end $$;
+create trigger incoming_stock_inserted after insert on incoming_stock
+  referencing new table as changed for each statement execute function incoming_stock_changed();
+create trigger incoming_stock_updated after update on incoming_stock
+  referencing old table as before new table as changed
+  for each statement execute function incoming_stock_changed();
+create trigger incoming_stock_deleted after delete on incoming_stock
+  referencing old table as before for each statement execute function incoming_stock_changed()
+"""
+"""What is on its way is incoming, whoever changes it; in the order of products."""
+
 STOCK_VALUATION = """
 create function stock_valuation(day date)
 returns table (warehouse_id int, category_id int, currency char(3), on_hand numeric, value numeric)

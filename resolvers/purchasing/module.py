@@ -7,6 +7,7 @@ from resolvers.purchasing.tables import (
     INCOMING_OF_ORDERS,
     PARTNER_WITH_OPEN_PURCHASE_ORDERS,
     PRODUCT_ON_OPEN_PURCHASE_LINES,
+    RECEIPT_NUMBERS,
     goods_receipt,
     goods_receipt_line,
     purchase_order,
@@ -28,11 +29,14 @@ MODULE = DataModule(
         INCOMING_OF_ORDERS,
         PRODUCT_ON_OPEN_PURCHASE_LINES,
         PARTNER_WITH_OPEN_PURCHASE_ORDERS,
+        RECEIPT_NUMBERS,
     ),
     invariants=INVARIANTS,
     permissions={
         "purchasing.read": (
             "See purchase orders, goods receipts, suppliers' offers and what to order again."
         ),
+        "purchasing.write": "Confirm and cancel purchase orders.",
+        "purchasing.receive": "Take in what comes of purchase orders.",
     },
 )

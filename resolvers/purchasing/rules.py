@@ -1,7 +1,9 @@
 """Words and rules of purchasing; pure, no I/O."""
 
-from decimal import Decimal
+from decimal import ROUND_DOWN, Decimal
 from enum import StrEnum
+
+from resolvers.core.quantities import QUANTITY_STEP
 
 
 class PurchaseOrderState(StrEnum):
@@ -88,3 +90,14 @@ def bill_status(billed: Decimal, unbilled: Decimal) -> BillStatus:
 def outstanding(quantity: Decimal, received: Decimal, canceled: Decimal) -> Decimal:
     """Return what of a line is still to come; nothing where more came than was ordered."""
     return max(quantity - received - canceled, Decimal(0))
+
+
+def may_still_come(
+    quantity: Decimal, received: Decimal, canceled: Decimal, over_percent: Decimal
+) -> Decimal:
+    """Return how much of a line may still come, with what is tolerated above what was ordered.
+
+    To the last decimal of quantities, rounded down: the tolerance is never exceeded.
+    """
+    most = (quantity - canceled) * (100 + over_percent) / 100
+    return max(most.quantize(QUANTITY_STEP, ROUND_DOWN) - received, Decimal(0))

@@ -17,6 +17,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import CHAR
 
 from resolvers.core.archive import archive_rule
+from resolvers.core.numbering import numbered
 from resolvers.core.table import (
     archived_at,
     big_id,
@@ -336,3 +337,5 @@ PARTNER_WITH_OPEN_PURCHASE_ORDERS = archive_rule(
     while_exists=f"{_OPEN_LINES} and l.partner_id = old.id",
     message="There are open purchase orders with it; fulfill or cancel those first.",
 )
+
+RECEIPT_NUMBERS = numbered("goods_receipt")

@@ -2,10 +2,11 @@
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import date
 from decimal import Decimal
 from typing import Any, Final
 
-from sqlalchemy import bindparam, func, select, update
+from sqlalchemy import ColumnElement, bindparam, exists, func, select, update
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlalchemy.types import BigInteger
@@ -38,6 +39,9 @@ from resolvers.sales.rules import (
 from resolvers.sales.tables import sales_order, sales_order_line
 
 _product = product_entity.table.c
+
+MOST_WAITING: Final = 100
+"""Most orders that are looked at when goods come; the others wait for the next."""
 
 CANCEL: Final = OrderAction.CANCEL
 CONFIRM: Final = OrderAction.CONFIRM
@@ -237,6 +241,110 @@ async def promise_lines(connection: AsyncConnection, order: Any, *, partly: bool
         got = {}
     await _add_to_lines(connection, got, shipped=False)
     return Promised(got, (await _status(connection, order))[0], shortages)
+
+
+async def lock_waiting(
+    connection: AsyncConnection, warehouse_id: int, product_ids: Sequence[int]
+) -> list[Any]:
+    """Lock the orders that wait for products in a warehouse, and return their rows.
+
+    At most `MOST_WAITING` of them, those to be delivered first; orders on hold do not wait. Called
+    before any stock is locked, as orders come first.
+    """
+    order, line = sales_order.c, sales_order_line.c
+    waiting = (
+        select(order.id)
+        .where(
+            order.warehouse_id == warehouse_id,
+            order.state == OrderState.CONFIRMED,
+            order.hold.is_(None),
+            exists().where(line.order_id == order.id, *_waiting_for(product_ids)),
+        )
+        .order_by(func.coalesce(order.requested_on, order.placed_on), order.id)
+        .limit(MOST_WAITING)
+    )
+    found = await connection.execute(waiting)
+    ids = [row.id for row in found]
+    if not ids:
+        return []
+    locked = await connection.execute(
+        select(sales_order)
+        .where(order.id.in_(ids))
+        .order_by(order.id)
+        .with_for_update(key_share=True)
+    )
+    # somebody else may have been quicker
+    return [row for row in locked if row.state == OrderState.CONFIRMED and row.hold is None]
+
+
+async def promise_waiting(
+    context: Context,
+    connection: AsyncConnection,
+    orders: Sequence[Any],
+    product_ids: Sequence[int],
+    *,
+    operation: str,
+) -> list[int]:
+    """Promise products to lines of locked orders that wait for them, those due first.
+
+    Returns the ids of the orders that got something.
+    """
+    if not orders:
+        return []
+    by_id = {order.id: order for order in orders}
+    line = sales_order_line.c
+    found = await connection.execute(
+        select(
+            line.id,
+            line.order_id,
+            line.product_id,
+            (line.quantity - line.shipped - line.canceled - line.reserved).label("waiting"),
+        )
+        .where(line.order_id.in_(by_id), *_waiting_for(product_ids))
+        .order_by(line.order_id, line.position)
+    )
+    rows = sorted(found, key=lambda row: _due(by_id[row.order_id]))
+    promises = await reserve(
+        connection,
+        [
+            Wanted(row.id, row.product_id, by_id[row.order_id].warehouse_id, row.waiting)
+            for row in rows
+        ],
+        source=SALES_ORDER_LINE,
+        partly=True,
+    )
+    got = {promise.wanted.source_id: promise.got for promise in promises if promise.got}
+    await _add_to_lines(connection, got, shipped=False)
+    lines: dict[int, dict[str, str]] = {}
+    for row in rows:
+        if row.id in got:
+            lines.setdefault(row.order_id, {})[str(row.id)] = f"{got[row.id]:f}"
+    for order_id, reserved in sorted(lines.items()):
+        order = by_id[order_id]
+        await write_order(
+            context,
+            connection,
+            order,
+            {"reservation_status": (await _status(connection, order))[0]},
+            operation=operation,
+            action="reserve",
+            told={"reserved": reserved},
+        )
+    return sorted(lines)
+
+
+def _due(order: Any) -> tuple[date, int]:
+    return order.requested_on or order.placed_on, order.id
+
+
+def _waiting_for(product_ids: Sequence[int]) -> tuple[ColumnElement[bool], ...]:
+    line = sales_order_line.c
+    return (
+        line.product_id.in_(sorted(set(product_ids))),
+        # as the index on open lines says it
+        line.shipped + line.canceled < line.quantity,
+        line.reserved < line.quantity - line.shipped - line.canceled,
+    )
 
 
 async def order_lines(connection: AsyncConnection, order: Any) -> list[Any]:

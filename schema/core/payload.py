@@ -34,6 +34,7 @@ describe_enum(
         "INVALID_TRANSITION": "The object's state does not allow this.",
         "INSUFFICIENT_STOCK": "There is not enough stock, or it is promised already.",
         "CREDIT_LIMIT": "The customer would owe more than was agreed.",
+        "OVER_RECEIPT": "More came than was ordered and is tolerated.",
         "DUPLICATE": "There is one like it already.",
         "ARCHIVED": "The object is archived.",
         "LIMIT_EXCEEDED": "A limit of size, depth, cost or count was passed.",

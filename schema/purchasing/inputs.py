@@ -1,6 +1,7 @@
-"""Filters and orders of purchasing."""
+"""Inputs of purchasing: filters, orders, what came."""
 
 from datetime import date
+from decimal import Decimal
 
 import strawberry
 
@@ -115,3 +116,25 @@ SupplierOfferOrderBy = order_input(
 ReorderSuggestionOrderBy = order_input(
     "ReorderSuggestion", reorder_suggestions, {"ID": "In order of entry of the rules."}
 )
+
+
+@strawberry.input(description="So much of a line of a purchase order that came.")
+class ReceiveLineInput:
+    """One line of `receiveGoods`."""
+
+    purchase_order_line_id: strawberry.ID = strawberry.field(
+        description="Line of the purchase order."
+    )
+    qty: Decimal = strawberry.field(description="How much came, above 0.")
+    qty_rejected: Decimal | None = strawberry.field(
+        default=None,
+        description="How much of it is put aside and not sold; null: nothing.",
+    )
+    lot_number: str | None = strawberry.field(
+        default=None,
+        description="Number of the lot, or serial number, of a product that is tracked; several "
+        "lines may name one line of the order, with a lot each.",
+    )
+    expires_on: date | None = strawberry.field(
+        default=None, description="Day a new lot expires on."
+    )

@@ -55,6 +55,11 @@ SINGLE = {
     "ShipOrderPayload.shipment": "a command makes one shipment",
     "ShipOrderPayload.moves": "one line left, from one place",
     "ShipmentPayload.shipment": "a command concerns one shipment",
+    "PurchaseOrderPayload.order": "a command concerns one order",
+    "ReceiveGoodsPayload.order": "a command concerns one order",
+    "ReceiveGoodsPayload.receipt": "a command makes one receipt",
+    "ReceiveGoodsPayload.moves": "one line came, to one place",
+    "ReceiveGoodsPayload.reservedOrders": "one unit came, for one order",
     "StockChange.level": "an event tells of one level, and is an operation of its own",
 }
 """Fields that never have few and many parents with keys of their own, and why."""
@@ -81,7 +86,10 @@ STATEMENTS_OF_ROOTS = {
     "Mutation.adjustStock": 0,  # commands write, and what they read is not counted here
     "Mutation.archiveProduct": 0,
     "Mutation.cancelSalesOrder": 0,
+    "Mutation.cancelPurchaseOrder": 0,
     "Mutation.cancelShipment": 0,
+    "Mutation.confirmPurchaseOrder": 0,
+    "Mutation.receiveGoods": 0,
     "Mutation.confirmDelivery": 0,
     "Mutation.packShipment": 0,
     "Mutation.shipShipment": 0,

@@ -428,6 +428,14 @@ REQUIRED: Final[Mapping[str, Any]] = {
         )
     },
     **{
+        f"Mutation.{argument}": encode_id("PurchaseOrder", 1)
+        for argument in (
+            "cancelPurchaseOrder(id)",
+            "confirmPurchaseOrder(id)",
+            "receiveGoods(orderId)",
+        )
+    },
+    **{
         f"Mutation.{verb}(id)": encode_id("Shipment", 1)
         for verb in (
             "cancelShipment",

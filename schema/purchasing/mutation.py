@@ -1,0 +1,136 @@
+"""Mutations of purchase orders."""
+
+from decimal import Decimal
+from typing import Annotated
+
+import strawberry
+
+from resolvers.core.context import Context
+from resolvers.inventory.loaders import move_by_id
+from resolvers.purchasing.commands import (
+    ReceiveLine,
+    cancel_purchase,
+    confirm_purchase,
+    receive_order,
+)
+from resolvers.purchasing.loaders import purchase_by_id, receipt_by_id
+from resolvers.sales.loaders import order_by_id
+from schema.core.fields import argument, column, listed, related
+from schema.core.ids import decode_id
+from schema.core.payload import ExpectedVersion, IdempotencyKey, Payload, UserError, mutation
+from schema.inventory.types import StockMove
+from schema.purchasing.inputs import ReceiveLineInput
+from schema.purchasing.types import GoodsReceipt, PurchaseOrder
+from schema.sales.types import SalesOrder
+
+
+@strawberry.type(description="What was done with a purchase order, or why it was refused.")
+class PurchaseOrderPayload(Payload):
+    """Outcome of commands that change a purchase order and nothing besides."""
+
+    order: PurchaseOrder | None = related(
+        "The purchase order as it is now; null when there is no such order.", purchase_by_id, "id"
+    )
+    user_errors: list[UserError] = column("Why it was refused; empty when it was done.")
+
+
+@strawberry.type(description="What was taken in, or why it was refused.")
+class ReceiveGoodsPayload(Payload):
+    """Outcome of `resolvers.purchasing.commands.receive_order`."""
+
+    receipt: GoodsReceipt | None = related(
+        "The goods receipt; null when it was refused.", receipt_by_id, "receipt_id"
+    )
+    moves: list[StockMove] = listed(
+        "Entries made in the stock ledger, in the order of the lines.", move_by_id, "move_ids"
+    )
+    order: PurchaseOrder | None = related(
+        "The purchase order as it is now; null when there is no such order.", purchase_by_id, "id"
+    )
+    reserved_orders: list[SalesOrder] = listed(
+        "Sales orders that waited for the goods and got some of them.", order_by_id, "reserved_ids"
+    )
+    user_errors: list[UserError] = column("Why it was refused; empty when it was done.")
+
+
+OrderId = Annotated[strawberry.ID, argument("Id of the purchase order.")]
+
+
+@strawberry.type
+class Mutation:
+    """Root fields of this module."""
+
+    @mutation(
+        "Write down that the supplier accepted a purchase order; its goods are incoming then.",
+        requires="purchasing.write",
+    )
+    async def confirm_purchase_order(
+        context: Context,
+        idempotency_key: IdempotencyKey,
+        id: OrderId,
+        expected_version: ExpectedVersion = None,
+    ) -> PurchaseOrderPayload | None:
+        """Run the command."""
+        order_id = decode_id(id, "PurchaseOrder", path=("id",))
+        return PurchaseOrderPayload.done(
+            **await confirm_purchase(context, idempotency_key, order_id, expected_version)
+        )
+
+    @mutation(
+        "Give up what has not come of a purchase order. What came stays, and the order is "
+        "fulfilled then.",
+        requires="purchasing.write",
+    )
+    async def cancel_purchase_order(
+        context: Context,
+        idempotency_key: IdempotencyKey,
+        id: OrderId,
+        expected_version: ExpectedVersion = None,
+    ) -> PurchaseOrderPayload | None:
+        """Run the command."""
+        order_id = decode_id(id, "PurchaseOrder", path=("id",))
+        return PurchaseOrderPayload.done(
+            **await cancel_purchase(context, idempotency_key, order_id, expected_version)
+        )
+
+    @mutation(
+        "Take in what came of a confirmed purchase order, all lines or none. Sales orders that "
+        "wait for the goods get them at once, those to be delivered first before others.",
+        requires="purchasing.receive",
+    )
+    async def receive_goods(
+        context: Context,
+        idempotency_key: IdempotencyKey,
+        order_id: OrderId,
+        lines: Annotated[list[ReceiveLineInput], argument("What came, 1 to 200 lines.")],
+        *,
+        delivery_note: Annotated[
+            str | None, argument("Number on the supplier's delivery note, 1 to 100 characters.")
+        ] = None,
+        expected_version: ExpectedVersion = None,
+    ) -> ReceiveGoodsPayload | None:
+        """Run the command."""
+        asked = [
+            ReceiveLine(
+                decode_id(
+                    line.purchase_order_line_id,
+                    "PurchaseOrderLine",
+                    path=("lines", str(position), "purchaseOrderLineId"),
+                ),
+                line.qty,
+                Decimal(0) if line.qty_rejected is None else line.qty_rejected,
+                None if line.lot_number is None else line.lot_number.strip(),
+                line.expires_on,
+            )
+            for position, line in enumerate(lines)
+        ]
+        return ReceiveGoodsPayload.done(
+            **await receive_order(
+                context,
+                idempotency_key,
+                decode_id(order_id, "PurchaseOrder", path=("orderId",)),
+                expected_version,
+                lines=asked,
+                delivery_note=None if delivery_note is None else delivery_note.strip(),
+            )
+        )
