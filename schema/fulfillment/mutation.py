@@ -96,6 +96,7 @@ class Mutation:
         expected_version: ExpectedVersion = None,
     ) -> ShipOrderPayload | None:
         """Run the command."""
+        ordered = decode_id(order_id, "SalesOrder", path=("orderId",))
         asked = None
         if lines is not None:
             asked = [
@@ -114,7 +115,7 @@ class Mutation:
             **await ship_order(
                 context,
                 idempotency_key,
-                decode_id(order_id, "SalesOrder", path=("orderId",)),
+                ordered,
                 expected_version,
                 Shipping(asked, _trimmed(carrier), _trimmed(tracking_no)),
             )

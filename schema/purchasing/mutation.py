@@ -110,6 +110,7 @@ class Mutation:
         expected_version: ExpectedVersion = None,
     ) -> ReceiveGoodsPayload | None:
         """Run the command."""
+        ordered = decode_id(order_id, "PurchaseOrder", path=("orderId",))
         asked = [
             ReceiveLine(
                 decode_id(
@@ -128,7 +129,7 @@ class Mutation:
             **await receive_order(
                 context,
                 idempotency_key,
-                decode_id(order_id, "PurchaseOrder", path=("orderId",)),
+                ordered,
                 expected_version,
                 lines=asked,
                 delivery_note=None if delivery_note is None else delivery_note.strip(),
