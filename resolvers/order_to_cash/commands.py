@@ -1,13 +1,401 @@
 """Verbs of sales orders that several modules have a say in: one function per command."""
 
-from typing import Any
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date
+from decimal import Decimal
+from typing import Any, Final
 
+from sqlalchemy import any_, bindparam, func, or_, select
+from sqlalchemy.dialects.postgresql import ARRAY, distinct_on
 from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy.types import Text
 
 from resolvers.accounting.commands import check_credit
-from resolvers.core.command import Outcome
+from resolvers.catalog.loaders import product as product_entity
+from resolvers.core.command import CommandRefused, Outcome, run_command
 from resolvers.core.context import Context
-from resolvers.sales.commands import CONFIRM, change_order, write_confirmed
+from resolvers.core.errors import (
+    Archived,
+    CreditLimit,
+    Duplicate,
+    ErpError,
+    Invalid,
+    InvalidTransition,
+    NotFound,
+)
+from resolvers.core.quantities import check_quantity
+from resolvers.core.table import as_given
+from resolvers.identity.loaders import company as company_entity
+from resolvers.inventory.loaders import warehouse as warehouse_entity
+from resolvers.order_to_cash.rules import converted, line_amounts
+from resolvers.partners.loaders import address as address_entity
+from resolvers.partners.loaders import partner as partner_entity
+from resolvers.partners.loaders import terms as terms_entity
+from resolvers.pricing.loaders import price_by_product, price_list
+from resolvers.reference.loaders import currency as currency_entity
+from resolvers.reference.loaders import currency_rate as rate_entity
+from resolvers.reference.loaders import tax as tax_entity
+from resolvers.sales.commands import (
+    CONFIRM,
+    change_order,
+    hold_for_credit,
+    insert_order,
+    lock_order,
+    order_of_reference,
+    write_confirmed,
+)
+
+MAX_LINES: Final = 400
+"""Most lines of an order that is placed."""
+MAX_TEXT: Final = 100
+"""Most characters of a reference or a channel."""
+
+
+@dataclass(frozen=True, slots=True)
+class OrderLine:
+    """So much of a product that is ordered."""
+
+    sku: str
+    quantity: Decimal
+
+
+@dataclass(frozen=True, slots=True)
+class NewOrder:
+    """What is ordered, by whom, and where it goes; what is None is found out."""
+
+    partner_id: int
+    lines: Sequence[OrderLine]
+    warehouse_id: int | None = None
+    ship_to_id: int | None = None
+    channel: str = "API"
+    customer_ref: str | None = None
+    external_ref: str | None = None
+    requested_on: date | None = None
+
+
+async def place_order(context: Context, key: str, new: NewOrder, *, confirm: bool) -> Outcome:
+    """Take an order at today's prices and taxes, and with ``confirm`` accept it at once.
+
+    Over the customer's credit it is placed, and put on hold instead of being confirmed. Returns the
+    order's ``id`` and ``shortages``: the lines that wait for stock.
+
+    Raises:
+        CommandRefused: the customer, a product, the warehouse or the address is unknown or
+            archived, the customer is blocked, a quantity is 0, or there is such an order already.
+
+    """
+    _check(new)
+
+    async def body(connection: AsyncConnection) -> Outcome:
+        terms = await _terms(connection, new.partner_id)
+        home = (await connection.execute(_home(context.principal.company_id))).one()
+        places = await _places(connection, new)
+        currency = terms.list_currency or home.currency
+        # shared locks: nobody archives a product or the customer until the order is there
+        products = await _products(connection, new.lines)
+        lines = await _priced(context, connection, new, products, home=home, currency=currency)
+        tax = await _tax(context, connection, abroad=places.country not in (None, home.country))
+        digits = await connection.scalar(
+            select(currency_entity.columns["digits"]).where(
+                currency_entity.columns["code"] == currency
+            )
+        )
+        rates = await _rates(context, connection, home.currency, [currency])
+        if currency not in rates:
+            refusal = Invalid(
+                f"There is no exchange rate from {currency} to {home.currency}.",
+                path=("partnerId",),
+            )
+            raise CommandRefused([refusal])
+        for line in lines:
+            amounts = line_amounts(
+                line["quantity"],
+                line["unit_price"],
+                tax_kind=None if tax is None else tax.kind,
+                tax_rate=Decimal(0) if tax is None else tax.rate,
+                digits=digits or 0,
+            )
+            line["net"], line["tax"] = amounts.net, amounts.tax
+            line["tax_id"] = None if tax is None else tax.id
+        order_id = await insert_order(
+            context,
+            connection,
+            {
+                "partner_id": new.partner_id,
+                "ship_to_id": places.ship_to_id,
+                "warehouse_id": places.warehouse_id,
+                "price_list_id": terms.price_list_id,
+                "currency": currency,
+                "fx_rate": rates[currency],
+                "channel": new.channel,
+                "customer_ref": new.customer_ref,
+                "external_ref": new.external_ref,
+                "requested_on": new.requested_on,
+            },
+            lines,
+        )
+        if order_id is None:
+            known = await order_of_reference(connection, new.channel, new.external_ref)
+            duplicate = Duplicate(
+                "There is an order with this reference already.", path=("input", "externalRef")
+            )
+            raise CommandRefused([duplicate], {} if known is None else {"id": known})
+        shortages = await _confirm_new(context, connection, order_id) if confirm else []
+        return {"id": order_id, "shortages": shortages}
+
+    return await run_command(
+        context,
+        operation="placeSalesOrder",
+        key=key,
+        request={
+            "partnerId": new.partner_id,
+            "lines": [[line.sku, f"{line.quantity.normalize():f}"] for line in new.lines],
+            "warehouseId": new.warehouse_id,
+            "shipToId": new.ship_to_id,
+            "channel": new.channel,
+            "customerRef": new.customer_ref,
+            "externalRef": new.external_ref,
+            "requestedOn": None if new.requested_on is None else new.requested_on.isoformat(),
+            "confirm": confirm,
+        },
+        cause="RESERVATION",
+        body=body,
+    )
+
+
+async def _confirm_new(
+    context: Context, connection: AsyncConnection, order_id: int
+) -> list[dict[str, Any]]:
+    order = await lock_order(connection, order_id)
+    try:
+        await check_credit(context, connection, order.partner_id, order.total, order.fx_rate)
+    except CommandRefused as refusal:
+        if not any(isinstance(error, CreditLimit) for error in refusal.errors):
+            raise
+        await hold_for_credit(context, connection, order, operation="placeSalesOrder")
+        return []
+    return await write_confirmed(context, connection, order, operation="placeSalesOrder")
+
+
+def _check(new: NewOrder) -> None:
+    """Refuse what is wrong by itself, before anything is read."""
+    errors: list[ErpError] = []
+    if not 1 <= len(new.lines) <= MAX_LINES:
+        errors.append(Invalid(f"Give 1 to {MAX_LINES} lines.", path=("input", "lines")))
+    for name, text in (
+        ("channel", new.channel),
+        ("customerRef", new.customer_ref),
+        ("externalRef", new.external_ref),
+    ):
+        if text is not None and not 1 <= len(text) <= MAX_TEXT:
+            errors.append(
+                Invalid(f"{name} must have 1 to {MAX_TEXT} characters.", path=("input", name))
+            )
+    for position, line in enumerate(new.lines):
+        errors += check_quantity(line.quantity, ("input", "lines", str(position), "qty"))
+    if errors:
+        raise CommandRefused(errors)
+
+
+async def _terms(connection: AsyncConnection, partner_id: int) -> Any:
+    """Lock the customer, and return the terms the company has with it; null if none."""
+    partner, terms, prices = partner_entity.columns, terms_entity.columns, price_list.columns
+    given = bindparam("id", partner_id, type_=as_given(partner["id"].type))
+    found = await connection.execute(
+        select(partner["is_customer"], partner["archived_at"])
+        .where(partner["id"] == given)
+        .with_for_update(read=True)
+    )
+    customer = found.first()
+    at = ("input", "partnerId")
+    if customer is None:
+        raise CommandRefused([NotFound("There is no such customer.", path=at)])
+    if customer.archived_at is not None:
+        raise CommandRefused([Archived("The customer is archived.", path=at)])
+    if not customer.is_customer:
+        raise CommandRefused([Invalid("The partner is no customer.", path=at)])
+    found = await connection.execute(
+        select(
+            func.max(prices["id"]).label("price_list_id"),
+            func.max(prices["currency"]).label("list_currency"),
+            func.max(terms["blocked_at"]).label("blocked_at"),
+            func.max(terms["block_reason"]).label("block_reason"),
+        )
+        .select_from(
+            terms_entity.table.outerjoin(
+                price_list.table,
+                (prices["id"] == terms["price_list_id"]) & prices["archived_at"].is_(None),
+            )
+        )
+        .where(terms["partner_id"] == given)
+    )
+    row = found.one()
+    if row.blocked_at is not None:
+        refusal = InvalidTransition(
+            "The customer is blocked.", path=at, details={"reason": row.block_reason or ""}
+        )
+        raise CommandRefused([refusal])
+    return row
+
+
+def _home(company_id: int) -> Any:
+    company = company_entity.columns
+    return select(company["currency"], company["country"]).where(company["id"] == company_id)
+
+
+@dataclass(frozen=True, slots=True)
+class _Places:
+    warehouse_id: int
+    ship_to_id: int | None
+    country: str | None
+
+
+async def _places(connection: AsyncConnection, new: NewOrder) -> _Places:
+    """Find the warehouse and the address: those that are given, or those that come first."""
+    warehouse, address = warehouse_entity.columns, address_entity.columns
+    ours = select(warehouse["id"]).where(warehouse["archived_at"].is_(None))
+    if new.warehouse_id is not None:
+        ours = ours.where(
+            warehouse["id"]
+            == bindparam("warehouse", new.warehouse_id, type_=as_given(warehouse["id"].type))
+        )
+    ours = ours.order_by(warehouse["priority"], warehouse["id"]).limit(1)
+    warehouse_id = await connection.scalar(ours)
+    if warehouse_id is None:
+        refusal = NotFound("There is no such warehouse.", path=("input", "warehouseId"))
+        raise CommandRefused([refusal])
+    theirs = select(address["id"], address["country"]).where(
+        address["partner_id"] == new.partner_id, address["archived_at"].is_(None)
+    )
+    if new.ship_to_id is not None:
+        theirs = theirs.where(
+            address["id"] == bindparam("to", new.ship_to_id, type_=as_given(address["id"].type))
+        )
+    found = await connection.execute(
+        theirs.order_by(
+            (address["kind"] == "SHIPPING").desc(), address["is_default"].desc(), address["id"]
+        ).limit(1)
+    )
+    ship_to = found.first()
+    if ship_to is None:
+        if new.ship_to_id is not None:
+            refusal = NotFound("The customer has no such address.", path=("input", "shipToId"))
+            raise CommandRefused([refusal])
+        return _Places(int(warehouse_id), None, None)
+    return _Places(int(warehouse_id), ship_to.id, ship_to.country)
+
+
+async def _products(connection: AsyncConnection, lines: Sequence[OrderLine]) -> Mapping[str, Any]:
+    """Lock the products of an order and return them by SKU."""
+    product = product_entity.columns
+    found = await connection.execute(
+        select(product["id"], product["sku"], product["name"], product["uom_id"])
+        .where(
+            product["sku"] == any_(bindparam("skus", type_=ARRAY(Text))),
+            product["archived_at"].is_(None),
+        )
+        .order_by(product["id"])
+        .with_for_update(read=True),
+        {"skus": sorted({line.sku for line in lines})},
+    )
+    products = {row.sku: row for row in found}
+    unknown: list[ErpError] = [
+        NotFound(f"There is no product {line.sku}.", path=("input", "lines", str(position), "sku"))
+        for position, line in enumerate(lines)
+        if line.sku not in products
+    ]
+    if unknown:
+        raise CommandRefused(unknown)
+    return products
+
+
+async def _priced(
+    context: Context,
+    connection: AsyncConnection,
+    new: NewOrder,
+    products: Mapping[str, Any],
+    *,
+    home: Any,
+    currency: str,
+) -> list[dict[str, Any]]:
+    """Return the lines with the customer's prices of today, in the currency of the order."""
+    rows = await price_by_product.rows(
+        context.reads,
+        [products[line.sku].id for line in new.lines],
+        frozenset({"currency", "unit_price"}),
+        {
+            "on": context.clock().date(),
+            "partner_id": new.partner_id,
+            "quantities": [line.quantity for line in new.lines],
+        },
+    )
+    quoted = [(Decimal(row["unit_price"]), row["currency"].strip()) for row in rows]
+    foreign = sorted({code for _, code in quoted if code != currency})
+    rates = (
+        await _rates(context, connection, home.currency, [currency, *foreign]) if foreign else {}
+    )
+    lines, errors = [], []
+    for position, (line, (price, code)) in enumerate(zip(new.lines, quoted, strict=True)):
+        unit_price = converted(price, code, currency, rates)
+        if unit_price is None:
+            errors.append(
+                Invalid(
+                    f"There is no exchange rate from {code} to {currency}.",
+                    path=("input", "lines", str(position), "sku"),
+                )
+            )
+            continue
+        product = products[line.sku]
+        lines.append(
+            {
+                "product_id": product.id,
+                "description": product.name,
+                "uom_id": product.uom_id,
+                "quantity": line.quantity,
+                "unit_price": unit_price,
+            }
+        )
+    if errors:
+        raise CommandRefused(errors)
+    return lines
+
+
+async def _rates(
+    context: Context, connection: AsyncConnection, books: str, currencies: Sequence[str]
+) -> dict[str, Decimal]:
+    """Return what one unit of each currency is worth today in that of the books, where known."""
+    rate = rate_entity.columns
+    found = await connection.execute(
+        select(rate["base"], rate["rate"])
+        .where(
+            rate["quote"] == books,
+            rate["base"].in_(currencies),
+            rate["valid_on"] <= context.clock().date(),
+        )
+        .order_by(rate["base"], rate["valid_on"].desc())
+        .ext(distinct_on(rate["base"]))
+    )
+    return {books: Decimal(1), **{row.base.strip(): row.rate for row in found}}
+
+
+async def _tax(context: Context, connection: AsyncConnection, *, abroad: bool) -> Any:
+    """Return the tax on what is sold today at home or abroad, None if there is none."""
+    tax = tax_entity.columns
+    today = context.clock().date()
+    found = await connection.execute(
+        select(tax["id"], tax["kind"], tax["rate"])
+        .where(
+            tax["use"] == "SALE",
+            tax["position"] == ("EXPORT" if abroad else "DOMESTIC"),
+            tax["archived_at"].is_(None),
+            tax["valid_from"] <= today,
+            or_(tax["valid_to"].is_(None), tax["valid_to"] > today),
+        )
+        .order_by(tax["valid_from"].desc(), tax["id"])
+        .limit(1)
+    )
+    return found.first()
 
 
 async def confirm_order(

@@ -6,8 +6,9 @@ from datetime import date
 from decimal import Decimal
 from typing import Any, Final
 
-from sqlalchemy import ColumnElement, bindparam, exists, func, select, update
+from sqlalchemy import ColumnElement, bindparam, exists, func, insert, select, update
 from sqlalchemy.dialects.postgresql import ARRAY
+from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlalchemy.types import BigInteger
 
@@ -576,6 +577,85 @@ async def _status(
     return (
         reservation_status(sums.ordered - sums.shipped, sums.reserved),
         shipment_status(sums.ordered, sums.shipped),
+    )
+
+
+async def insert_order(
+    context: Context,
+    connection: AsyncConnection,
+    header: Mapping[str, Any],
+    lines: Sequence[Mapping[str, Any]],
+) -> int | None:
+    """Place an order with its lines, and return its id; None if its reference is known already.
+
+    ``header`` and ``lines`` are columns; what follows from others is found here.
+    """
+    now = context.clock()
+    subtotal = sum((line["net"] for line in lines), Decimal(0))
+    tax_total = sum((line["tax"] for line in lines), Decimal(0))
+    made = await connection.execute(
+        upsert(sales_order)
+        .values(
+            **header,
+            company_id=context.principal.company_id,
+            number=f"SO-{now.year}-",  # completed with the id
+            state=OrderState.PLACED,
+            placed_on=now.date(),
+            created_at=now,
+            subtotal=subtotal,
+            tax_total=tax_total,
+            total=subtotal + tax_total,
+        )
+        .on_conflict_do_nothing()
+        .returning(sales_order.c.id)
+    )
+    order_id: int | None = made.scalar_one_or_none()
+    if order_id is None:
+        return None
+    await connection.execute(
+        insert(sales_order_line),
+        [
+            {
+                **line,
+                "company_id": context.principal.company_id,
+                "partner_id": header["partner_id"],
+                "currency": header["currency"],
+                "order_id": order_id,
+                "position": position,
+                "placed_on": now.date(),
+            }
+            for position, line in enumerate(lines, start=1)
+        ],
+    )
+    await write_audit(
+        context,
+        connection,
+        operation="placeSalesOrder",
+        action="place",
+        entity="SalesOrder",
+        changes={order_id: {"state": OrderState.PLACED, "lines": len(lines)}},
+        versions={order_id: 1},
+    )
+    return order_id
+
+
+async def order_of_reference(
+    connection: AsyncConnection, channel: str, external_ref: str | None
+) -> int | None:
+    """Return the order that has a reference of a channel."""
+    order = sales_order.c
+    found: int | None = await connection.scalar(
+        select(order.id).where(order.channel == channel, order.external_ref == external_ref)
+    )
+    return found
+
+
+async def hold_for_credit(
+    context: Context, connection: AsyncConnection, order: Any, *, operation: str
+) -> None:
+    """Put a locked order on hold, as it is over the customer's credit."""
+    await write_order(
+        context, connection, order, {"hold": OrderHold.CREDIT}, operation=operation, action="hold"
     )
 
 

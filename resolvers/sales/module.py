@@ -5,6 +5,7 @@ from resolvers.sales.invariants import INVARIANTS
 from resolvers.sales.tables import (
     DEMAND_OF_LINES,
     DEMAND_OF_ORDERS,
+    ORDER_NUMBERS,
     PARTNER_WITH_OPEN_SALES_ORDERS,
     PRODUCT_ON_OPEN_SALES_LINES,
     sales_order,
@@ -19,10 +20,11 @@ MODULE = DataModule(
         PARTNER_WITH_OPEN_SALES_ORDERS,
         DEMAND_OF_LINES,
         DEMAND_OF_ORDERS,
+        ORDER_NUMBERS,
     ),
     invariants=INVARIANTS,
     permissions={
         "sales.read": "See sales orders.",
-        "sales.write": "Confirm, reserve, hold, release and cancel sales orders.",
+        "sales.write": "Place, confirm, reserve, hold, release and cancel sales orders.",
     },
 )

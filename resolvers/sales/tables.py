@@ -16,6 +16,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import CHAR
 
 from resolvers.core.archive import archive_rule
+from resolvers.core.numbering import numbered
 from resolvers.core.table import (
     big_id,
     instant,
@@ -236,3 +237,5 @@ PARTNER_WITH_OPEN_SALES_ORDERS = archive_rule(
     while_exists=f"{_OPEN_LINES} and l.partner_id = old.id",
     message="There are open sales orders with it; fulfill or cancel those first.",
 )
+
+ORDER_NUMBERS = numbered("sales_order")

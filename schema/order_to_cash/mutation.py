@@ -5,10 +5,11 @@ from typing import Annotated
 import strawberry
 
 from resolvers.core.context import Context
-from resolvers.order_to_cash.commands import confirm_order
+from resolvers.order_to_cash.commands import NewOrder, OrderLine, confirm_order, place_order
 from schema.core.fields import argument
 from schema.core.ids import decode_id
 from schema.core.payload import ExpectedVersion, IdempotencyKey, mutation
+from schema.order_to_cash.inputs import PlaceSalesOrderInput
 from schema.sales.types import ReserveOrderPayload
 
 
@@ -32,3 +33,36 @@ class Mutation:
         return ReserveOrderPayload.done(
             **await confirm_order(context, idempotency_key, order_id, expected_version)
         )
+
+    @mutation(
+        "Take an order of a customer at today's prices and taxes, and accept it at once if you "
+        "like. Over the customer's credit it is placed and put on hold instead of being accepted.",
+        requires="sales.write",
+    )
+    async def place_sales_order(
+        context: Context,
+        idempotency_key: IdempotencyKey,
+        input: Annotated[PlaceSalesOrderInput, argument("The order.")],
+    ) -> ReserveOrderPayload | None:
+        """Run the command."""
+        new = NewOrder(
+            partner_id=decode_id(input.partner_id, "Partner", path=("input", "partnerId")),
+            lines=[OrderLine(line.sku, line.qty) for line in input.lines],
+            warehouse_id=None
+            if input.warehouse_id is None
+            else decode_id(input.warehouse_id, "Warehouse", path=("input", "warehouseId")),
+            ship_to_id=None
+            if input.ship_to_id is None
+            else decode_id(input.ship_to_id, "Address", path=("input", "shipToId")),
+            channel=input.channel.strip(),
+            customer_ref=_trimmed(input.customer_ref),
+            external_ref=_trimmed(input.external_ref),
+            requested_on=input.requested_on,
+        )
+        return ReserveOrderPayload.done(
+            **await place_order(context, idempotency_key, new, confirm=input.confirm)
+        )
+
+
+def _trimmed(text: str | None) -> str | None:
+    return None if text is None else text.strip()
