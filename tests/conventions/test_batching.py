@@ -92,7 +92,7 @@ STATEMENTS_OF_ROOTS = {
     "Mutation.receiveGoods": 0,
     "Mutation.confirmDelivery": 0,
     "Mutation.packShipment": 0,
-    "Mutation.placeSalesOrder": 0,
+    "Mutation.placeSalesOrder": 1,  # the prices, by the same relation as everywhere
     "Mutation.shipShipment": 0,
     "Mutation.startPicking": 0,
     "Mutation.confirmSalesOrder": 0,
