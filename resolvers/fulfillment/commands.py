@@ -102,7 +102,9 @@ async def ship_order(
         if wanted is None:
             wanted = [ShipLine(row.id, free[row.id]) for row in rows if free[row.id] > 0]
             if not wanted:
-                refusal = InsufficientStock("All that is reserved is in shipments.", path=("id",))
+                refusal = InsufficientStock(
+                    "All that is reserved is in shipments.", path=("orderId",)
+                )
                 raise CommandRefused([refusal])
         _refuse_more(wanted, free)
         products = {row.id: row.product_id for row in rows}
@@ -135,6 +137,7 @@ async def ship_order(
             "carrier": shipping.carrier,
             "trackingNo": shipping.tracking_no,
         },
+        at=("orderId",),
     )
 
 

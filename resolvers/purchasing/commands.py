@@ -81,10 +81,11 @@ async def change_purchase(
     cause: str,
     change: Change,
     request: Mapping[str, Any] | None = None,
+    at: tuple[str, ...] = ("id",),
 ) -> Outcome:
     """Run ``change`` on a purchase order that one of ``actions`` can be done with now.
 
-    Returns what ``change`` does, and the order's ``id``.
+    Returns what ``change`` does, and the order's ``id``; ``at`` is where the input names the order.
 
     Raises:
         CommandRefused: there is no such order, it changed, or none of it can be done with it.
@@ -92,12 +93,12 @@ async def change_purchase(
     """
 
     async def body(connection: AsyncConnection) -> Outcome:
-        order = await _lock_order(connection, order_id, expected_version)
+        order = await _lock_order(connection, order_id, expected_version, at)
         possible = purchase_actions(order.state, order.receipt_status)
         if not set(actions) & set(possible):
             refusal = InvalidTransition(
                 "This cannot be done with the purchase order now.",
-                path=("id",),
+                path=at,
                 details={
                     "state": order.state,
                     "receiptStatus": order.receipt_status,
@@ -274,6 +275,7 @@ async def receive_order(
             ],
             "deliveryNote": delivery_note,
         },
+        at=("orderId",),
     )
 
 
@@ -299,7 +301,7 @@ def _check(lines: Sequence[ReceiveLine], delivery_note: str | None) -> None:
 
 
 async def _lock_order(
-    connection: AsyncConnection, order_id: int, expected_version: int | None
+    connection: AsyncConnection, order_id: int, expected_version: int | None, at: tuple[str, ...]
 ) -> Any:
     order = purchase_order.c
     given = bindparam("id", order_id, type_=as_given(order.id.type))
@@ -308,7 +310,7 @@ async def _lock_order(
     )
     row = found.first()
     if row is None:
-        raise CommandRefused([NotFound("There is no such purchase order.", path=("id",))])
+        raise CommandRefused([NotFound("There is no such purchase order.", path=at)])
     if expected_version is not None and expected_version != row.version:
         conflict = await changed_since(
             connection,

@@ -65,10 +65,12 @@ async def change_order(
     cause: str,
     change: Change,
     request: Mapping[str, Any] | None = None,
+    at: tuple[str, ...] = ("id",),
 ) -> Outcome:
     """Run ``change`` on an order that ``action`` can be done with now; the frame of its verbs.
 
-    Returns what ``change`` does, and the order's ``id``. ``request`` is what was asked for besides.
+    Returns what ``change`` does, and the order's ``id``. ``request`` is what was asked for besides;
+    ``at`` is where the input says which order.
 
     Raises:
         CommandRefused: there is no such order, it changed, or the action cannot be done with it.
@@ -76,12 +78,12 @@ async def change_order(
     """
 
     async def body(connection: AsyncConnection) -> Outcome:
-        order = await lock_order(connection, order_id, expected_version)
+        order = await lock_order(connection, order_id, expected_version, at=at)
         possible = order_actions(
             order.state, order.hold, order.reservation_status, order.shipment_status
         )
         if action not in possible:
-            raise CommandRefused([_not_now(order, action, possible)], {"id": order_id})
+            raise CommandRefused([_not_now(order, action, possible, at)], {"id": order_id})
         try:
             return {"id": order_id, **await change(connection, order)}
         except CommandRefused as refusal:
@@ -452,7 +454,11 @@ async def write_order(
 
 
 async def lock_order(
-    connection: AsyncConnection, order_id: int, expected_version: int | None = None
+    connection: AsyncConnection,
+    order_id: int,
+    expected_version: int | None = None,
+    *,
+    at: tuple[str, ...] = ("id",),
 ) -> Any:
     """Lock an order before anything that belongs to it, and return its row.
 
@@ -467,7 +473,7 @@ async def lock_order(
     )
     row = found.first()
     if row is None:
-        raise CommandRefused([NotFound("There is no such order.", path=("id",))])
+        raise CommandRefused([NotFound("There is no such order.", path=at)])
     if expected_version is not None and expected_version != row.version:
         conflict = await changed_since(
             connection,
@@ -491,16 +497,18 @@ _NEEDS = {
 }
 
 
-def _not_now(order: Any, action: OrderAction, possible: Sequence[OrderAction]) -> InvalidTransition:
+def _not_now(
+    order: Any, action: OrderAction, possible: Sequence[OrderAction], at: tuple[str, ...]
+) -> InvalidTransition:
     if OrderAction.RELEASE_HOLD in possible:
         return InvalidTransition(
             "The order is on hold; release it first.",
-            path=("id",),
+            path=at,
             details={"hold": order.hold},
         )
     return InvalidTransition(
         _NEEDS[action],
-        path=("id",),
+        path=at,
         details={
             "state": order.state,
             "reservationStatus": order.reservation_status,

@@ -112,7 +112,8 @@ async def test_all_that_is_outstanding_fulfills_the_order(
     assert told["userErrors"] == []
     assert (told["order"]["state"], told["order"]["receiptStatus"]) == ("FULFILLED", "RECEIVED")
     again = await receive(own_gateway, line["order_id"], asked, key="again")
-    assert again["userErrors"][0]["code"] == "INVALID_TRANSITION"
+    [error] = again["userErrors"]
+    assert (error["code"], error["path"]) == ("INVALID_TRANSITION", ["orderId"])
     await sound(own_database_url)
 
 

@@ -209,7 +209,8 @@ async def test_all_that_is_reserved_leaves(own_reader: BothPaths, own_database_u
     assert moved == shipped
     assert await ship(gateway, order_id) == real, "the same key, the same answer"
     again = await ship(gateway, order_id, key="again")
-    assert again["userErrors"][0]["code"] == "INVALID_TRANSITION"
+    [error] = again["userErrors"]
+    assert (error["code"], error["path"]) == ("INVALID_TRANSITION", ["orderId"])
     await sound(own_database_url)
 
 
