@@ -173,12 +173,12 @@ async def test_a_reference_is_placed_once(own_gateway: Gateway) -> None:
     ],
 )
 async def test_what_is_refused(
-    own_gateway: Gateway, more: Any, line: tuple[str | None, str], code: str, path: list[str]
+    gateway: Gateway, more: Any, line: tuple[str | None, str], code: str, path: list[str]
 ) -> None:
     """Each refusal names the input at fault, and no order is made."""
-    partner_id = await own_gateway.owner.fetchval(CUSTOMER.format("="))
-    [sku, *_] = await skus_in_stock(own_gateway)
-    told = await place(own_gateway, partner_id, [(line[0] or sku, line[1])], **more)
+    partner_id = await gateway.owner.fetchval(CUSTOMER.format("="))
+    [sku, *_] = await skus_in_stock(gateway)
+    told = await place(gateway, partner_id, [(line[0] or sku, line[1])], **more)
     assert told["order"] is None
     [error] = told["userErrors"]
     assert (error["code"], error["path"]) == (code, ["input", *path])

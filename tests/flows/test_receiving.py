@@ -270,11 +270,11 @@ async def test_deliveries_at_once_never_exceed_the_tolerance(
     ],
 )
 async def test_quantities_that_cannot_come(
-    own_gateway: Gateway, more: dict[str, str], path: str
+    gateway: Gateway, more: dict[str, str], path: str
 ) -> None:
     """Bad quantities are named, and nothing is taken in."""
-    line = await line_that(own_gateway, UNTRACKED)
-    told = await receive(own_gateway, line["order_id"], [{**came(line["id"], 1), **more}])
+    line = await line_that(gateway, UNTRACKED)
+    told = await receive(gateway, line["order_id"], [{**came(line["id"], 1), **more}])
     [error] = told["userErrors"]
     assert (error["code"], error["path"]) == ("VALIDATION", ["lines", "0", path])
 
@@ -314,10 +314,10 @@ async def test_what_is_incoming_follows_the_order(
     await sound(own_database_url)
 
 
-async def test_permissions(own_gateway: Gateway) -> None:
+async def test_permissions(gateway: Gateway) -> None:
     """Taking in takes its own permission."""
-    line = await line_that(own_gateway, UNTRACKED)
-    answer = await own_gateway.run(
+    line = await line_that(gateway, UNTRACKED)
+    answer = await gateway.run(
         RECEIVE,
         {
             "key": "k",

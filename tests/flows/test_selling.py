@@ -455,23 +455,23 @@ async def test_a_hold_stops_shipments_but_not_giving_them_up(own_gateway: Gatewa
     ],
 )
 async def test_lines_that_cannot_leave(
-    own_gateway: Gateway, line: dict[str, str], code: str, path: str
+    gateway: Gateway, line: dict[str, str], code: str, path: str
 ) -> None:
     """Bad quantities and lines of no such order are named, and nothing leaves."""
-    order_id = await order_that(own_gateway, RESERVED)
-    line_id = await own_gateway.owner.fetchval(
+    order_id = await order_that(gateway, RESERVED)
+    line_id = await gateway.owner.fetchval(
         "select min(id) from sales_order_line where order_id = $1", order_id
     )
     asked = {"salesOrderLineId": encode_id("SalesOrderLine", line_id), **line}
-    told = await ship(own_gateway, order_id, [asked])
+    told = await ship(gateway, order_id, [asked])
     [error] = told["userErrors"]
     assert (error["code"], error["path"]) == (code, ["lines", "0", path])
 
 
-async def test_permissions(own_gateway: Gateway) -> None:
+async def test_permissions(gateway: Gateway) -> None:
     """Shipping takes its own permission, the other verbs that of sales."""
-    order_id = await order_that(own_gateway, RESERVED)
-    answer = await own_gateway.run(
+    order_id = await order_that(gateway, RESERVED)
+    answer = await gateway.run(
         SHIP,
         {"key": "k", "id": encode_id("SalesOrder", order_id)},
         caller=principal(permissions=EVERY_PERMISSION - {"shipments.write"}),
