@@ -68,6 +68,20 @@ INVARIANTS = (
         "What is open of an invoice is not what its payments leave.",
     ),
     Invariant(
+        "invoice_numbers",
+        """
+        select company_id, series, count(*) as invoices, min(place) as first, max(place) as last
+        from (
+          select company_id, regexp_replace(number, '[0-9]+$', '') as series,
+                 substring(number from '[0-9]+$')::numeric as place
+          from invoice where kind = 'CUSTOMER_INVOICE'
+        ) numbered
+        group by company_id, series
+        having min(place) is distinct from 1 or max(place) is distinct from count(*)
+        """,
+        "A number of an invoice to a customer is missing in its series: find the invoice.",
+    ),
+    Invariant(
         "invoice_posted",
         """
         select i.id as invoice_id, i.number, i.total_base, e.id as entry_id, l.amount

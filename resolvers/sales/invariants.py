@@ -80,6 +80,19 @@ INVARIANTS = (
         "A line says it has more or less reserved than its reservations hold.",
     ),
     Invariant(
+        "line_shipped_was_reserved",
+        """
+        select l.id as line_id, l.shipped, coalesce(r.consumed, 0) as consumed
+        from sales_order_line l
+        left join (
+            select source_id, sum(consumed) as consumed from stock_reservation
+            where source = 'SALES_ORDER_LINE' group by source_id
+        ) r on r.source_id = l.id
+        where l.shipped <> coalesce(r.consumed, 0)
+        """,
+        "What left of a line is not what was used up of its reservations.",
+    ),
+    Invariant(
         "line_net",
         """
         select l.id as line_id, l.net

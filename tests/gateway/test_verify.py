@@ -39,6 +39,14 @@ SABOTAGE: Mapping[str, str] = {
     "kept_balances": "update account_balance set debit = debit + 1 where ends_on < '2026-01-01'",
     "invoice_total": "update invoice_line set net = net + 1 where id = 23",
     "invoice_residual": "update payment_allocation set amount = amount / 2 where id = 24",
+    "line_shipped_was_reserved": (
+        "update stock_reservation set consumed = 0"
+        " where id = (select min(id) from stock_reservation where consumed > 0)"
+    ),
+    "invoice_numbers": (
+        "update invoice set number = 'INV-2026-999999'"
+        " where id = (select max(id) from invoice where kind = 'CUSTOMER_INVOICE')"
+    ),
     "invoice_posted": "update journal_entry set source_id = -source_id where source = 'INVOICE'",
     "invoiced_was_shipped": (
         "update invoice_line set quantity = quantity + 1 where sales_order_line_id is not null"
