@@ -14,7 +14,7 @@ from hashlib import sha256
 from typing import Any, Final
 
 import orjson
-from sqlalchemy import bindparam, func, insert, literal, select, update
+from sqlalchemy import Table, bindparam, func, insert, literal, select, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -226,6 +226,36 @@ def changes_of(row: Any, values: Mapping[str, Any]) -> dict[str, Any]:
             plain = value is None or isinstance(value, str | int)
             changed[first + "".join(map(str.title, rest))] = value if plain else str(value)
     return changed
+
+
+async def write_document(
+    context: Context,
+    connection: AsyncConnection,
+    document: tuple[str, Table],
+    row: Any,
+    values: Mapping[str, Any],
+    *,
+    operation: str,
+    action: str,
+    told: Mapping[str, Any] | None = None,
+) -> None:
+    """Change the locked ``row`` of a document to ``values``, count its version, leave the trail.
+
+    ``document`` is what the trail calls it, and its table; ``told`` is told there besides.
+    """
+    entity, table = document
+    await connection.execute(
+        update(table).where(table.c.id == row.id).values(**values, version=table.c.version + 1)
+    )
+    await write_audit(
+        context,
+        connection,
+        operation=operation,
+        action=action,
+        entity=entity,
+        changes={row.id: {**(told or {}), **changes_of(row, values)}},
+        versions={row.id: row.version + 1},
+    )
 
 
 async def changed_since(

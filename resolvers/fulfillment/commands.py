@@ -15,9 +15,9 @@ from resolvers.core.command import (
     CommandRefused,
     Outcome,
     changed_since,
-    changes_of,
     run_command,
     write_audit,
+    write_document,
 )
 from resolvers.core.context import Context
 from resolvers.core.errors import (
@@ -458,19 +458,14 @@ async def _write(
     action: str,
 ) -> None:
     """Change a locked shipment to ``values``, count its version, and leave the trail."""
-    await connection.execute(
-        update(shipment)
-        .where(shipment.c.id == row.id)
-        .values(**values, version=shipment.c.version + 1)
-    )
-    await write_audit(
+    await write_document(
         context,
         connection,
+        ("Shipment", shipment),
+        row,
+        values,
         operation=operation,
         action=action,
-        entity="Shipment",
-        changes={row.id: changes_of(row, values)},
-        versions={row.id: row.version + 1},
     )
 
 

@@ -17,9 +17,9 @@ from resolvers.core.command import (
     CommandRefused,
     Outcome,
     changed_since,
-    changes_of,
     run_command,
     write_audit,
+    write_document,
 )
 from resolvers.core.context import Context
 from resolvers.core.errors import (
@@ -476,17 +476,13 @@ async def _write_order(
     told: Mapping[str, Any] | None = None,
 ) -> None:
     """Change a locked order to ``values``, count its version, and leave the trail."""
-    await connection.execute(
-        update(purchase_order)
-        .where(purchase_order.c.id == order.id)
-        .values(**values, version=purchase_order.c.version + 1)
-    )
-    await write_audit(
+    await write_document(
         context,
         connection,
+        ("PurchaseOrder", purchase_order),
+        order,
+        values,
         operation=operation,
         action=action,
-        entity="PurchaseOrder",
-        changes={order.id: {**(told or {}), **changes_of(order, values)}},
-        versions={order.id: order.version + 1},
+        told=told,
     )

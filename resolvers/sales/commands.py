@@ -17,9 +17,9 @@ from resolvers.core.command import (
     CommandRefused,
     Outcome,
     changed_since,
-    changes_of,
     run_command,
     write_audit,
+    write_document,
 )
 from resolvers.core.context import Context
 from resolvers.core.errors import InsufficientStock, InvalidTransition, NotFound
@@ -437,19 +437,15 @@ async def write_order(
 
     ``told`` is what the trail tells besides of what was changed.
     """
-    await connection.execute(
-        update(sales_order)
-        .where(sales_order.c.id == order.id)
-        .values(**values, version=sales_order.c.version + 1)
-    )
-    await write_audit(
+    await write_document(
         context,
         connection,
+        ("SalesOrder", sales_order),
+        order,
+        values,
         operation=operation,
         action=action,
-        entity="SalesOrder",
-        changes={order.id: {**(told or {}), **changes_of(order, values)}},
-        versions={order.id: order.version + 1},
+        told=told,
     )
 
 
