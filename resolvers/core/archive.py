@@ -12,14 +12,9 @@ from sqlalchemy import Table, bindparam, func, select, update
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from resolvers.core.command import (
-    CommandRefused,
-    Outcome,
-    changed_since,
-    run_command,
-    write_audit,
-)
+from resolvers.core.command import CommandRefused, Outcome, run_command, write_audit
 from resolvers.core.context import Context
+from resolvers.core.document import changed_since
 from resolvers.core.entity import Entity
 from resolvers.core.errors import (
     Archived,

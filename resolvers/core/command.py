@@ -14,14 +14,14 @@ from hashlib import sha256
 from typing import Any, Final
 
 import orjson
-from sqlalchemy import Table, bindparam, func, insert, literal, select, update
+from sqlalchemy import bindparam, func, insert, literal, select, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from resolvers.core.context import Context
 from resolvers.core.database_errors import expected, in_the_way
-from resolvers.core.errors import Conflict, ErpError, Forbidden, IdempotencyMismatch, Invalid
+from resolvers.core.errors import ErpError, Forbidden, IdempotencyMismatch, Invalid
 from resolvers.core.records import audit_log, idempotency_key
 
 MAX_KEY = 200
@@ -212,79 +212,3 @@ async def write_audit(
         for id_, diff in changes.items()
     ]
     await connection.execute(insert(audit_log), rows)
-
-
-def changes_of(row: Any, values: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what the trail tells of a row that gets ``values``: those that are new, as JSON.
-
-    By the names that clients know the columns by.
-    """
-    changed = {}
-    for name, value in values.items():
-        if getattr(row, name) != value:
-            first, *rest = name.split("_")
-            plain = value is None or isinstance(value, str | int)
-            changed[first + "".join(map(str.title, rest))] = value if plain else str(value)
-    return changed
-
-
-async def write_document(
-    context: Context,
-    connection: AsyncConnection,
-    document: tuple[str, Table],
-    row: Any,
-    values: Mapping[str, Any],
-    *,
-    operation: str,
-    action: str,
-    told: Mapping[str, Any] | None = None,
-) -> None:
-    """Change the locked ``row`` of a document to ``values``, count its version, leave the trail.
-
-    ``document`` is what the trail calls it, and its table; ``told`` is told there besides.
-    """
-    entity, table = document
-    await connection.execute(
-        update(table).where(table.c.id == row.id).values(**values, version=table.c.version + 1)
-    )
-    await write_audit(
-        context,
-        connection,
-        operation=operation,
-        action=action,
-        entity=entity,
-        changes={row.id: {**(told or {}), **changes_of(row, values)}},
-        versions={row.id: row.version + 1},
-    )
-
-
-async def changed_since(
-    connection: AsyncConnection,
-    entity: str,
-    id_: int,
-    *,
-    expected_version: int,
-    version: int,
-    path: tuple[str, ...] = ("expectedVersion",),
-) -> Conflict:
-    """Return the conflict of a caller who read an older version of an object than there is now.
-
-    Its details tell the version, and by the audit trail what was changed, by whom and when last.
-    """
-    entries = audit_log.c
-    found = await connection.execute(
-        select(entries.actor, entries.at, entries.diff)
-        .where(
-            entries.entity == entity,
-            entries.entity_id == id_,
-            entries.version > expected_version,
-        )
-        .order_by(entries.id)
-    )
-    details: dict[str, Any] = {"version": version}
-    rows = found.all()
-    if rows:
-        details["changed"] = ", ".join(sorted({name for row in rows for name in row.diff}))
-        details["changedBy"] = ", ".join(sorted({row.actor for row in rows}))
-        details["changedAt"] = rows[-1].at.isoformat()
-    return Conflict("It changed since you read it.", path=path, details=details)

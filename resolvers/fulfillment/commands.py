@@ -11,15 +11,16 @@ from typing import Any, Final
 from sqlalchemy import bindparam, func, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from resolvers.core.command import (
-    CommandRefused,
-    Outcome,
-    changed_since,
-    run_command,
-    write_audit,
+from resolvers.core.command import CommandRefused, Outcome, run_command, write_audit
+from resolvers.core.context import Context
+from resolvers.core.document import (
+    Asked,
+    Document,
+    lock_document,
+    naming,
+    request_for,
     write_document,
 )
-from resolvers.core.context import Context
 from resolvers.core.errors import (
     ErpError,
     InsufficientStock,
@@ -56,6 +57,8 @@ MAX_TEXT: Final = 100
 MAX_PACKAGES: Final = 100
 """Most parcels of one shipment."""
 
+SHIPMENT: Final = Document("Shipment", shipment, "shipment")
+
 
 @dataclass(frozen=True, slots=True)
 class ShipLine:
@@ -78,8 +81,7 @@ class Shipping:
 async def ship_order(
     context: Context,
     key: str,
-    order_id: int,
-    expected_version: int | None,
+    asked: Asked,
     shipping: Shipping,
 ) -> Outcome:
     """Let goods of a confirmed order leave that are promised to it.
@@ -121,8 +123,7 @@ async def ship_order(
     return await change_order(
         context,
         key,
-        order_id,
-        expected_version,
+        asked,
         action=SHIP,
         operation="shipOrder",
         cause="SHIPMENT",
@@ -137,13 +138,10 @@ async def ship_order(
             "carrier": shipping.carrier,
             "trackingNo": shipping.tracking_no,
         },
-        at=("orderId",),
     )
 
 
-async def cancel_order(
-    context: Context, key: str, order_id: int, expected_version: int | None
-) -> Outcome:
+async def cancel_order(context: Context, key: str, asked: Asked) -> Outcome:
     """Give up what has not left of an order: promises, shipments being prepared, and the demand.
 
     Raises:
@@ -175,8 +173,7 @@ async def cancel_order(
     return await change_order(
         context,
         key,
-        order_id,
-        expected_version,
+        asked,
         action=CANCEL,
         operation="cancelSalesOrder",
         cause="CANCELLATION",
@@ -191,8 +188,7 @@ Change = Callable[[AsyncConnection, Any, Any], Awaitable[Outcome]]
 async def change_shipment(
     context: Context,
     key: str,
-    shipment_id: int,
-    expected_version: int | None,
+    asked: Asked,
     *,
     action: ShipmentAction,
     operation: str,
@@ -212,43 +208,24 @@ async def change_shipment(
     async def body(connection: AsyncConnection) -> Outcome:
         order_id = await connection.scalar(
             select(shipment.c.order_id).where(
-                shipment.c.id == bindparam("id", shipment_id, type_=as_given(shipment.c.id.type))
+                shipment.c.id == bindparam("id", asked.id, type_=as_given(shipment.c.id.type))
             )
         )
         if order_id is None:
-            raise CommandRefused([NotFound("There is no such shipment.", path=("id",))])
+            raise CommandRefused([NotFound("There is no such shipment.", path=asked.at)])
         order = await lock_order(connection, order_id)
-        found = await connection.execute(
-            select(shipment).where(shipment.c.id == shipment_id).with_for_update(key_share=True)
-        )
-        row = found.one()
-        it: Outcome = {"shipment_id": shipment_id, "id": order_id}
-        if expected_version is not None and expected_version != row.version:
-            conflict = await changed_since(
-                connection,
-                "Shipment",
-                shipment_id,
-                expected_version=expected_version,
-                version=row.version,
-            )
-            raise CommandRefused([conflict], it)
-        possible = shipment_actions(row.state)
-        if action not in possible or (order.hold is not None and action in _WORK):
-            raise CommandRefused([_not_now(row, order, possible)], it)
-        try:
+        with naming({"shipment_id": asked.id, "id": order_id}) as it:
+            row = await lock_document(connection, SHIPMENT, asked, named="shipment_id")
+            possible = shipment_actions(row.state)
+            if action not in possible or (order.hold is not None and action in _WORK):
+                raise CommandRefused([_not_now(row, order, possible)])
             return {**it, **await change(connection, row, order)}
-        except CommandRefused as refusal:
-            raise CommandRefused(refusal.errors, {**it, **refusal.outcome}) from refusal
 
     return await run_command(
         context,
         operation=operation,
         key=key,
-        request={
-            "id": shipment_id,
-            "expectedVersion": expected_version,
-            **(request or {}),
-        },
+        request=request_for(asked, request),
         cause="SHIPMENT",
         body=body,
     )
@@ -269,9 +246,7 @@ def _not_now(row: Any, order: Any, possible: Sequence[ShipmentAction]) -> Invali
     )
 
 
-async def start_picking(
-    context: Context, key: str, shipment_id: int, expected_version: int | None
-) -> Outcome:
+async def start_picking(context: Context, key: str, asked: Asked) -> Outcome:
     """Begin to collect the goods of a planned shipment.
 
     Raises:
@@ -288,17 +263,14 @@ async def start_picking(
     return await change_shipment(
         context,
         key,
-        shipment_id,
-        expected_version,
+        asked,
         action=ShipmentAction.START_PICKING,
         operation="startPicking",
         change=change,
     )
 
 
-async def pack_shipment(
-    context: Context, key: str, shipment_id: int, expected_version: int | None, packages: int
-) -> Outcome:
+async def pack_shipment(context: Context, key: str, asked: Asked, packages: int) -> Outcome:
     """Call all goods of a shipment picked, and packed in so many parcels.
 
     Raises:
@@ -335,8 +307,7 @@ async def pack_shipment(
     return await change_shipment(
         context,
         key,
-        shipment_id,
-        expected_version,
+        asked,
         action=ShipmentAction.PACK,
         operation="packShipment",
         change=change,
@@ -344,9 +315,7 @@ async def pack_shipment(
     )
 
 
-async def ship_shipment(
-    context: Context, key: str, shipment_id: int, expected_version: int | None, shipping: Shipping
-) -> Outcome:
+async def ship_shipment(context: Context, key: str, asked: Asked, shipping: Shipping) -> Outcome:
     """Let a packed shipment leave; ``shipping`` says how it is carried, if that is not known yet.
 
     Returns the ``move_ids`` of the stock ledger besides.
@@ -383,8 +352,7 @@ async def ship_shipment(
     return await change_shipment(
         context,
         key,
-        shipment_id,
-        expected_version,
+        asked,
         action=ShipmentAction.SHIP,
         operation="shipShipment",
         change=change,
@@ -392,9 +360,7 @@ async def ship_shipment(
     )
 
 
-async def cancel_shipment(
-    context: Context, key: str, shipment_id: int, expected_version: int | None
-) -> Outcome:
+async def cancel_shipment(context: Context, key: str, asked: Asked) -> Outcome:
     """Give up a shipment that has not left; its goods stay promised to the order.
 
     Raises:
@@ -411,17 +377,14 @@ async def cancel_shipment(
     return await change_shipment(
         context,
         key,
-        shipment_id,
-        expected_version,
+        asked,
         action=ShipmentAction.CANCEL,
         operation="cancelShipment",
         change=change,
     )
 
 
-async def confirm_delivery(
-    context: Context, key: str, shipment_id: int, expected_version: int | None
-) -> Outcome:
+async def confirm_delivery(context: Context, key: str, asked: Asked) -> Outcome:
     """Write down that a shipment arrived today.
 
     Raises:
@@ -440,8 +403,7 @@ async def confirm_delivery(
     return await change_shipment(
         context,
         key,
-        shipment_id,
-        expected_version,
+        asked,
         action=ShipmentAction.CONFIRM_DELIVERY,
         operation="confirmDelivery",
         change=change,
@@ -461,7 +423,7 @@ async def _write(
     await write_document(
         context,
         connection,
-        ("Shipment", shipment),
+        SHIPMENT,
         row,
         values,
         operation=operation,

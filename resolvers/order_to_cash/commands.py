@@ -15,6 +15,7 @@ from resolvers.accounting.commands import check_credit
 from resolvers.catalog.loaders import product as product_entity
 from resolvers.core.command import CommandRefused, Outcome, run_command
 from resolvers.core.context import Context
+from resolvers.core.document import Asked
 from resolvers.core.errors import (
     Archived,
     CreditLimit,
@@ -398,9 +399,7 @@ async def _tax(context: Context, connection: AsyncConnection, *, abroad: bool) -
     return found.first()
 
 
-async def confirm_order(
-    context: Context, key: str, order_id: int, expected_version: int | None
-) -> Outcome:
+async def confirm_order(context: Context, key: str, asked: Asked) -> Outcome:
     """Accept an order within the customer's credit: it is demand now, and gets what there is.
 
     Returns the order's ``id`` and ``shortages``: the lines that wait for stock.
@@ -419,8 +418,7 @@ async def confirm_order(
     return await change_order(
         context,
         key,
-        order_id,
-        expected_version,
+        asked,
         action=CONFIRM,
         operation="confirmSalesOrder",
         cause="RESERVATION",

@@ -3,7 +3,7 @@
 A purchase order is locked first, then the sales orders that wait for its goods, then stock.
 """
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
@@ -13,15 +13,9 @@ from sqlalchemy import BigInteger, bindparam, func, insert, select, update
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from resolvers.core.command import (
-    CommandRefused,
-    Outcome,
-    changed_since,
-    run_command,
-    write_audit,
-    write_document,
-)
+from resolvers.core.command import CommandRefused, Outcome, write_audit
 from resolvers.core.context import Context
+from resolvers.core.document import Asked, Change, Document, change_document, write_document
 from resolvers.core.errors import (
     ErpError,
     Invalid,
@@ -30,7 +24,7 @@ from resolvers.core.errors import (
     OverReceipt,
 )
 from resolvers.core.quantities import check_quantity
-from resolvers.core.table import as_given, quantity
+from resolvers.core.table import quantity
 from resolvers.inventory.commands import Arrival, Goods, prepare_landing, receive_goods
 from resolvers.inventory.loaders import GOODS_RECEIPT_LINE
 from resolvers.purchasing.rules import (
@@ -55,8 +49,7 @@ MAX_LINES: Final = 200
 MAX_TEXT: Final = 100
 """Most characters of the number on a delivery note."""
 
-Change = Callable[[AsyncConnection, Any], Awaitable[Outcome]]
-"""What a command does to a purchase order whose row it is given, locked; returns what to tell."""
+PURCHASE: Final = Document("PurchaseOrder", purchase_order, "purchase order")
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,57 +66,49 @@ class ReceiveLine:
 async def change_purchase(
     context: Context,
     key: str,
-    order_id: int,
-    expected_version: int | None,
+    order: Asked,
     *,
     actions: Sequence[PurchaseAction],
     operation: str,
     cause: str,
     change: Change,
     request: Mapping[str, Any] | None = None,
-    at: tuple[str, ...] = ("id",),
 ) -> Outcome:
     """Run ``change`` on a purchase order that one of ``actions`` can be done with now.
-
-    Returns what ``change`` does, and the order's ``id``; ``at`` is where the input names the order.
 
     Raises:
         CommandRefused: there is no such order, it changed, or none of it can be done with it.
 
     """
 
-    async def body(connection: AsyncConnection) -> Outcome:
-        order = await _lock_order(connection, order_id, expected_version, at)
-        possible = purchase_actions(order.state, order.receipt_status)
-        if not set(actions) & set(possible):
-            refusal = InvalidTransition(
-                "This cannot be done with the purchase order now.",
-                path=at,
-                details={
-                    "state": order.state,
-                    "receiptStatus": order.receipt_status,
-                    "availableActions": ", ".join(possible),
-                },
-            )
-            raise CommandRefused([refusal], {"id": order_id})
-        try:
-            return {"id": order_id, **await change(connection, order)}
-        except CommandRefused as refusal:
-            raise CommandRefused(refusal.errors, {"id": order_id, **refusal.outcome}) from refusal
+    def refuse(row: Any) -> InvalidTransition | None:
+        possible = purchase_actions(row.state, row.receipt_status)
+        if set(actions) & set(possible):
+            return None
+        return InvalidTransition(
+            "This cannot be done with the purchase order now.",
+            path=order.at,
+            details={
+                "state": row.state,
+                "receiptStatus": row.receipt_status,
+                "availableActions": ", ".join(possible),
+            },
+        )
 
-    return await run_command(
+    return await change_document(
         context,
+        key,
+        PURCHASE,
+        order,
         operation=operation,
-        key=key,
-        request={"id": order_id, "expectedVersion": expected_version, **(request or {})},
         cause=cause,
-        body=body,
+        refuse=refuse,
+        change=change,
+        request=request,
     )
 
 
-async def confirm_purchase(
-    context: Context, key: str, order_id: int, expected_version: int | None
-) -> Outcome:
+async def confirm_purchase(context: Context, key: str, asked: Asked) -> Outcome:
     """Write down that the supplier accepted an order: its goods are on their way from now on.
 
     Raises:
@@ -146,8 +131,7 @@ async def confirm_purchase(
     return await change_purchase(
         context,
         key,
-        order_id,
-        expected_version,
+        asked,
         actions=[PurchaseAction.CONFIRM],
         operation="confirmPurchaseOrder",
         cause="PURCHASE",
@@ -155,9 +139,7 @@ async def confirm_purchase(
     )
 
 
-async def cancel_purchase(
-    context: Context, key: str, order_id: int, expected_version: int | None
-) -> Outcome:
+async def cancel_purchase(context: Context, key: str, asked: Asked) -> Outcome:
     """Give up what has not come of a purchase order; what came stays, and it is fulfilled then.
 
     Raises:
@@ -187,8 +169,7 @@ async def cancel_purchase(
     return await change_purchase(
         context,
         key,
-        order_id,
-        expected_version,
+        asked,
         actions=[PurchaseAction.CANCEL, PurchaseAction.CLOSE],
         operation="cancelPurchaseOrder",
         cause="PURCHASE",
@@ -199,8 +180,7 @@ async def cancel_purchase(
 async def receive_order(
     context: Context,
     key: str,
-    order_id: int,
-    expected_version: int | None,
+    asked: Asked,
     *,
     lines: Sequence[ReceiveLine],
     delivery_note: str | None,
@@ -256,8 +236,7 @@ async def receive_order(
     return await change_purchase(
         context,
         key,
-        order_id,
-        expected_version,
+        asked,
         actions=[PurchaseAction.RECEIVE],
         operation="receiveGoods",
         cause="RECEIPT",
@@ -275,7 +254,6 @@ async def receive_order(
             ],
             "deliveryNote": delivery_note,
         },
-        at=("orderId",),
     )
 
 
@@ -298,29 +276,6 @@ def _check(lines: Sequence[ReceiveLine], delivery_note: str | None) -> None:
         errors += wrong
     if errors:
         raise CommandRefused(errors)
-
-
-async def _lock_order(
-    connection: AsyncConnection, order_id: int, expected_version: int | None, at: tuple[str, ...]
-) -> Any:
-    order = purchase_order.c
-    given = bindparam("id", order_id, type_=as_given(order.id.type))
-    found = await connection.execute(
-        select(purchase_order).where(order.id == given).with_for_update(key_share=True)
-    )
-    row = found.first()
-    if row is None:
-        raise CommandRefused([NotFound("There is no such purchase order.", path=at)])
-    if expected_version is not None and expected_version != row.version:
-        conflict = await changed_since(
-            connection,
-            "PurchaseOrder",
-            order_id,
-            expected_version=expected_version,
-            version=row.version,
-        )
-        raise CommandRefused([conflict], {"id": order_id})
-    return row
 
 
 async def _order_lines(connection: AsyncConnection, order: Any) -> dict[int, Any]:
@@ -479,7 +434,7 @@ async def _write_order(
     await write_document(
         context,
         connection,
-        ("PurchaseOrder", purchase_order),
+        PURCHASE,
         order,
         values,
         operation=operation,

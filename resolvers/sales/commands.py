@@ -1,6 +1,6 @@
 """The verbs of sales orders: one function per command."""
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
@@ -13,17 +13,18 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlalchemy.types import BigInteger
 
 from resolvers.catalog.loaders import product as product_entity
-from resolvers.core.command import (
-    CommandRefused,
-    Outcome,
-    changed_since,
-    run_command,
-    write_audit,
+from resolvers.core.command import CommandRefused, Outcome, write_audit
+from resolvers.core.context import Context
+from resolvers.core.document import (
+    Asked,
+    Change,
+    Document,
+    change_document,
+    lock_document,
     write_document,
 )
-from resolvers.core.context import Context
-from resolvers.core.errors import InsufficientStock, InvalidTransition, NotFound
-from resolvers.core.table import as_given, quantity
+from resolvers.core.errors import InsufficientStock, InvalidTransition
+from resolvers.core.table import quantity
 from resolvers.inventory.commands import Promise, Wanted, release, reserve
 from resolvers.inventory.loaders import SALES_ORDER_LINE
 from resolvers.sales.rules import (
@@ -49,61 +50,48 @@ CONFIRM: Final = OrderAction.CONFIRM
 SHIP: Final = OrderAction.SHIP
 """What commands of higher modules do with orders."""
 
-
-Change = Callable[[AsyncConnection, Any], Awaitable[Outcome]]
-"""What a command does to an order whose row it is given, locked; returns what to tell of it."""
+ORDER: Final = Document("SalesOrder", sales_order, "order")
 
 
 async def change_order(
     context: Context,
     key: str,
-    order_id: int,
-    expected_version: int | None,
+    order: Asked,
     *,
     action: OrderAction,
     operation: str,
     cause: str,
     change: Change,
     request: Mapping[str, Any] | None = None,
-    at: tuple[str, ...] = ("id",),
 ) -> Outcome:
-    """Run ``change`` on an order that ``action`` can be done with now; the frame of its verbs.
-
-    Returns what ``change`` does, and the order's ``id``. ``request`` is what was asked for besides;
-    ``at`` is where the input says which order.
+    """Run ``change`` on an order that ``action`` can be done with now. See `change_document`.
 
     Raises:
         CommandRefused: there is no such order, it changed, or the action cannot be done with it.
 
     """
 
-    async def body(connection: AsyncConnection) -> Outcome:
-        order = await lock_order(connection, order_id, expected_version, at=at)
-        possible = order_actions(
-            order.state, order.hold, order.reservation_status, order.shipment_status
-        )
-        if action not in possible:
-            raise CommandRefused([_not_now(order, action, possible, at)], {"id": order_id})
-        try:
-            return {"id": order_id, **await change(connection, order)}
-        except CommandRefused as refusal:
-            raise CommandRefused(refusal.errors, {"id": order_id, **refusal.outcome}) from refusal
+    def refuse(row: Any) -> InvalidTransition | None:
+        possible = order_actions(row.state, row.hold, row.reservation_status, row.shipment_status)
+        return None if action in possible else _not_now(row, action, possible, order.at)
 
-    return await run_command(
+    return await change_document(
         context,
+        key,
+        ORDER,
+        order,
         operation=operation,
-        key=key,
-        request={"id": order_id, "expectedVersion": expected_version, **(request or {})},
         cause=cause,
-        body=body,
+        refuse=refuse,
+        change=change,
+        request=request,
     )
 
 
 async def reserve_order(
     context: Context,
     key: str,
-    order_id: int,
-    expected_version: int | None,
+    asked: Asked,
     *,
     all_or_nothing: bool,
 ) -> Outcome:
@@ -141,8 +129,7 @@ async def reserve_order(
     return await change_order(
         context,
         key,
-        order_id,
-        expected_version,
+        asked,
         action=OrderAction.RESERVE,
         operation="reserveOrder",
         cause="RESERVATION",
@@ -151,9 +138,7 @@ async def reserve_order(
     )
 
 
-async def hold_order(
-    context: Context, key: str, order_id: int, expected_version: int | None, *, hold: OrderHold
-) -> Outcome:
+async def hold_order(context: Context, key: str, asked: Asked, *, hold: OrderHold) -> Outcome:
     """Stop work on an order; what is promised to it stays promised.
 
     Raises:
@@ -170,8 +155,7 @@ async def hold_order(
     return await change_order(
         context,
         key,
-        order_id,
-        expected_version,
+        asked,
         action=OrderAction.HOLD,
         operation="holdSalesOrder",
         cause="HOLD",
@@ -180,9 +164,7 @@ async def hold_order(
     )
 
 
-async def release_hold(
-    context: Context, key: str, order_id: int, expected_version: int | None
-) -> Outcome:
+async def release_hold(context: Context, key: str, asked: Asked) -> Outcome:
     """Let work on an order go on.
 
     Raises:
@@ -199,8 +181,7 @@ async def release_hold(
     return await change_order(
         context,
         key,
-        order_id,
-        expected_version,
+        asked,
         action=OrderAction.RELEASE_HOLD,
         operation="releaseHold",
         cause="HOLD",
@@ -440,7 +421,7 @@ async def write_order(
     await write_document(
         context,
         connection,
-        ("SalesOrder", sales_order),
+        ORDER,
         order,
         values,
         operation=operation,
@@ -449,37 +430,9 @@ async def write_order(
     )
 
 
-async def lock_order(
-    connection: AsyncConnection,
-    order_id: int,
-    expected_version: int | None = None,
-    *,
-    at: tuple[str, ...] = ("id",),
-) -> Any:
-    """Lock an order before anything that belongs to it, and return its row.
-
-    Raises:
-        CommandRefused: there is no such order, or it is not of the version expected.
-
-    """
-    order = sales_order.c
-    given = bindparam("id", order_id, type_=as_given(order.id.type))
-    found = await connection.execute(
-        select(sales_order).where(order.id == given).with_for_update(key_share=True)
-    )
-    row = found.first()
-    if row is None:
-        raise CommandRefused([NotFound("There is no such order.", path=at)])
-    if expected_version is not None and expected_version != row.version:
-        conflict = await changed_since(
-            connection,
-            "SalesOrder",
-            order_id,
-            expected_version=expected_version,
-            version=row.version,
-        )
-        raise CommandRefused([conflict], {"id": order_id})
-    return row
+async def lock_order(connection: AsyncConnection, order_id: int) -> Any:
+    """Lock an order before anything that belongs to it, and return its row."""
+    return await lock_document(connection, ORDER, Asked(order_id))
 
 
 _NEEDS = {

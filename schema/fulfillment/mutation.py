@@ -5,6 +5,7 @@ from typing import Annotated
 import strawberry
 
 from resolvers.core.context import Context
+from resolvers.core.document import Asked
 from resolvers.fulfillment.commands import (
     ShipLine,
     Shipping,
@@ -63,8 +64,8 @@ Carrier = Annotated[str | None, argument("Who carries it, 1 to 100 characters.")
 TrackingNo = Annotated[str | None, argument("The carrier's number for it, 1 to 100 characters.")]
 
 
-def _shipment(id_: strawberry.ID) -> int:
-    return decode_id(id_, "Shipment", path=("id",))
+def _shipment(id_: strawberry.ID, expected_version: int | None) -> Asked:
+    return Asked(decode_id(id_, "Shipment", path=("id",)), expected_version)
 
 
 def _trimmed(text: str | None) -> str | None:
@@ -115,8 +116,7 @@ class Mutation:
             **await ship_order(
                 context,
                 idempotency_key,
-                ordered,
-                expected_version,
+                Asked(ordered, expected_version, ("orderId",)),
                 Shipping(asked, _trimmed(carrier), _trimmed(tracking_no)),
             )
         )
@@ -136,7 +136,7 @@ class Mutation:
         """Run the command."""
         order_id = decode_id(id, "SalesOrder", path=("id",))
         return SalesOrderPayload.done(
-            **await cancel_order(context, idempotency_key, order_id, expected_version)
+            **await cancel_order(context, idempotency_key, Asked(order_id, expected_version))
         )
 
     @mutation("Begin to collect the goods of a planned shipment.", requires="shipments.write")
@@ -148,7 +148,7 @@ class Mutation:
     ) -> ShipmentPayload | None:
         """Run the command."""
         return ShipmentPayload.done(
-            **await start_picking(context, idempotency_key, _shipment(id), expected_version)
+            **await start_picking(context, idempotency_key, _shipment(id, expected_version))
         )
 
     @mutation(
@@ -163,7 +163,7 @@ class Mutation:
     ) -> ShipmentPayload | None:
         """Run the command."""
         return ShipmentPayload.done(
-            **await cancel_shipment(context, idempotency_key, _shipment(id), expected_version)
+            **await cancel_shipment(context, idempotency_key, _shipment(id, expected_version))
         )
 
     @mutation("Write down that a shipment arrived today.", requires="shipments.write")
@@ -175,7 +175,7 @@ class Mutation:
     ) -> ShipmentPayload | None:
         """Run the command."""
         return ShipmentPayload.done(
-            **await confirm_delivery(context, idempotency_key, _shipment(id), expected_version)
+            **await confirm_delivery(context, idempotency_key, _shipment(id, expected_version))
         )
 
     @mutation(
@@ -192,7 +192,7 @@ class Mutation:
         """Run the command."""
         return ShipmentPayload.done(
             **await pack_shipment(
-                context, idempotency_key, _shipment(id), expected_version, packages
+                context, idempotency_key, _shipment(id, expected_version), packages
             )
         )
 
@@ -214,6 +214,6 @@ class Mutation:
         shipping = Shipping(None, _trimmed(carrier), _trimmed(tracking_no))
         return ShipOrderPayload.done(
             **await ship_shipment(
-                context, idempotency_key, _shipment(id), expected_version, shipping
+                context, idempotency_key, _shipment(id, expected_version), shipping
             )
         )

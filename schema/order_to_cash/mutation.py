@@ -5,6 +5,7 @@ from typing import Annotated
 import strawberry
 
 from resolvers.core.context import Context
+from resolvers.core.document import Asked
 from resolvers.order_to_cash.commands import NewOrder, OrderLine, confirm_order, place_order
 from schema.core.fields import argument
 from schema.core.ids import decode_id
@@ -31,7 +32,7 @@ class Mutation:
         """Run the command."""
         order_id = decode_id(id, "SalesOrder", path=("id",))
         return ReserveOrderPayload.done(
-            **await confirm_order(context, idempotency_key, order_id, expected_version)
+            **await confirm_order(context, idempotency_key, Asked(order_id, expected_version))
         )
 
     @mutation(

@@ -6,6 +6,7 @@ from typing import Annotated
 import strawberry
 
 from resolvers.core.context import Context
+from resolvers.core.document import Asked
 from resolvers.inventory.loaders import move_by_id
 from resolvers.purchasing.commands import (
     ReceiveLine,
@@ -73,7 +74,7 @@ class Mutation:
         """Run the command."""
         order_id = decode_id(id, "PurchaseOrder", path=("id",))
         return PurchaseOrderPayload.done(
-            **await confirm_purchase(context, idempotency_key, order_id, expected_version)
+            **await confirm_purchase(context, idempotency_key, Asked(order_id, expected_version))
         )
 
     @mutation(
@@ -90,7 +91,7 @@ class Mutation:
         """Run the command."""
         order_id = decode_id(id, "PurchaseOrder", path=("id",))
         return PurchaseOrderPayload.done(
-            **await cancel_purchase(context, idempotency_key, order_id, expected_version)
+            **await cancel_purchase(context, idempotency_key, Asked(order_id, expected_version))
         )
 
     @mutation(
@@ -129,8 +130,7 @@ class Mutation:
             **await receive_order(
                 context,
                 idempotency_key,
-                ordered,
-                expected_version,
+                Asked(ordered, expected_version, ("orderId",)),
                 lines=asked,
                 delivery_note=None if delivery_note is None else delivery_note.strip(),
             )

@@ -5,6 +5,7 @@ from typing import Annotated
 import strawberry
 
 from resolvers.core.context import Context
+from resolvers.core.document import Asked
 from resolvers.sales.commands import hold_order, release_hold, reserve_order
 from schema.core.fields import argument
 from schema.core.ids import decode_id
@@ -41,8 +42,7 @@ class Mutation:
             **await reserve_order(
                 context,
                 idempotency_key,
-                order_id,
-                expected_version,
+                Asked(order_id, expected_version),
                 all_or_nothing=all_or_nothing,
             )
         )
@@ -61,7 +61,9 @@ class Mutation:
         """Run the command."""
         order_id = decode_id(id, "SalesOrder", path=("id",))
         return SalesOrderPayload.done(
-            **await hold_order(context, idempotency_key, order_id, expected_version, hold=reason)
+            **await hold_order(
+                context, idempotency_key, Asked(order_id, expected_version), hold=reason
+            )
         )
 
     @mutation("Let work on an order that is on hold go on.", requires="sales.write")
@@ -74,5 +76,5 @@ class Mutation:
         """Run the command."""
         order_id = decode_id(id, "SalesOrder", path=("id",))
         return SalesOrderPayload.done(
-            **await release_hold(context, idempotency_key, order_id, expected_version)
+            **await release_hold(context, idempotency_key, Asked(order_id, expected_version))
         )

@@ -1,0 +1,200 @@
+"""The frame of commands that change a document: locked, as it was read, in a fit state."""
+
+from collections.abc import Awaitable, Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import Table, bindparam, select, update
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from resolvers.core.command import CommandRefused, Outcome, run_command, write_audit
+from resolvers.core.context import Context
+from resolvers.core.errors import Conflict, ErpError, NotFound
+from resolvers.core.records import audit_log
+from resolvers.core.table import as_given
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """A kind of documents: what the trail calls it, its table, and what people call it."""
+
+    entity: str
+    table: Table
+    called: str
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """Which document a command is for, and of which version; ``at`` is where the input says so."""
+
+    id: int
+    expected_version: int | None = None
+    at: tuple[str, ...] = ("id",)
+
+
+Change = Callable[[AsyncConnection, Any], Awaitable[Outcome]]
+"""What a command does to a document whose row it is given, locked; returns what to tell of it."""
+Refusal = Callable[[Any], ErpError | None]
+"""Tells why something cannot be done with a document's row now, None if it can."""
+
+
+async def change_document(
+    context: Context,
+    key: str,
+    document: Document,
+    asked: Asked,
+    *,
+    operation: str,
+    cause: str,
+    refuse: Refusal,
+    change: Change,
+    request: Mapping[str, Any] | None = None,
+) -> Outcome:
+    """Run ``change`` on a document unless ``refuse`` says why not; the frame of its verbs.
+
+    Returns what ``change`` does, and the document's ``id``. ``request`` is what was asked for
+    besides.
+
+    Raises:
+        CommandRefused: there is no such document, it changed, or it is refused.
+
+    """
+
+    async def body(connection: AsyncConnection) -> Outcome:
+        row = await lock_document(connection, document, asked)
+        with naming({"id": asked.id}) as it:
+            refusal = refuse(row)
+            if refusal is not None:
+                raise CommandRefused([refusal])
+            return {**it, **await change(connection, row)}
+
+    return await run_command(
+        context,
+        operation=operation,
+        key=key,
+        request=request_for(asked, request),
+        cause=cause,
+        body=body,
+    )
+
+
+def request_for(asked: Asked, request: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    """Return what a command on a document is asked for, as its idempotency key remembers it."""
+    return {"id": asked.id, "expectedVersion": asked.expected_version, **(request or {})}
+
+
+@contextmanager
+def naming(it: Outcome) -> Iterator[Outcome]:
+    """Let refusals name ``it`` besides: the document that is shown as it is then."""
+    try:
+        yield it
+    except CommandRefused as refusal:
+        raise CommandRefused(refusal.errors, {**it, **refusal.outcome}) from refusal
+
+
+async def lock_document(
+    connection: AsyncConnection, document: Document, asked: Asked, *, named: str = "id"
+) -> Any:
+    """Lock a document before anything that belongs to it, and return its row.
+
+    ``named`` is what the outcome of a conflict calls its id.
+
+    Raises:
+        CommandRefused: there is no such document, or it is not of the version expected.
+
+    """
+    column = document.table.c.id
+    given = bindparam("id", asked.id, type_=as_given(column.type))
+    found = await connection.execute(
+        select(document.table).where(column == given).with_for_update(key_share=True)
+    )
+    row = found.first()
+    if row is None:
+        raise CommandRefused([NotFound(f"There is no such {document.called}.", path=asked.at)])
+    if asked.expected_version is not None and asked.expected_version != row.version:
+        conflict = await changed_since(
+            connection,
+            document.entity,
+            asked.id,
+            expected_version=asked.expected_version,
+            version=row.version,
+        )
+        raise CommandRefused([conflict], {named: asked.id})
+    return row
+
+
+def changes_of(row: Any, values: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what the trail tells of a row that gets ``values``: those that are new, as JSON.
+
+    By the names that clients know the columns by.
+    """
+    changed = {}
+    for name, value in values.items():
+        if getattr(row, name) != value:
+            first, *rest = name.split("_")
+            plain = value is None or isinstance(value, str | int)
+            changed[first + "".join(map(str.title, rest))] = value if plain else str(value)
+    return changed
+
+
+async def write_document(
+    context: Context,
+    connection: AsyncConnection,
+    document: Document,
+    row: Any,
+    values: Mapping[str, Any],
+    *,
+    operation: str,
+    action: str,
+    told: Mapping[str, Any] | None = None,
+) -> None:
+    """Change the locked ``row`` of a document to ``values``, count its version, leave the trail.
+
+    ``told`` is told there besides.
+    """
+    table = document.table
+    await connection.execute(
+        update(table).where(table.c.id == row.id).values(**values, version=table.c.version + 1)
+    )
+    await write_audit(
+        context,
+        connection,
+        operation=operation,
+        action=action,
+        entity=document.entity,
+        changes={row.id: {**(told or {}), **changes_of(row, values)}},
+        versions={row.id: row.version + 1},
+    )
+
+
+async def changed_since(
+    connection: AsyncConnection,
+    entity: str,
+    id_: int,
+    *,
+    expected_version: int,
+    version: int,
+    path: tuple[str, ...] = ("expectedVersion",),
+) -> Conflict:
+    """Return the conflict of a caller who read an older version of an object than there is now.
+
+    Its details tell the version, and by the audit trail what was changed, by whom and when last.
+    """
+    entries = audit_log.c
+    found = await connection.execute(
+        select(entries.actor, entries.at, entries.diff)
+        .where(
+            entries.entity == entity,
+            entries.entity_id == id_,
+            entries.version > expected_version,
+        )
+        .order_by(entries.id)
+    )
+    details: dict[str, Any] = {"version": version}
+    rows = found.all()
+    if rows:
+        details["changed"] = ", ".join(sorted({name for row in rows for name in row.diff}))
+        details["changedBy"] = ", ".join(sorted({row.actor for row in rows}))
+        details["changedAt"] = rows[-1].at.isoformat()
+    return Conflict("It changed since you read it.", path=path, details=details)
