@@ -53,6 +53,22 @@ where o.confirmed_at is not null and (l.shipped + l.reserved > 0 or o.state = 'C
 """
 """What lines have reserved and shipped is what their reservations hold and held."""
 
+_RETURNED: Final = """
+update sales_order_line l set returned = r.quantity
+from (select order_line_id, sum(quantity) as quantity from goods_return_line group by 1) r
+where l.id = r.order_line_id
+"""
+_IN_TRANSIT: Final = """
+insert into incoming_stock
+       (id, company_id, product_id, warehouse_id, expected_on, quantity, source, source_id)
+overriding system value
+select coalesce((select max(id) from incoming_stock), 0) + row_number() over (order by l.id),
+       l.company_id, l.product_id, l.to_warehouse_id, l.expected_on,
+       l.quantity - l.received - l.returned, 'STOCK_TRANSFER_LINE', l.id
+from stock_transfer_line l where l.quantity > l.received + l.returned
+"""
+"""What lines of orders say came back, and what is on its way, follow from returns and transfers."""
+
 _ARCHIVE: Final = """
 update {table} t set archived_at = a.at, updated_at = a.at, version = version + 1
 from unnest($1::bigint[], $2::text[]) as given(id, at), lateral (select given.at::timestamptz) a(at)
@@ -143,6 +159,8 @@ async def _seed(
         progress("reservations", 0, 1)
         await connection.execute("analyze sales_order, sales_order_line, stock_level")
         rows["stock_reservation"] = _count(await connection.execute(_RESERVATIONS))
+        await connection.execute(_RETURNED)
+        rows["incoming_stock"] += _count(await connection.execute(_IN_TRANSIT))
         progress("reservations", 1, 1)
         await _archive(connection, "product", demo.archived_products)
         await _archive(connection, "partner", demo.archived_partners)

@@ -15,6 +15,8 @@ NAMES: tuple[str, ...] = (
     "pricing",
     "inventory",
     "sales",
+    "warehousing",
+    "returns",
     "purchasing",
     "fulfillment",
     "accounting",

@@ -39,6 +39,7 @@ from gateway.seeding.shipping import Shipping
 from gateway.seeding.sizes import SIZES, SizeName
 from gateway.seeding.stock import Stock
 from gateway.seeding.taxes import tax_rows
+from gateway.seeding.warehouse_book import WarehouseBook
 from gateway.seeding.warehousing import Warehousing
 
 PORTION = 20_000
@@ -164,6 +165,7 @@ class Demo:
             shipping=shipping,
             rng=self._random("shipping"),
         )
+        papers = WarehouseBook(calendar)
         warehousing = Warehousing(
             calendar,
             stock,
@@ -171,7 +173,9 @@ class Demo:
             purchasing,
             fulfillment,
             books=books,
+            book=papers,
             rng=self._random("warehousing"),
+            luck=self._random("carrying"),
         )
         history = History(
             calendar,
@@ -193,12 +197,13 @@ class Demo:
             stock.moves,
             *books.sheets,
         )
-        sheets += shipping.sheets
+        sheets += (*shipping.sheets, *papers.sheets)
         for day in range(size.days):
             history.live(day)
             if sum(map(len, sheets)) >= PORTION:
                 yield _portion("days", day + 1, size.days, sheets)
         history.end()
+        warehousing.end()
         yield _portion("days", size.days, size.days, sheets)
         yield from _portions("shipments", fulfillment.under_way())
         yield from _portions("stock levels", stock.levels())

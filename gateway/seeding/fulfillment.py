@@ -155,13 +155,20 @@ class Fulfillment:
             if missing and not order.planned:
                 self._plan(day + 1, order)
 
-    def ship_due(self, day: int) -> Iterator[Line]:
-        """Ship what is planned for a day; yield the lines that left, wholly or in part."""
+    def waited_for(self) -> Iterator[int]:
+        """Yield the slots of which somebody waits for goods."""
+        for slot, waiting in self._waiting.items():
+            if any(line.open > line.reserved and not order.hold for order, line in waiting):
+                yield slot
+
+    def ship_due(self, day: int) -> Iterator[tuple[Order, Line]]:
+        """Ship what is planned for a day; yield the lines that left, with their orders."""
         due = self._due.pop(day, [])
         for position, order in enumerate(due):
             second = position * SHIPPING_TAKES // len(due) + order.id % 60
             self._stock.at(day, SHIPPING_STARTS + second)
-            yield from self._ship(day, order)
+            for line in self._ship(day, order):
+                yield order, line
 
     def _ship(self, day: int, order: Order) -> list[Line]:
         """Ship what is reserved for an order, unless its customer wants all at once."""

@@ -55,8 +55,8 @@ class History:
         self._warehousing.check(day, len(baskets))
         for basket in baskets:
             self._fulfillment.accept(day, basket)
-        for line in self._fulfillment.ship_due(day):
-            self._warehousing.shipped(day, line)
+        for order, line in self._fulfillment.ship_due(day):
+            self._warehousing.shipped(day, order, line)
         self._warehousing.evening(day)
         self._books.evening(day)
         self._archive(day)

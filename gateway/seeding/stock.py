@@ -10,7 +10,14 @@ from gateway.seeding.companies import Company, Location, Warehouse, actor
 from gateway.seeding.lots import Lots, Taken
 from gateway.seeding.rows import Sheet
 from resolvers.catalog.rules import Tracking
-from resolvers.inventory.rules import RECEIPT_LINE, LocationKind, MoveKind, ReservationSource
+from resolvers.inventory.rules import (
+    RECEIPT_LINE,
+    RETURN_LINE,
+    LocationKind,
+    MoveKind,
+    ReservationSource,
+)
+from resolvers.warehousing.rules import COUNT_LINE, TRANSFER_LINE
 
 
 class Stock:
@@ -38,7 +45,7 @@ class Stock:
         self.outgoing = array("q", bytes(8 * self.slots))
         """What confirmed orders still need, reserved or not."""
         self.incoming = array("q", bytes(8 * self.slots))
-        """What confirmed purchase orders still bring."""
+        """What confirmed purchase orders and transfers still bring."""
         self._changed = array("q", bytes(8 * self.slots))
         """Seconds into the history at which a level changed last, 0 if there is none."""
         self._row = len(locations) + 1
@@ -178,19 +185,61 @@ class Stock:
                 return
         raise AssertionError("reserved goods are in no zone")
 
-    def take_back(self, slot: int, quantity: int, line_id: int) -> None:
-        """Take back goods from a customer, to be looked at before they are sold again."""
-        customer = self._virtual(slot, LocationKind.CUSTOMER)
-        quarantine = self.warehouse(slot).quarantine
+    def take_back(self, slot: int, place: int, quantity: int, line_id: int, back_id: int) -> None:
+        """Take back goods that left for an order's line, by a return's line."""
         self._move(
             MoveKind.RETURN,
             slot,
-            customer,
-            quarantine,
+            self._virtual(slot, LocationKind.CUSTOMER),
+            place,
             quantity,
-            reason="Returned by customer",
-            line_id=line_id,
+            line_id=back_id,
+            source=RETURN_LINE,
             lots=self.lots.back(line_id, quantity) if self._is_tracked(slot) else None,
+        )
+
+    def scrapped(self, slot: int) -> int:
+        """Return where a slot's company keeps what was given up."""
+        return self._virtual(slot, LocationKind.SCRAP)
+
+    @property
+    def last_move(self) -> int:
+        """The id of the last move."""
+        return self._moves
+
+    def is_lot(self, slot: int) -> bool:
+        """Tell whether a slot's product is tracked by lots."""
+        return self._tracking[slot // len(self._warehouses)] is Tracking.LOT
+
+    def parts(self, slot: int, quantity: int) -> list[tuple[int | None, int]]:
+        """Return the lots of goods that are to leave their usual place, and how much of each."""
+        lots = self._oldest(slot, self.zone(slot), quantity)
+        return [(None, quantity)] if lots is None else list(lots)
+
+    def send(self, slot: int, target: int, lot: int | None, quantity: int, line_id: int) -> None:
+        """Let goods leave for another warehouse, where they are incoming then."""
+        transit = self._virtual(slot, LocationKind.TRANSIT)
+        self._carry(slot, self.zone(slot), transit, lot, quantity, line_id)
+        self.incoming[target] += quantity
+
+    def arrive(self, slot: int, target: int, lot: int | None, quantity: int, line_id: int) -> None:
+        """Let goods come from transit to a slot; they were to come to ``target``."""
+        transit = self._virtual(slot, LocationKind.TRANSIT)
+        self._carry(slot, transit, self.zone(slot), lot, quantity, line_id)
+        self.incoming[target] -= quantity
+
+    def _carry(  # noqa: PLR0917 - what a move is made of
+        self, slot: int, origin: int, target: int, lot: int | None, quantity: int, line_id: int
+    ) -> None:
+        self._move(
+            MoveKind.TRANSFER,
+            slot,
+            origin,
+            target,
+            quantity,
+            line_id=line_id,
+            source=TRANSFER_LINE,
+            lots=None if lot is None else [(lot, quantity)],
         )
 
     def transfer(self, slot: int, origin: int, target: int, quantity: int, reason: str) -> None:
@@ -204,18 +253,39 @@ class Stock:
         lots = self._oldest(slot, place, quantity)
         self._move(MoveKind.SCRAP, slot, place, scrap, quantity, reason=reason, lots=lots)
 
-    def adjust(self, slot: int, place: int, difference: int, reason: str) -> list[int]:
-        """Correct what lies at a place by ``difference``, which is not 0; return the moves' ids."""
+    def adjust(
+        self, slot: int, place: int, difference: int, reason: str, line_id: int | None = None
+    ) -> list[int]:
+        """Correct what lies at a place by ``difference``, which is not 0; return the moves' ids.
+
+        ``line_id`` is the line of a count that found it.
+        """
         loss = self._virtual(slot, LocationKind.LOSS)
         quantity = abs(difference)
         if difference < 0:
             lots = self._oldest(slot, place, quantity)
             return self._move(
-                MoveKind.ADJUSTMENT, slot, place, loss, quantity, reason=reason, lots=lots
+                MoveKind.ADJUSTMENT,
+                slot,
+                place,
+                loss,
+                quantity,
+                reason=reason,
+                line_id=line_id,
+                source=COUNT_LINE,
+                lots=lots,
             )
         found = self._found(slot, place, quantity)
         return self._move(
-            MoveKind.ADJUSTMENT, slot, loss, place, quantity, reason=reason, lots=found
+            MoveKind.ADJUSTMENT,
+            slot,
+            loss,
+            place,
+            quantity,
+            reason=reason,
+            line_id=line_id,
+            source=COUNT_LINE,
+            lots=found,
         )
 
     def reverse(

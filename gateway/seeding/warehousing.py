@@ -1,4 +1,4 @@
-"""What happens in the warehouses besides shipping: deliveries, returns, inspections, counts."""
+"""What happens in warehouses besides shipping: deliveries, returns, transfers, counts."""
 
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
@@ -11,16 +11,38 @@ from gateway.seeding.catalog import Product
 from gateway.seeding.companies import Warehouse
 from gateway.seeding.demand import Assortment
 from gateway.seeding.fulfillment import Fulfillment
-from gateway.seeding.orders import Line
+from gateway.seeding.orders import Line, Order
 from gateway.seeding.purchases import PurchaseLine, Receipt
 from gateway.seeding.purchasing import Delivery, Purchasing
 from gateway.seeding.replenishment import Replenishment
 from gateway.seeding.stock import Stock
+from gateway.seeding.warehouse_book import Looked, Transfer, WarehouseBook
+from resolvers.returns.rules import Disposition
+from resolvers.warehousing.rules import CountState
 
 REJECTED = 0.02
 """Share of deliveries of which a part goes to quarantine first."""
 RETURNED = 0.012
 """Share of shipped lines that come back, in part."""
+RETURNED_LATELY = 0.2
+RECENTLY = 8
+"""The same of the last so many days, within some days: screens show what came back."""
+KEPT_ASIDE = 0.75
+"""Share of returns that are looked at before they are sold; the rest can be sold at once."""
+WHY_BACK = ("Damaged on the way", "Wrong article", "Ordered too many", "Did not fit")
+TRANSFERRED = 0.015
+"""Transfers per order of the day, where a company has several warehouses."""
+LATELY = 4
+"""On so many days before the end warehouses help each other out: something is in transit."""
+OVERDUE = 9
+"""So many days before the end a transfer leaves that is still not there: somebody has to ask."""
+SENT_BACK = 0.08
+IN_PARTS = 0.15
+"""Shares of transfers that go back where they came from, and that come in two parts."""
+COUNT_EVERY = 28
+"""Days between two counts of a warehouse."""
+COUNTED = 6
+"""Products looked at in a count."""
 RELEASED = 0.6
 """Share of what was in quarantine that turns out to be good."""
 OVERFLOW = 0.25
@@ -61,8 +83,14 @@ class Warehousing:
         fulfillment: Fulfillment,
         *,
         books: Books,
+        book: WarehouseBook,
         rng: Random,
+        luck: Random,
     ) -> None:
+        self._book = book
+        self._luck = luck
+        self._on_their_way: list[Transfer] = []
+        self._warehouses: Sequence[Warehouse] = ()
         self._calendar = calendar
         self._stock = stock
         self._replenishment = replenishment
@@ -83,6 +111,7 @@ class Warehousing:
     ) -> None:
         """Stock the warehouses on the first day, and note which products come and go later."""
         self._stock.at(0, DAWN)
+        self._warehouses = warehouses
         for product in products:
             if product.discontinued < NEVER:
                 slots = [self._stock.slot(product, warehouse) for warehouse in warehouses]
@@ -113,19 +142,195 @@ class Warehousing:
             if self._stock.product(slot).on_sale(day):
                 self._fill_up(slot)
                 self._count(day, slot)
+        if self._calendar.days - day == OVERDUE:
+            anywhere = [slot for slot in self._stocked if self._stock.is_lot(slot)]
+            self._luck.shuffle(anywhere)
+            left = (slot for slot in anywhere if self._send(day, slot, arrives=False))
+            next(left, None)
+            next(left, None)
+        lately = self._calendar.days - day <= LATELY
+        for _ in range(int(orders * TRANSFERRED + self._luck.random())):
+            self._send(day, self._luck.choice(self._stocked))
+        if lately:
+            self._help_out(day)
+            tracked = [slot for slot in self._stocked if self._stock.is_lot(slot)]
+            for _ in range(2):
+                self._send(day, self._luck.choice(tracked))
+        for warehouse in self._warehouses:
+            if (day + warehouse.id * 9) % COUNT_EVERY == COUNT_EVERY - 1:
+                self._count_some(day, warehouse, CountState.POSTED)
 
     def evening(self, day: int) -> None:
         """Buy what is running out."""
         for arrival, delivery in self._purchasing.buy(day):
             self._agenda[arrival].append(partial(self._deliver, delivery))
 
-    def shipped(self, day: int, line: Line) -> None:
+    def end(self) -> None:
+        """Write down what is still on its way, and counts that are going on, at the end."""
+        for transfer in self._on_their_way:
+            self._book.close(transfer)
+        last = self._calendar.days - 1
+        for warehouse in self._warehouses:
+            self._count_some(last, warehouse, CountState.COUNTING)
+        self._count_some(last, self._warehouses[0], CountState.CANCELED)
+
+    def _help_out(self, day: int) -> None:
+        """Let goods leave for a warehouse where somebody waits for them."""
+        for slot in sorted(self._fulfillment.waited_for()):
+            product, target = self._stock.product(slot), self._stock.warehouse(slot)
+            for origin in self._stock.company(slot).warehouses:
+                if origin is not target and self._send(
+                    day, self._stock.slot(product, origin), target
+                ):
+                    return
+
+    def _send(
+        self, day: int, slot: int, target: Warehouse | None = None, *, arrives: bool = True
+    ) -> bool:
+        """Let some of a product leave for another warehouse of the company, if it can be spared.
+
+        Tells whether it did.
+        """
+        rng, stock = self._luck, self._stock
+        product, company, origin = stock.product(slot), stock.company(slot), stock.warehouse(slot)
+        others = [one for one in company.warehouses if one is not origin]
+        spare = min(stock.available(slot), stock.balance(slot, stock.zone(slot)))
+        spare //= 4 if target is None else 2  # where somebody waits more is spared
+        step = product.leaf.order_size.step
+        quantity = spare // step * step
+        if not others or not quantity or product.discontinued != NEVER or not product.on_sale(day):
+            return False
+        target = target or rng.choice(others)
+        expected = self._calendar.workday(day + rng.randint(1, 6))
+        transfer = self._book.open_transfer(
+            day,
+            stock.now,
+            company,
+            product.id,
+            (origin, target),
+            expected,
+            stock.parts(slot, quantity),
+        )
+        there = stock.slot(product, target)
+        for line in transfer.lines:
+            stock.send(slot, there, line.lot, line.quantity, line.id)
+        self._replenishment.note(slot)
+        self._on_their_way.append(transfer)
+        task = partial(self._arrive, transfer, slot, there)
+        if rng.random() < SENT_BACK:
+            task = partial(self._go_back, transfer, slot, there)
+        if arrives:
+            self._agenda[expected].append(task)
+        return True
+
+    def _arrive(self, transfer: Transfer, _slot: int, there: int, day: int) -> None:
+        """Take in what came of a transfer; the rest of it may come some days later."""
+        in_parts = transfer.version == 1 and self._luck.random() < IN_PARTS
+        step = self._stock.product(there).leaf.order_size.step
+        for line in transfer.lines:
+            came = line.open
+            if in_parts and came > step and line.lot is None:
+                came = max(step, came // 2 // step * step)
+                later = self._calendar.workday(day + 2)
+                self._agenda[later].append(partial(self._arrive, transfer, _slot, there))
+            self._stock.arrive(there, there, line.lot, came, line.id)
+            line.received += came
+        self._ended(transfer)
+        self._replenishment.note(there)
+        self._fulfillment.refill(day, there)
+
+    def _go_back(self, transfer: Transfer, slot: int, there: int, day: int) -> None:
+        """Let a transfer go back where it came from."""
+        for line in transfer.lines:
+            self._stock.arrive(slot, there, line.lot, line.open, line.id)
+            line.returned = line.quantity
+        self._ended(transfer)
+        self._fulfillment.refill(day, slot)
+
+    def _ended(self, transfer: Transfer) -> None:
+        """Write a transfer down if nothing of it is on its way any more."""
+        transfer.version += 1
+        if not any(line.open for line in transfer.lines):
+            transfer.ended_at = self._stock.now
+            self._on_their_way.remove(transfer)
+            self._book.close(transfer)
+
+    def _count_some(self, day: int, warehouse: Warehouse, state: CountState) -> None:
+        """Count some products where they usually are; correct what was found too much or little."""
+        rng, stock = self._luck, self._stock
+        slots = [slot for slot in self._stocked if stock.warehouse(slot) is warehouse]
+        looked: list[Looked] = []
+        for slot in sorted(rng.sample(slots, min(COUNTED, len(slots)))):
+            place = stock.zone(slot)
+            counted = state is CountState.POSTED or len(looked) % 2 == 0
+            held = list(stock.lots.at(stock.product(slot).id, place))
+            if held:
+                looked += [
+                    Looked(
+                        self._book.next_count_line(),
+                        stock.product(slot).id,
+                        place,
+                        lot,
+                        there,
+                        stock.last_move,
+                        there if counted else None,
+                    )
+                    for lot, there in held
+                    if there > 0
+                ]
+                continue
+            there = stock.balance(slot, place)
+            if there <= 0:
+                continue
+            step = stock.product(slot).leaf.order_size.step
+            line_id, last = self._book.next_count_line(), stock.last_move
+            difference = step if state is CountState.COUNTING else 0
+            if state is CountState.POSTED and rng.random() < MISCOUNTED:
+                difference = rng.choice((-1, -1, 1)) * step
+                if self._can_take(slot, place, -difference):
+                    stock.adjust(slot, place, difference, "Counted", line_id)
+                    self._replenishment.note(slot)
+                    self._fulfillment.refill(day, slot)
+                else:
+                    difference = 0
+            looked.append(
+                Looked(
+                    line_id,
+                    stock.product(slot).id,
+                    place,
+                    None,
+                    there,
+                    last,
+                    there + difference if counted else None,
+                )
+            )
+        if looked:
+            note = {CountState.COUNTING: "Going on", CountState.CANCELED: "Wrong warehouse"}
+            self._book.count(
+                day,
+                stock.now,
+                stock.company(slots[0]),
+                warehouse,
+                state=state,
+                looked=looked,
+                note=note.get(state),
+            )
+
+    def shipped(self, day: int, order: Order, line: Line) -> None:
         """Let a shipped line come back now and then, unless the product is sold off."""
         rng = self._rng
         if rng.random() < RETURNED and line.product.discontinued == NEVER:
             quantity = _part(line.shipped, line.product, rng.randint(20, 50))
             back = self._calendar.workday(day + rng.randint(5, 30))
-            self._agenda[back].append(partial(self._take_back, line, quantity))
+            self._agenda[back].append(partial(self._take_back, order, line, quantity))
+        elif (
+            self._calendar.days - day <= RECENTLY
+            and line.product.discontinued == NEVER
+            and self._luck.random() < RETURNED_LATELY
+        ):
+            quantity = _part(line.shipped, line.product, 30)
+            back = self._calendar.workday(day + self._luck.randint(1, 4))
+            self._agenda[back].append(partial(self._take_back, order, line, quantity))
 
     def _introduce(self, slot: int, _day: int) -> None:
         """Have a new product bought for the first time."""
@@ -160,10 +365,23 @@ class Warehousing:
             stock.receive(slot, place, quantity - rejected, reason, line_id)
             self._fulfillment.refill(day, slot)
 
-    def _take_back(self, line: Line, quantity: int, day: int) -> None:
-        """Take back a part of what was shipped."""
-        self._stock.take_back(line.slot, quantity, line.id)
-        self._inspect_after(day, line.slot, quantity)
+    def _take_back(self, order: Order, line: Line, quantity: int, day: int) -> None:
+        """Take back a part of what was shipped: to be looked at, to be sold, or given up."""
+        stock, slot = self._stock, line.slot
+        chance = self._luck.random()
+        disposition, place = Disposition.INSPECT, stock.warehouse(slot).quarantine
+        if chance > KEPT_ASIDE:
+            disposition, place = Disposition.RESTOCK, stock.zone(slot)
+        if chance > (1 + KEPT_ASIDE) / 2:
+            disposition, place = Disposition.SCRAP, stock.scrapped(slot)
+        back_id = self._book.take_back(
+            day, stock.now, order, line, quantity, disposition, self._luck.choice(WHY_BACK)
+        )
+        stock.take_back(slot, place, quantity, line.id, back_id)
+        if disposition is Disposition.INSPECT:
+            self._inspect_after(day, slot, quantity)
+        elif disposition is Disposition.RESTOCK:
+            self._fulfillment.refill(day, slot)
 
     def _inspect_after(self, day: int, slot: int, quantity: int) -> None:
         """Have somebody look at what went to quarantine, some days later."""
@@ -233,7 +451,8 @@ class Warehousing:
     def _is_due(self, slot: int) -> bool:
         """Tell whether something is still to go out, to come in or to be looked at."""
         in_quarantine = self._stock.balance(slot, self._stock.warehouse(slot).quarantine)
-        return bool(self._stock.outgoing[slot] or self._replenishment.coming(slot) or in_quarantine)
+        coming = self._replenishment.coming(slot) or self._stock.incoming[slot]
+        return bool(self._stock.outgoing[slot] or coming or in_quarantine)
 
 
 def _part(quantity: int, product: Product, percent: int) -> int:

@@ -1,10 +1,10 @@
 """The verbs of stock: one function per command."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
 from decimal import Decimal
-from typing import Any
+from typing import Any, NamedTuple
 
 from sqlalchemy import (
     BigInteger,
@@ -107,13 +107,7 @@ async def adjust_stock(context: Context, key: str, lines: Sequence[AdjustmentLin
         raise CommandRefused(errors)
 
     async def body(connection: AsyncConnection) -> Outcome:
-        places, loss_id = await _lock_places(context, connection, lines)
-        adjustments, refusals = plan_adjustments(lines, places)
-        level_ids = sorted({place.level_id for place in places.values()})
-        if refusals:
-            raise CommandRefused(refusals, {"level_ids": level_ids})
-        move_ids = await _post(context, connection, key, adjustments, loss_id)
-        return {"move_ids": move_ids, "level_ids": level_ids}
+        return await post_adjustments(context, connection, key, lines, operation="adjustStock")
 
     return await run_command(
         context,
@@ -123,6 +117,40 @@ async def adjust_stock(context: Context, key: str, lines: Sequence[AdjustmentLin
         cause=MoveKind.ADJUSTMENT,
         body=body,
     )
+
+
+async def post_adjustments(
+    context: Context,
+    connection: AsyncConnection,
+    key: str,
+    lines: Sequence[AdjustmentLine],
+    *,
+    operation: str,
+    source: str | None = None,
+    source_ids: Sequence[int | None] = (),
+) -> Outcome:
+    """Correct stock by lines that are right by themselves, in a transaction that is open.
+
+    ``source`` is the kind of the documents whose lines, ``source_ids``, the corrections are for.
+    Returns and raises what `adjust_stock` does.
+    """
+    places, loss_id = await _lock_places(context, connection, lines)
+    adjustments, refusals = plan_adjustments(lines, places)
+    level_ids = sorted({place.level_id for place in places.values()})
+    if refusals:
+        raise CommandRefused(refusals, {"level_ids": level_ids})
+    ids = source_ids or [None] * len(lines)
+    moved_for = dict(zip(map(id, lines), ids, strict=True))
+    move_ids = await _post(
+        context,
+        connection,
+        key,
+        adjustments,
+        loss_id,
+        operation=operation,
+        sources=[(source, moved_for[id(adjustment.line)]) for adjustment in adjustments],
+    )
+    return {"move_ids": move_ids, "level_ids": level_ids}
 
 
 async def reserve(
@@ -214,11 +242,17 @@ async def stock_to_pick(
     for row in rows:
         stock = Stock(row.location_id, row.lot_id, row.number, row.on_hand)
         found.setdefault(row.product_id, []).append(stock)
+    free = {
+        level.product_id: LARGEST_QUANTITY
+        if level.allow_negative
+        else level.on_hand - level.reserved
+        for level in levels.values()
+    }
     negative = [level.product_id for level in levels.values() if level.allow_negative]
     for product_id, location_id in await _places_below_zero(connection, warehouse_id, negative):
         endless = Stock(location_id, None, None, LARGEST_QUANTITY)
         found.setdefault(product_id, []).append(endless)
-    return Picker(found)
+    return Picker(found, free)
 
 
 async def _places_below_zero(
@@ -255,8 +289,8 @@ async def ship_goods(
 
     They must be there, as `stock_to_pick` tells. ``source`` is the kind of those documents.
     """
-    customers = await _virtual_location(connection, LocationKind.CUSTOMER)
-    return await _post_moves(
+    customers = await virtual_location(connection, LocationKind.CUSTOMER)
+    return await move_goods(
         context,
         connection,
         key,
@@ -302,17 +336,7 @@ async def prepare_landing(
             somewhere already, or there is no place to put anything aside.
 
     """
-    place = stock_location.c
-    found = await connection.execute(
-        select(place.sellable, func.min(place.id).label("id"))
-        .where(
-            place.warehouse_id == warehouse_id,
-            place.kind == LocationKind.INTERNAL,
-            place.archived_at.is_(None),
-        )
-        .group_by(place.sellable)
-    )
-    places = {row.sellable: row.id for row in found}
+    places = await places_to_put(connection, warehouse_id)
     rows = await connection.execute(
         select(_product.id, _product.sku, _product.tracking).where(
             _product.id == any_(bindparam("products", type_=ARRAY(BigInteger)))
@@ -331,7 +355,7 @@ async def prepare_landing(
             at=("lines", str(one.line)),
         )
     ]
-    if True not in places:
+    if places.to_sell is None:
         errors.append(NotFound("The warehouse has no place that goods are sold from."))
     errors += [
         Invalid(
@@ -339,7 +363,7 @@ async def prepare_landing(
             path=("lines", str(one.line), "qtyRejected"),
         )
         for one in arrivals
-        if one.rejected and False not in places
+        if one.rejected and places.aside is None
     ]
     if errors:
         raise CommandRefused(errors)
@@ -381,7 +405,31 @@ async def prepare_landing(
             .values(expires_on=bindparam("day")),
             expiring,
         )
-    return Landing(places[True], places.get(False), lot_ids)
+    assert places.to_sell is not None  # else refused above
+    return Landing(places.to_sell, places.aside, lot_ids)
+
+
+class Places(NamedTuple):
+    """Where a warehouse puts goods that come: to be sold, and aside; None where it has no place."""
+
+    to_sell: int | None
+    aside: int | None
+
+
+async def places_to_put(connection: AsyncConnection, warehouse_id: int) -> Places:
+    """Return the first places inside a warehouse that goods are sold from, and are not."""
+    place = stock_location.c
+    found = await connection.execute(
+        select(place.sellable, func.min(place.id).label("id"))
+        .where(
+            place.warehouse_id == warehouse_id,
+            place.kind == LocationKind.INTERNAL,
+            place.archived_at.is_(None),
+        )
+        .group_by(place.sellable)
+    )
+    places = {row.sellable: row.id for row in found}
+    return Places(places.get(True), places.get(False))
 
 
 async def receive_goods(
@@ -396,8 +444,8 @@ async def receive_goods(
 
     ``source`` is the kind of those documents.
     """
-    suppliers = await _virtual_location(connection, LocationKind.SUPPLIER)
-    return await _post_moves(
+    suppliers = await virtual_location(connection, LocationKind.SUPPLIER)
+    return await move_goods(
         context,
         connection,
         key,
@@ -405,11 +453,16 @@ async def receive_goods(
         [(suppliers, one.location_id) for one in goods],
         kind=MoveKind.RECEIPT,
         source=source,
-        promised=False,
     )
 
 
-async def _virtual_location(connection: AsyncConnection, kind: LocationKind) -> int:
+async def virtual_location(connection: AsyncConnection, kind: LocationKind) -> int:
+    """Return the company's location of a kind that goods come from or go to.
+
+    Raises:
+        CommandRefused: the company has none.
+
+    """
     found = await connection.scalar(
         select(func.min(stock_location.c.id)).where(
             stock_location.c.kind == kind, stock_location.c.archived_at.is_(None)
@@ -420,7 +473,7 @@ async def _virtual_location(connection: AsyncConnection, kind: LocationKind) -> 
     return int(found)
 
 
-async def _post_moves(
+async def move_goods(
     context: Context,
     connection: AsyncConnection,
     key: str,
@@ -429,9 +482,13 @@ async def _post_moves(
     *,
     kind: MoveKind,
     source: str,
-    promised: bool,
+    promised: bool = False,
 ) -> list[int]:
-    """Move each of ``goods`` between its two ``ends``, as of today; return the moves' ids."""
+    """Move each of ``goods`` between its two ``ends``, as of today; return the moves' ids.
+
+    Locks levels, then balances. ``source`` is the kind of the documents whose lines they move for;
+    goods that were ``promised`` to those lines are not any more.
+    """
     now = context.clock()
     principal = context.principal
     called = func.post_moves(
@@ -509,7 +566,7 @@ async def _lock_places(
 ) -> tuple[dict[int, StockPlace], int]:
     """Find and lock the level and balance of every line; also return the loss location's id."""
     company_id = context.principal.company_id
-    products = await _products(connection, lines)
+    products = await products_of(connection, [line.sku for line in lines])
     locations = await _locations(connection, lines)
     errors = _unknown(lines, products, locations)
     if errors:
@@ -619,13 +676,11 @@ def _place(location: Any, level: Any, balance: Any) -> StockPlace:
     )
 
 
-async def _products(
-    connection: AsyncConnection, lines: Sequence[AdjustmentLine]
-) -> Mapping[str, Any]:
-    skus = sorted({line.sku for line in lines})
+async def products_of(connection: AsyncConnection, skus: Iterable[str]) -> Mapping[str, Any]:
+    """Return products that are not archived by their SKUs: id, kind and tracking."""
     rows = await connection.execute(
         select(_product.id, _product.sku, _product.kind, _product.tracking).where(
-            _product.sku.in_(skus), _product.archived_at.is_(None)
+            _product.sku.in_(sorted(set(skus))), _product.archived_at.is_(None)
         )
     )
     return {row.sku: row for row in rows}
@@ -678,6 +733,9 @@ async def _post(
     key: str,
     adjustments: Sequence[Adjustment],
     loss_id: int,
+    *,
+    operation: str,
+    sources: Sequence[tuple[str | None, int | None]],
 ) -> list[int]:
     """Write the moves, then what they add up to, then the audit trail; return the moves' ids."""
     if not adjustments:
@@ -697,8 +755,12 @@ async def _post(
             "effective_on": now.date(),
             "posted_by": principal.actor,
             "lot_id": adjustment.place.lot_id,
+            "source": source,
+            "source_id": source_id,
         }
-        for position, adjustment in enumerate(adjustments)
+        for position, (adjustment, (source, source_id)) in enumerate(
+            zip(adjustments, sources, strict=True)
+        )
     ]
     posted = await connection.execute(
         insert(stock_move).returning(stock_move.c.id, sort_by_parameter_order=True), moves
@@ -719,7 +781,7 @@ async def _post(
     await write_audit(
         context,
         connection,
-        operation="adjustStock",
+        operation=operation,
         action="post",
         entity="StockMove",
         changes={

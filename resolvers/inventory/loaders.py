@@ -28,7 +28,7 @@ from resolvers.core.kept import kept
 from resolvers.core.relation import KEY, Relation, by_key, children
 from resolvers.core.report import Report
 from resolvers.core.table import as_given
-from resolvers.inventory.rules import RECEIPT_LINE, IncomingSource, ReservationSource
+from resolvers.inventory.rules import RECEIPT_LINE, RETURN_LINE, IncomingSource, ReservationSource
 from resolvers.inventory.tables import incoming_stock as incoming_table
 from resolvers.inventory.tables import lot as lot_table
 from resolvers.inventory.tables import reorder_rule as reorder_rule_table
@@ -58,7 +58,8 @@ _projection = level_table.c.on_hand + _incoming - _outgoing
 
 SALES_ORDER_LINE = ReservationSource.SALES_ORDER_LINE
 GOODS_RECEIPT_LINE = RECEIPT_LINE
-"""Sources of the moves that lines of sales orders and of goods receipts made."""
+GOODS_RETURN_LINE = RETURN_LINE
+"""Sources of the moves that lines of sales orders, goods receipts and returns made."""
 
 warehouse = entity("Warehouse", warehouse_table)
 location = entity("StockLocation", location_table)
@@ -85,6 +86,7 @@ stock_move = entity(
         (move_table.c.source == ReservationSource.SALES_ORDER_LINE, move_table.c.source_id)
     ),
     receipt_line_id=case((move_table.c.source == RECEIPT_LINE, move_table.c.source_id)),
+    return_line_id=case((move_table.c.source == RETURN_LINE, move_table.c.source_id)),
 )
 reservation = entity("Reservation", reservation_table)
 incoming_stock = entity(
@@ -92,6 +94,9 @@ incoming_stock = entity(
     incoming_table,
     purchase_order_line_id=case(
         (incoming_table.c.source == IncomingSource.PURCHASE_ORDER_LINE, incoming_table.c.source_id)
+    ),
+    transfer_line_id=case(
+        (incoming_table.c.source == IncomingSource.STOCK_TRANSFER_LINE, incoming_table.c.source_id)
     ),
 )
 

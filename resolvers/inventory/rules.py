@@ -12,6 +12,9 @@ from resolvers.core.quantities import LARGEST_QUANTITY, QUANTITY_STEP
 RECEIPT_LINE: Final = "GOODS_RECEIPT_LINE"
 """Source of the moves that a line of a goods receipt made."""
 
+RETURN_LINE: Final = "GOODS_RETURN_LINE"
+"""Source of the moves that a line of a return made."""
+
 
 class LocationKind(StrEnum):
     """What a stock location is; goods leave and enter the company through the virtual ones."""
@@ -64,6 +67,7 @@ class IncomingSource(StrEnum):
     """What goods that are on their way come with."""
 
     PURCHASE_ORDER_LINE = "PURCHASE_ORDER_LINE"
+    STOCK_TRANSFER_LINE = "STOCK_TRANSFER_LINE"
 
 
 class Crossing(StrEnum):
@@ -153,9 +157,15 @@ class Stock:
 class Picker:
     """Takes goods from where they are, in the order given; what is taken is there no more."""
 
-    def __init__(self, stock: Mapping[int, Sequence[Stock]]) -> None:
-        """Take ``stock`` as what there is of each product, by its id."""
+    def __init__(
+        self, stock: Mapping[int, Sequence[Stock]], free: Mapping[int, Decimal] | None = None
+    ) -> None:
+        """Take ``stock`` as what there is of each product, by its id.
+
+        ``free`` is what of it is promised to nobody.
+        """
         self._stock = stock
+        self.free = dict(free or {})
         self._taken: dict[tuple[int, int, int | None], Decimal] = {}
 
     def take(

@@ -48,6 +48,7 @@ MOST_WAITING: Final = 100
 CANCEL: Final = OrderAction.CANCEL
 CONFIRM: Final = OrderAction.CONFIRM
 SHIP: Final = OrderAction.SHIP
+RETURN_GOODS: Final = OrderAction.RETURN_GOODS
 """What commands of higher modules do with orders."""
 
 ORDER: Final = Document("SalesOrder", sales_order, "order")
@@ -70,11 +71,6 @@ async def change_order(
         CommandRefused: there is no such order, it changed, or the action cannot be done with it.
 
     """
-
-    def refuse(row: Any) -> InvalidTransition | None:
-        possible = order_actions(row.state, row.hold, row.reservation_status, row.shipment_status)
-        return None if action in possible else _not_now(row, action, possible, order.at)
-
     return await change_document(
         context,
         key,
@@ -82,10 +78,18 @@ async def change_order(
         order,
         operation=operation,
         cause=cause,
-        refuse=refuse,
+        refuse=lambda row: refuse_action(row, action, order.at),
         change=change,
         request=request,
     )
+
+
+def refuse_action(order: Any, action: OrderAction, at: tuple[str, ...]) -> InvalidTransition | None:
+    """Tell why an action cannot be done with an order now, None if it can."""
+    possible = order_actions(
+        order.state, order.hold, order.reservation_status, order.shipment_status
+    )
+    return None if action in possible else _not_now(order, action, possible, at)
 
 
 async def reserve_order(
@@ -228,12 +232,17 @@ async def promise_lines(connection: AsyncConnection, order: Any, *, partly: bool
 
 
 async def lock_waiting(
-    connection: AsyncConnection, warehouse_id: int, product_ids: Sequence[int]
+    connection: AsyncConnection,
+    warehouse_id: int,
+    product_ids: Sequence[int],
+    *,
+    besides: int | None = None,
 ) -> list[Any]:
     """Lock the orders that wait for products in a warehouse, and return their rows.
 
     At most `MOST_WAITING` of them, those to be delivered first; orders on hold do not wait. Called
-    before any stock is locked, as orders come first.
+    before any stock is locked, as orders come first; the order ``besides`` is locked with them, as
+    orders are locked by their ids, and does not wait.
     """
     order, line = sales_order.c, sales_order_line.c
     waiting = (
@@ -248,7 +257,7 @@ async def lock_waiting(
         .limit(MOST_WAITING)
     )
     found = await connection.execute(waiting)
-    ids = [row.id for row in found]
+    ids = [row.id for row in found] + ([] if besides is None else [besides])
     if not ids:
         return []
     locked = await connection.execute(
@@ -258,7 +267,11 @@ async def lock_waiting(
         .with_for_update(key_share=True)
     )
     # somebody else may have been quicker
-    return [row for row in locked if row.state == OrderState.CONFIRMED and row.hold is None]
+    return [
+        row
+        for row in locked
+        if row.state == OrderState.CONFIRMED and row.hold is None and row.id != besides
+    ]
 
 
 async def promise_waiting(
@@ -335,7 +348,16 @@ async def order_lines(connection: AsyncConnection, order: Any) -> list[Any]:
     """Return the lines of a locked order with the SKUs of their products, in their order."""
     line = sales_order_line.c
     rows = await connection.execute(
-        select(line.id, line.product_id, _product.sku, line.quantity, line.reserved, line.shipped)
+        select(
+            line.id,
+            line.product_id,
+            _product.sku,
+            _product.tracking,
+            line.quantity,
+            line.reserved,
+            line.shipped,
+            line.returned,
+        )
         .join(product_entity.table, _product.id == line.product_id)
         .where(line.order_id == order.id)
         .order_by(line.position)
@@ -368,6 +390,34 @@ async def write_shipped(
         told={"shipped": {str(id_): f"{sent:f}" for id_, sent in shipped.items()}},
     )
     return state is OrderState.FULFILLED
+
+
+async def write_returned(
+    context: Context,
+    connection: AsyncConnection,
+    order: Any,
+    returned: Mapping[int, Decimal],
+    *,
+    operation: str,
+) -> None:
+    """Write down on a locked order what came back of its lines."""
+    line = sales_order_line.c
+    given = _given()
+    await connection.execute(
+        update(sales_order_line)
+        .where(line.id == given.c.id)
+        .values(returned=line.returned + given.c.quantity),
+        {"ids": list(returned), "given": list(returned.values())},
+    )
+    await write_order(
+        context,
+        connection,
+        order,
+        {},
+        operation=operation,
+        action="return",
+        told={"returned": {str(id_): f"{back:f}" for id_, back in returned.items()}},
+    )
 
 
 async def cancel_lines(
@@ -499,13 +549,7 @@ async def _add_to_lines(
     if not quantities:
         return
     line = sales_order_line.c
-    given = (
-        func.unnest(
-            bindparam("ids", type_=ARRAY(BigInteger)), bindparam("given", type_=ARRAY(quantity()))
-        )
-        .table_valued("id", "quantity", name="given")
-        .render_derived()
-    )
+    given = _given()
     values = (
         {"shipped": line.shipped + given.c.quantity, "reserved": line.reserved - given.c.quantity}
         if shipped
@@ -514,6 +558,17 @@ async def _add_to_lines(
     await connection.execute(
         update(sales_order_line).where(line.id == given.c.id).values(values),
         {"ids": list(quantities), "given": list(quantities.values())},
+    )
+
+
+def _given() -> Any:
+    """Return the parameters ``ids`` and ``given``, a quantity for each, as a table."""
+    return (
+        func.unnest(
+            bindparam("ids", type_=ARRAY(BigInteger)), bindparam("given", type_=ARRAY(quantity()))
+        )
+        .table_valued("id", "quantity", name="given")
+        .render_derived()
     )
 
 

@@ -135,6 +135,7 @@ sales_order_line = table(
     required("canceled", quantity(), server_default="0"),
     required("placed_on", Date),
     Column("tax_id", Integer, ForeignKey("tax.id")),
+    required("returned", quantity(), server_default="0"),
     ForeignKeyConstraint(
         ["order_id", "company_id", "partner_id", "currency", "placed_on"],
         [
@@ -154,6 +155,7 @@ sales_order_line = table(
     CheckConstraint("shipped >= 0 and canceled >= 0 and reserved >= 0", name="not_negative"),
     CheckConstraint("shipped + canceled <= quantity", name="not_over_shipped"),
     CheckConstraint("reserved <= quantity - shipped - canceled", name="not_over_reserved"),
+    CheckConstraint("returned between 0 and shipped", name="not_over_returned"),
     Index("ix_sales_order_line_product", "product_id", "company_id", "placed_on", "id"),
     Index("ix_sales_order_line_placed_on", "company_id", "placed_on", "id"),
     Index("ix_sales_order_line_partner", "partner_id", "company_id", "placed_on", "id"),

@@ -1,6 +1,9 @@
 """What fulfillment adds to lower modules' types."""
 
-from resolvers.fulfillment.loaders import shipments_by_order, steps_by_order
+from resolvers.fulfillment.loaders import (
+    shipments_by_order,
+    steps_by_order,
+)
 from resolvers.fulfillment.reads import shipments
 from schema.core.connection import Connection, connection
 from schema.core.extend import extend

@@ -62,7 +62,10 @@ describe_enum(
 describe_enum(
     IncomingSource,
     "What goods on their way come with.",
-    {"PURCHASE_ORDER_LINE": "A line of a purchase order."},
+    {
+        "PURCHASE_ORDER_LINE": "A line of a purchase order.",
+        "STOCK_TRANSFER_LINE": "A line of a transfer from another warehouse.",
+    },
 )
 
 describe_enum(

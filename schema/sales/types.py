@@ -64,6 +64,7 @@ class SalesOrderLine(RowType, Node):
     promised_on: date | None = column("Date promised to the customer.")
     qty_reserved: Decimal = column("Reserved and not yet shipped.", of="reserved")
     qty_shipped: Decimal = column("Shipped.", of="shipped")
+    qty_returned: Decimal = column("Came back, of what was shipped.", of="returned")
     qty_canceled: Decimal = column("Canceled.", of="canceled")
     qty_backordered: Decimal = column("Still to be shipped and not reserved.", of="backordered")
     order: "SalesOrder" = related("Order it is on.", order_by_id, "order_id")

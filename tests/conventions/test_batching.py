@@ -60,6 +60,19 @@ SINGLE = {
     "ReceiveGoodsPayload.receipt": "a command makes one receipt",
     "ReceiveGoodsPayload.moves": "one line came, to one place",
     "ReceiveGoodsPayload.reservedOrders": "one unit came, for one order",
+    "ReturnGoodsPayload.goodsReturn": "a command makes one return",
+    "ReturnGoodsPayload.order": "a command concerns one order",
+    "ReturnGoodsPayload.moves": "one line came back, to one place",
+    "ReturnGoodsPayload.reservedOrders": "one unit came back, for one order",
+    "TransferStockPayload.transfer": "a command makes one transfer",
+    "TransferStockPayload.moves": "one line left, from one place",
+    "ReceiveTransferPayload.transfer": "a command concerns one transfer",
+    "ReceiveTransferPayload.moves": "one line came, to one place",
+    "ReceiveTransferPayload.reservedOrders": "the goods are for one order",
+    "StockCountPayload.count": "a command concerns one count",
+    "PostStockCountPayload.count": "a command concerns one count",
+    "PostStockCountPayload.moves": "a count corrects the same, however much is asked for",
+    "PostStockCountPayload.levels": "a count corrects the same, however much is asked for",
     "StockChange.level": "an event tells of one level, and is an operation of its own",
 }
 """Fields that never have few and many parents with keys of their own, and why."""
@@ -83,6 +96,21 @@ STATEMENTS_OF_ROOTS = {
     "Query.search": 1,
     "Query.ops": 1,
     "Query.stockValuation": 1,
+    "Query.stockTransfer": 1,
+    "Query.stockCount": 1,
+    **{
+        f"Mutation.{verb}": 0
+        for verb in (
+            "returnGoods",
+            "transferStock",
+            "receiveTransfer",
+            "cancelTransfer",
+            "startStockCount",
+            "recordStockCount",
+            "postStockCount",
+            "cancelStockCount",
+        )
+    },
     "Mutation.adjustStock": 0,  # commands write, and what they read is not counted here
     "Mutation.archiveProduct": 0,
     "Mutation.cancelSalesOrder": 0,
@@ -189,7 +217,10 @@ PAYLOADS = [
     pytest.param(root, edge, id=f"{root}.{edge.name}")
     for root in root_fields("Mutation")
     for edge in EDGES
-    if edge.parent == str(root.target) and not edge.is_held
+    if edge.parent == str(root.target)
+    and not edge.is_held
+    # nobody waits for what is in transit in the demo; tests/flows/test_transfers.py has them wait
+    and str(edge) != "ReceiveTransferPayload.reservedOrders"
 ]
 
 
@@ -259,7 +290,10 @@ class TestStatements:
         """What a mutation changed is read in one statement per field, however many lines it had."""
         known = await known_rows(own_gateway.owner)
         few, many = [await run(own_gateway, known, (root, edge), size) for size in (5, 50)]
-        assert (parents(few), parents(many)) == ((1, 1) if str(edge) in SINGLE else (5, 50))
+        if str(edge) in SINGLE:
+            assert parents(few) == parents(many) > 0
+        else:
+            assert (parents(few), parents(many)) == (5, 50)
         assert few.statements == many.statements == planned((root, edge))
 
 

@@ -89,7 +89,7 @@ async def known(gateway: Gateway) -> Known:
     return await known_rows(gateway.owner)
 
 
-OF_THE_COMPANY = {"Query.fiscalPeriod"}
+OF_THE_COMPANY = {"Query.fiscalPeriod", "Query.stockTransfer", "Query.stockCount"}
 """Roots that find one object, of which row security shows none to partners' clients."""
 
 

@@ -446,6 +446,18 @@ REQUIRED: Final[Mapping[str, Any]] = {
             "startPicking",
         )
     },
+    "Mutation.returnGoods(orderId)": encode_id("SalesOrder", 1),
+    "Mutation.transferStock(fromWarehouseId)": encode_id("Warehouse", 1),
+    "Mutation.transferStock(toWarehouseId)": encode_id("Warehouse", 2),
+    "Mutation.startStockCount(warehouseId)": encode_id("Warehouse", 1),
+    **{
+        f"Mutation.{verb}Transfer(id)": encode_id("StockTransfer", 1)
+        for verb in ("receive", "cancel")
+    },
+    **{
+        f"Mutation.{verb}StockCount(id)": encode_id("StockCount", 1)
+        for verb in ("record", "post", "cancel")
+    },
     "Mutation.restoreProduct(id)": encode_id("Product", 1),
     "Mutation.archivePartner(id)": encode_id("Partner", 31),
     "Mutation.restorePartner(id)": encode_id("Partner", 31),

@@ -72,16 +72,22 @@ class Shop:
         process = server_process(gateway_process.__file__, environment=self.environment)
         self.gateways.append(await self.stack.enter_async_context(process))
 
+    async def running(self) -> list[ServerProcess]:
+        """Return the gateways; a slow machine may start them slower than they are killed."""
+        while not self.gateways:  # noqa: ASYNC110 - nobody says when
+            await asyncio.sleep(0.05)
+        return self.gateways
+
     async def kill(self) -> None:
         """Kill a gateway, whatever it does, and start another one."""
-        victim = self.gateways.pop(0)
+        victim = (await self.running()).pop(0)
         self.killed += 1
         assert await victim.stop(signal.SIGKILL) == -signal.SIGKILL
         await self.open()
 
     async def ask(self, command: Command) -> Any:
         """Return what a gateway answers, or None if it does not."""
-        gateway = random.choice(self.gateways)
+        gateway = random.choice(await self.running())
         try:
             answer = await self.client.post(gateway.graphql, json=command.request)
         except httpx2.TransportError:

@@ -349,7 +349,7 @@ async def test_size_is_as_announced(store: "asyncpg.Connection[Any]") -> None:
     assert await store.fetchval(suppliers) == size.suppliers == 30
     assert await store.fetchval("select count(*) from sales_order") == size.orders == 1_000
     assert 3_000 < await store.fetchval("select count(*) from sales_order_line") < 4_500
-    assert 4_000 < await store.fetchval("select count(*) from stock_move") < 7_000
+    assert 4_000 < await store.fetchval("select count(*) from stock_move") < 7_500
     assert await store.fetchval("select count(*) from product_category") > 40
     first = await store.fetchval("select min(placed_on) from sales_order")
     last = await store.fetchval("select max(placed_on) from sales_order")

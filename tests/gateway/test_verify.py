@@ -33,6 +33,19 @@ SABOTAGE: Mapping[str, str] = {
     ),
     "shipment_of_its_order": "update shipment set order_id = order_id + 1 where id = 33",
     "packed_is_picked": "update shipment_line set picked = 0 where id = 34",
+    "returned_came_back": "update sales_order_line set returned = returned + 1 where returned > 0",
+    "return_of_its_order": "update goods_return set order_id = order_id + 1 where id = 1",
+    "return_moved": "update goods_return_line set quantity = quantity + 1 where id = 1",
+    "in_transit_is_in_transfers": (
+        "update stock_balance set on_hand = on_hand + 1 where location_id in"
+        " (select id from stock_location where kind = 'TRANSIT')"
+    ),
+    "in_transit_is_incoming": (
+        "update incoming_stock set quantity = quantity + 1 where source = 'STOCK_TRANSFER_LINE'"
+    ),
+    "transfer_state": "update stock_transfer set state = 'CANCELED' where state = 'RECEIVED'",
+    "transfer_moved": "update stock_transfer_line set received = received + 1 where id = 1",
+    "count_moved": "update stock_count_line set counted = counted + 1 where counted is not null",
     "steps_of_done_orders": "update fulfillment_step set state = 'PENDING', finished_at = null",
     "entry_balances": "update journal_line set debit = debit + 1 where id = 21",
     "entry_in_period": "update journal_entry set posted_on = '2001-01-01' where id = 22",

@@ -45,6 +45,12 @@ LISTS: Final = {
     "contracts": "select id from contract where company_id = 1 order by starts_on desc, id desc",
     "jobs": "select id from job where company_id = 1 order by id desc",
     "auditEntries": "select id from audit_log where company_id = 1 order by id desc",
+    "goodsReturns": """
+        select id from goods_return where company_id = 1 order by received_on desc, id desc""",
+    "stockTransfers": """
+        select id from stock_transfer where company_id = 1 order by sent_on desc, id desc""",
+    "stockCounts": """
+        select id from stock_count where company_id = 1 order by started_on desc, id desc""",
     "shipments": "select id from shipment where company_id = 1 order by planned_on desc, id desc",
     "invoices": "select id from invoice where company_id = 1 order by invoiced_on desc, id desc",
     "payments": "select id from payment where company_id = 1 order by paid_on desc, id desc",
