@@ -20,6 +20,7 @@ from rich.console import Console
 from gateway.demo import DemoError, run_demo
 from gateway.doctor import Finding, examine
 from gateway.explain import explain_document
+from gateway.importing import Imported, ImportFileError, import_file
 from gateway.ledger import LedgerError, beancount
 from gateway.migrate import MigrationError, drift, migrate
 from gateway.observability.logging import configure_logging
@@ -37,6 +38,8 @@ from gateway.steps import Steps
 from gateway.tokens import TokenError, issue_client_key, issue_user_token, require_user
 from gateway.trusted import TrustedDocumentsError
 from gateway.verify import VerifyError, print_results, verify
+from gateway.worker import Worker
+from resolvers.bulk.rules import OnError
 from resolvers.core.clock import system_clock
 from resolvers.core.metrics import Metrics
 from resolvers.modules import data_modules
@@ -53,6 +56,7 @@ EXPECTED = (
     DatabaseError,
     DemoError,
     EmbeddedPostgresError,
+    ImportFileError,
     LedgerError,
     ListenError,
     MigrationError,
@@ -134,6 +138,62 @@ def relay_command() -> None:
             asyncio.run(Relay(database_url(settings), Metrics()).run())
         finally:
             logs.close()
+
+
+@app.command("worker")
+def worker_command(
+    *,
+    once: Annotated[bool, typer.Option("--once", help="Do what waits now, and end.")] = False,
+) -> None:
+    """Do the jobs that commands ask for, until stopped; any number of workers may run."""
+    with with_database(Settings(), Steps().say) as settings:
+        logs = configure_logging(settings)
+        try:
+            worker = Worker(settings)
+            if once:
+                typer.echo(f"{asyncio.run(worker.run_until_idle())} jobs", err=True)
+            else:
+                asyncio.run(worker.run())
+        finally:
+            logs.close()
+
+
+@app.command("import")
+def import_command(
+    what: Annotated[Imported, typer.Argument(help="What the rows are.")],
+    file: Annotated[Path, typer.Argument(help=".csv or .jsonl.", exists=True, dir_okay=False)],
+    *,
+    company: Annotated[str, typer.Option(help="Code of the company to act for.")],
+    on_error: Annotated[
+        OnError, typer.Option(help="What becomes of all rows when some are wrong.")
+    ] = OnError.REJECT_FAILED_ROWS,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Look at all rows and write none.")
+    ] = False,
+) -> None:
+    """Make and change products or partners by the rows of a file."""
+    steps = Steps()
+    with (
+        with_database(Settings(), steps.say) as settings,
+        steps.step(f"Importing {what} from {file.name}"),
+    ):
+        report = asyncio.run(
+            import_file(
+                settings,
+                what,
+                file,
+                company=company,
+                on_error=on_error,
+                dry_run=dry_run,
+                progress=steps.count,
+            )
+        )
+    for row in report.rejected:
+        for error in row["errors"]:
+            typer.echo(f"row {row['index'] + 1} {row['key']}: {error['message']}")
+    typer.echo(f"{report.accepted} accepted, {report.refused} rejected", err=True)
+    if report.refused:
+        raise typer.Exit(1)
 
 
 @app.command("migrate")

@@ -48,6 +48,8 @@ _TRUST_SECONDS: Final = 3.0
 """Longest that reference data is answered from memory without hearing from the database."""
 _BACKLOG_COUNTED: Final = 100_000
 """Largest backlog that is counted; a larger one shows as this."""
+_PROOF_SECONDS: Final = 15.0
+"""Time between two looks at what the last proof of the invariants found."""
 _TURN_SECONDS: Final = 0.005
 """Longest the event loop is held while events go to the broker."""
 _FULL_QUEUE: Final = 0.25
@@ -86,6 +88,12 @@ _BACKLOG: Final = """
 select (select count(*) from (select from outbox_event where pub_seq is null limit $1) as counted),
        coalesce((select extract(epoch from clock_timestamp() - created_at)::float8
                  from outbox_event where pub_seq is null order by written_seq limit 1), 0)
+"""
+
+_PROOF: Final = """
+select (select count(*) from jsonb_object_keys(result -> 'broken')),
+       extract(epoch from finished_at)::float8
+from job where kind = 'verify' and state = 'SUCCEEDED' order by id desc limit 1
 """
 
 # A notification takes an id and a flush of its commit like any write, but need not survive a crash.
@@ -207,6 +215,7 @@ class Follower:
         self._reference = reference
         self._signal = _Signal()
         self._measured = -_FOLLOW_POLL_SECONDS
+        self._looked = -_PROOF_SECONDS
         self._started = asyncio.Event()
         self.position: int | None = None
         """Place of the last event handed to the broker; None before the start."""
@@ -277,6 +286,10 @@ class Follower:
             [(backlog, lag)] = await connection.fetch(_BACKLOG, _BACKLOG_COUNTED)
             self._metrics.outbox_measured(backlog=backlog, lag_seconds=lag)
             self._measured = time.monotonic()
+        if time.monotonic() - self._looked >= _PROOF_SECONDS:
+            for broken, at in await connection.fetch(_PROOF):
+                self._metrics.invariants_proven(broken=broken, at=at)
+            self._looked = time.monotonic()
 
 
 def _event(row: Any) -> PublishedEvent:

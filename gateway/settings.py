@@ -41,6 +41,9 @@ class Settings(BaseSettings):
     pool_wait_seconds: float = Field(
         2.0, gt=0, description="Longest wait for a free connection before the answer is OVERLOADED."
     )
+    verify_every_hours: int = Field(
+        24, ge=1, description="Hours between two proofs of all invariants by a worker."
+    )
     statement_timeout_seconds: float = Field(
         10.0, gt=0, description="PostgreSQL statement_timeout."
     )

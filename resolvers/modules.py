@@ -22,6 +22,7 @@ NAMES: tuple[str, ...] = (
     "accounting",
     "order_to_cash",
     "operations",
+    "bulk",
     "documents",
     "crm",
     "integrations",

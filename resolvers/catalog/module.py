@@ -8,7 +8,7 @@ MODULE = DataModule(
     tables=(product_category, product, product_company),
     permissions={
         "catalog.read": "See products and categories.",
-        "catalog.write": "Archive and restore products.",
+        "catalog.write": "Make, change, archive and restore products.",
         "cost.read": "See what products cost the company.",
     },
 )

@@ -475,6 +475,16 @@ class Metrics:
         self._outbox_backlog = Gauge(
             "gateway_outbox_backlog_events", "Events not yet published.", registry=registry
         )
+        self._invariants_broken = Gauge(
+            "gateway_invariants_broken",
+            "Invariants that did not hold when they were proven last.",
+            registry=registry,
+        )
+        self._invariants_proven = Gauge(
+            "gateway_invariants_proven_timestamp_seconds",
+            "When a worker proved the invariants last; 0 if none did.",
+            registry=registry,
+        )
         self._outbox_lag = Gauge(
             "gateway_outbox_lag_seconds", "Age of the oldest unpublished event.", registry=registry
         )
@@ -613,6 +623,11 @@ class Metrics:
         """Set how many events wait for the relay and how old the oldest is."""
         self._outbox_backlog.set(backlog)
         self._outbox_lag.set(lag_seconds)
+
+    def invariants_proven(self, *, broken: int, at: float) -> None:
+        """Set how many invariants did not hold, and when that was found, in seconds since 1970."""
+        self._invariants_broken.set(broken)
+        self._invariants_proven.set(at)
 
     def outbox_published(self, events: int) -> None:
         """Count events the relay published."""

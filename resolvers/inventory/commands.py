@@ -26,6 +26,7 @@ from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from resolvers.catalog.loaders import product as product_entity
+from resolvers.core.bulk import RowResult
 from resolvers.core.command import CommandRefused, Outcome, run_command, write_audit
 from resolvers.core.context import Context
 from resolvers.core.errors import ErpError, Invalid, NotFound
@@ -151,6 +152,61 @@ async def post_adjustments(
         sources=[(source, moved_for[id(adjustment.line)]) for adjustment in adjustments],
     )
     return {"move_ids": move_ids, "level_ids": level_ids}
+
+
+async def upsert_levels(
+    context: Context,
+    connection: AsyncConnection,
+    key: str,
+    lines: Sequence[AdjustmentLine],
+    *,
+    partly: bool,
+) -> list[tuple[RowResult, Sequence[ErpError]]]:
+    """Set stock at locations to what was counted; return of each line what became of it.
+
+    Nothing is written if a line is wrong, unless ``partly``. The paths of errors begin with lines
+    and the place of the line in ``lines``.
+    """
+    results: list[tuple[RowResult, Sequence[ErpError]]] = [(RowResult.UNCHANGED, ())] * len(lines)
+    errors = check_adjustment_lines(lines)
+    good = _reject(results, errors, range(len(lines)))
+    products = await products_of(connection, [line.sku for line in lines])
+    locations = await _locations(connection, lines)
+    unknown = _unknown([lines[n] for n in good], products, locations)
+    good = _reject(results, unknown, good)
+    if (len(good) < len(lines) and not partly) or not good:
+        return results
+    asked = [lines[n] for n in good]
+    places, loss_id = await _lock_places(context, connection, asked)
+    adjustments, refusals = plan_adjustments(asked, places)
+    _reject(results, refusals, good)
+    if refusals and not partly:
+        return results
+    await _post(
+        context,
+        connection,
+        key,
+        adjustments,
+        loss_id,
+        operation="upsertStockLevels",
+        sources=[(None, None)] * len(adjustments),
+    )
+    place_of = {id(line): n for n, line in zip(good, asked, strict=True)}
+    for adjustment in adjustments:
+        results[place_of[id(adjustment.line)]] = (RowResult.UPDATED, ())
+    return results
+
+
+def _reject(
+    results: list[tuple[RowResult, Sequence[ErpError]]],
+    errors: Sequence[ErpError],
+    places: Sequence[int],
+) -> list[int]:
+    """Write errors down at the lines they are of, which ``places`` tells; return the others."""
+    for error in errors:
+        place = places[int(error.path[1])]
+        results[place] = (RowResult.REJECTED, (*results[place][1], error))
+    return [place for place in places if results[place][0] is not RowResult.REJECTED]
 
 
 async def reserve(

@@ -4,6 +4,7 @@ from sqlalchemy import BigInteger, DateTime, Text
 
 from resolvers.core.entity import entity
 from resolvers.core.records import audit_log
+from resolvers.core.relation import by_key
 from resolvers.core.report import Report
 from resolvers.operations.tables import job as job_table
 
@@ -22,3 +23,4 @@ state_of_operations = Report(
     {"since": DateTime(timezone=True)},
     order=("section", "name"),
 )
+job_by_id = by_key(job)

@@ -32,6 +32,7 @@ job = table(
     instant("run_at", now=True),
     Column("worker", Text),
     Column("error", Text),
+    Column("result", JSONB),
     required("created_by"),
     instant("created_at", now=True),
     instant("started_at"),

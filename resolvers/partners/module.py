@@ -8,7 +8,7 @@ MODULE = DataModule(
     tables=(partner, partner_address, payment_term, partner_company),
     permissions={
         "partners.read": "See partners, their addresses and terms.",
-        "partners.write": "Archive and restore partners.",
+        "partners.write": "Make, change, archive and restore partners.",
         "partners.credit": "See credit limits.",
     },
 )

@@ -6,6 +6,7 @@ from datetime import datetime
 import strawberry
 
 from resolvers.operations.loaders import audit_entry, job
+from schema.core.bulk import RowVerdict, row_verdicts
 from schema.core.fields import ID, RowType, column, computed, held, node_id
 from schema.core.ids import encode_id
 from schema.core.node import Node, node_type, row_type
@@ -25,6 +26,21 @@ class Job(RowType, Node):
     progress_done: int = column("How much of it is done.")
     progress_total: int | None = column("How much there is to do; null while that is not known.")
     error: str | None = column("Why the last attempt failed.")
+    accepted: int | None = computed(
+        "Rows an upsert wrote, or found as they are to be; null of other jobs.",
+        lambda row: (row["result"] or {}).get("accepted"),
+        needs=("result",),
+    )
+    rejected: int | None = computed(
+        "Rows an upsert did not write; null of other jobs.",
+        lambda row: (row["result"] or {}).get("rejected"),
+        needs=("result",),
+    )
+    rejected_rows: list[RowVerdict] = computed(
+        "The first 1,000 rows that an upsert did not write, with why.",
+        lambda row: row_verdicts((row["result"] or {}).get("rows")),
+        needs=("result",),
+    )
     created_by: str = column("Who asked for it, such as user:1.")
     created_at: datetime = column("When it was asked for.")
     run_at: datetime = column("When it may begin.")

@@ -124,7 +124,7 @@ async def test_never_more_than_left(own_gateway: Gateway, own_database_url: str)
 async def test_a_lot_comes_back_as_itself(own_gateway: Gateway, own_database_url: str) -> None:
     """The lot must have left with the line, and so much of it."""
     line = await line_that(own_gateway, "p.tracking = 'LOT' and l.returned = 0")
-    lot = await own_gateway.owner.fetchrow(
+    lot: Any = await own_gateway.owner.fetchrow(
         """select t.number, sum(m.quantity) as sent from stock_move m join lot t on t.id = m.lot_id
            where m.source = 'SALES_ORDER_LINE' and m.kind = 'SHIPMENT' and m.source_id = $1
            group by 1 order by 2 desc limit 1""",
@@ -153,7 +153,7 @@ async def test_a_serial_number_leaves_and_comes_back(
     own_gateway: Gateway, own_database_url: str
 ) -> None:
     """It is at the customer, then here; it cannot come back twice."""
-    row = await own_gateway.owner.fetchrow(
+    row: Any = await own_gateway.owner.fetchrow(
         """select l.id, l.order_id, t.number from sales_order_line l
            join product p on p.id = l.product_id
            join stock_move m on m.source = 'SALES_ORDER_LINE' and m.source_id = l.id

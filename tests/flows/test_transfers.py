@@ -84,10 +84,13 @@ async def test_what_is_sent_is_incoming_until_it_comes(
 ) -> None:
     """It leaves the one warehouse at once and is in the other when it was received."""
     gateway = own_reader.compiled
-    product = await free_stock(gateway)
+    product: Any = await free_stock(gateway)
     here = (product["product_id"], 1)
     there = (product["product_id"], 2)
-    before = await gateway.owner.fetchrow(STATE, *here), await gateway.owner.fetchrow(STATE, *there)
+    before: Any = (
+        await gateway.owner.fetchrow(STATE, *here),
+        await gateway.owner.fetchrow(STATE, *there),
+    )
     lines = [{"sku": product["sku"], "qty": "3"}]
     told = await send(own_reader.ordinary, lines, dry=True)
     sent = await send(gateway, lines)
@@ -103,7 +106,10 @@ async def test_what_is_sent_is_incoming_until_it_comes(
                 "toLocation": {"kind": "TRANSIT", "sellable": False},
             }
         ]
-    after = await gateway.owner.fetchrow(STATE, *here), await gateway.owner.fetchrow(STATE, *there)
+    after: Any = (
+        await gateway.owner.fetchrow(STATE, *here),
+        await gateway.owner.fetchrow(STATE, *there),
+    )
     assert before[0]["on_hand"] - after[0]["on_hand"] == 3
     assert after[1]["incoming"] - before[1]["incoming"] == 3
     assert await send(gateway, lines) == sent, "the same key: once"
@@ -119,7 +125,7 @@ async def test_what_is_sent_is_incoming_until_it_comes(
     assert stale["transfer"]["version"] == 2
     rest = await receive(gateway, sent["transfer"]["id"], key="rest")
     assert (rest["transfer"]["state"], rest["transfer"]["availableActions"]) == ("RECEIVED", [])
-    end = await gateway.owner.fetchrow(STATE, *there)
+    end: Any = await gateway.owner.fetchrow(STATE, *there)
     assert end["on_hand"] - before[1]["on_hand"] == 3
     assert end["incoming"] == before[1]["incoming"]
     again = await receive(gateway, sent["transfer"]["id"], key="again")
@@ -129,7 +135,7 @@ async def test_what_is_sent_is_incoming_until_it_comes(
 
 async def test_what_is_promised_stays(own_gateway: Gateway, own_database_url: str) -> None:
     """Only what is free can go: not one ten-thousandth more, in one line or in two."""
-    product = await free_stock(own_gateway)
+    product: Any = await free_stock(own_gateway)
     for lines in (
         [{"sku": product["sku"], "qty": str(product["free"] + Decimal("0.0001"))}],
         [{"sku": product["sku"], "qty": str(product["free"])}, {"sku": product["sku"], "qty": "1"}],
@@ -146,7 +152,7 @@ async def test_what_is_promised_stays(own_gateway: Gateway, own_database_url: st
 
 async def test_lots_travel(own_gateway: Gateway, own_database_url: str) -> None:
     """What expires first goes, or the lot that is named; each is a line of its own."""
-    lot = await own_gateway.owner.fetchrow(
+    lot: Any = await own_gateway.owner.fetchrow(
         """select p.sku, t.number, sum(b.on_hand) as there
            from stock_balance b join lot t on t.id = b.lot_id join product p on p.id = b.product_id
            join stock_location x on x.id = b.location_id
@@ -233,7 +239,7 @@ async def test_what_cannot_be_sent(
 
 async def test_all_of_it_is_received_once(own_gateway: Gateway, own_database_url: str) -> None:
     """Ten that take in everything, and one that lets it go back: one of them does."""
-    product = await free_stock(own_gateway)
+    product: Any = await free_stock(own_gateway)
     sent = await send(own_gateway, [{"sku": product["sku"], "qty": "2"}])
     id_ = sent["transfer"]["id"]
     answers = await asyncio.gather(

@@ -1,0 +1,191 @@
+"""Products and partners from a file: read some at a time, written some at a time."""
+
+import csv
+import json
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from decimal import Decimal
+from enum import StrEnum
+from itertools import islice
+from pathlib import Path
+from typing import Any, Final
+from uuid import uuid4
+
+from gateway.back_office import back_office
+from gateway.provision import database_url, owner_connection
+from gateway.settings import Settings
+from resolvers.bulk.commands import upsert_some
+from resolvers.bulk.rules import OnError, Upsert
+from resolvers.core.command import CommandRefused
+
+Progress = Callable[[str, int, int], None]
+"""Is told what is done, how much of it, and how much there is to do."""
+
+PORTION: Final = 5_000
+"""Rows of one transaction."""
+ACTOR: Final = "process:import"
+"""Who the audit trail says it was."""
+
+
+class ImportFileError(Exception):
+    """Why a file cannot be read, for people to read."""
+
+
+class Imported(StrEnum):
+    """What can be imported."""
+
+    PRODUCTS = "products"
+    PARTNERS = "partners"
+
+
+_KINDS = {Imported.PRODUCTS: Upsert.PRODUCTS, Imported.PARTNERS: Upsert.PARTNERS}
+_REQUIRED = {
+    Imported.PRODUCTS: ("sku", "name", "categoryCode", "uom", "listPrice"),
+    Imported.PARTNERS: ("code", "name"),
+}
+_OPTIONAL = {
+    Imported.PRODUCTS: (
+        *("listCurrency", "description", "barcode", "kind", "tracking"),
+        "attributes",
+    ),
+    Imported.PARTNERS: (
+        *("kind", "isCustomer", "isSupplier", "taxId", "email", "phone"),
+        "language",
+    ),
+}
+_WORDS = {
+    "kind": {"GOODS", "SERVICE", "ORGANIZATION", "PERSON"},
+    "tracking": {"NONE", "LOT", "SERIAL"},
+}
+_FLAGS = {"isCustomer", "isSupplier"}
+_BOOLEANS = {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False}
+
+
+@dataclass(slots=True)
+class ImportReport:
+    """What became of a file's rows; the first that were ``rejected`` with why."""
+
+    accepted: int = 0
+    refused: int = 0
+    rejected: list[Mapping[str, Any]] = field(default_factory=list)
+
+
+async def import_file(
+    settings: Settings,
+    what: Imported,
+    file: Path,
+    *,
+    company: str,
+    on_error: OnError,
+    dry_run: bool = False,
+    progress: Progress = lambda _what, _done, _total: None,
+) -> ImportReport:
+    """Write the rows of a file, in transactions of `PORTION` rows, or of all if none may be wrong.
+
+    The columns are named as in the API; those of a CSV file beginning with ``attributes.`` are
+    attributes of products. Rows are numbered from 0, without the head.
+
+    Raises:
+        ImportFileError: there is no such company, or the file is none of this kind.
+
+    """
+    total = sum(1 for _ in read_rows(what, file))
+    async with owner_connection(database_url(settings)) as owner:
+        company_id = await owner.fetchval("select id from company where code = $1", company)
+    if company_id is None:
+        raise ImportFileError(f"There is no company {company}.")
+    report, rows = ImportReport(), read_rows(what, file)
+    run = uuid4()
+    portion = PORTION if on_error is OnError.REJECT_FAILED_ROWS else max(total, 1)
+    async with back_office(settings) as office:
+        for first in range(0, total, portion):
+            part = list(islice(rows, portion))
+            async with office.open(company_id, ACTOR, f"import:{run}") as context:
+                context.rehearsing = dry_run
+                try:
+                    done = await upsert_some(
+                        context, f"import:{run}:{first}", _KINDS[what], part, on_error, first=first
+                    )
+                except CommandRefused as refusal:
+                    done = refusal.outcome
+            report.accepted += done["accepted"]
+            report.refused += done["rejected"]
+            report.rejected += done["rows"]
+            progress("rows", min(first + portion, total), total)
+    return report
+
+
+def read_rows(what: Imported, file: Path) -> Iterator[dict[str, Any]]:
+    """Yield the rows of a file as the API would be given them.
+
+    Raises:
+        ImportFileError: a column is missing or unknown, or a value is none of its type.
+
+    """
+    if file.suffix not in {".csv", ".jsonl"}:
+        raise ImportFileError(f"{file.name} is neither .csv nor .jsonl.")
+    with file.open(encoding="utf-8-sig", newline="") as stream:
+        lines: Iterator[Mapping[str, Any]] = (
+            iter(csv.DictReader(stream)) if file.suffix == ".csv" else _json_lines(file, stream)
+        )
+        for number, line in enumerate(lines, start=1):
+            yield _row(what, line, f"{file.name}, row {number}")
+
+
+def _json_lines(file: Path, stream: Any) -> Iterator[Mapping[str, Any]]:
+    for number, line in enumerate(stream, start=1):
+        if not line.strip():
+            continue
+        try:
+            # amounts are text from here on: a float would not be what the file says
+            found = json.loads(line, parse_float=str, parse_int=str)
+        except ValueError:
+            found = None
+        if not isinstance(found, dict):
+            raise ImportFileError(f"{file.name}, line {number} is no JSON object.")
+        yield found
+
+
+def _row(what: Imported, line: Mapping[str, Any], where: str) -> dict[str, Any]:
+    known = {*_REQUIRED[what], *_OPTIONAL[what]}
+    row: dict[str, Any] = {}
+    attributes: dict[str, str] = {}
+    for name, value in line.items():
+        if value is None or value == "":
+            continue
+        if what is Imported.PRODUCTS and name and name.startswith("attributes."):
+            attributes[name.removeprefix("attributes.")] = value
+        elif name not in known:
+            names = ", ".join(sorted(known))
+            raise ImportFileError(f"{where}: there is no column {name!r}; there are {names}.")
+        else:
+            row[name] = _value(name, value, where)
+    if attributes:
+        row["attributes"] = attributes
+    missing = [name for name in _REQUIRED[what] if name not in row]
+    if missing:
+        raise ImportFileError(f"{where}: {', '.join(missing)} is missing.")
+    return row
+
+
+def _value(name: str, value: Any, where: str) -> Any:
+    if name == "attributes":
+        if isinstance(value, dict):
+            return {key: str(one) for key, one in value.items()}
+        raise ImportFileError(f"{where}: attributes is an object of names and values.")
+    if name in _FLAGS:
+        flag = value if isinstance(value, bool) else _BOOLEANS.get(str(value).lower())
+        if flag is None:
+            raise ImportFileError(f"{where}: {name} is true or false, not {value!r}.")
+        return flag
+    if not isinstance(value, str):
+        raise ImportFileError(f"{where}: {name} is a text, not {value!r}.")
+    if name in _WORDS and value not in _WORDS[name]:
+        words = ", ".join(sorted(_WORDS[name]))
+        raise ImportFileError(f"{where}: {name} is one of {words}, not {value!r}.")
+    if name == "listPrice":
+        try:
+            return f"{Decimal(value.strip()):f}"
+        except ArithmeticError:
+            raise ImportFileError(f"{where}: {name} is a number, not {value!r}.") from None
+    return value.strip()

@@ -1,0 +1,1 @@
+"""Many rows at once: upserts in a request, in a job, or from a file."""

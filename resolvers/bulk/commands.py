@@ -1,0 +1,154 @@
+"""The verbs of upserts: one frame for all, in the request or as a job."""
+
+from collections.abc import Sequence
+from decimal import Decimal
+from typing import Any
+
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from resolvers.bulk.rules import MAX_AT_ONCE, MAX_ROWS, OnError, RowResult, Upsert
+from resolvers.catalog.commands import upsert_products
+from resolvers.core.bulk import Row, Verdict, summary
+from resolvers.core.command import CommandRefused, Outcome, run_command
+from resolvers.core.context import Context
+from resolvers.core.errors import ErpError, Invalid
+from resolvers.inventory.commands import upsert_levels
+from resolvers.inventory.rules import AdjustmentLine
+from resolvers.operations.commands import enqueue
+from resolvers.partners.commands import upsert_partners
+
+OPERATIONS = {
+    Upsert.PRODUCTS: "upsertProducts",
+    Upsert.PARTNERS: "upsertPartners",
+    Upsert.STOCK_LEVELS: "upsertStockLevels",
+}
+_KEYS = {Upsert.PRODUCTS: "sku", Upsert.PARTNERS: "code", Upsert.STOCK_LEVELS: "sku"}
+
+
+async def upsert(
+    context: Context, key: str, what: Upsert, rows: Sequence[Row], on_error: OnError
+) -> Outcome:
+    """Write rows by their keys: at once, or as a job if there are more than `MAX_AT_ONCE`.
+
+    Returns how many were ``accepted`` and ``rejected``, the verdict on each of ``rows``, and the
+    ``job_id`` if it is a job.
+
+    Raises:
+        CommandRefused: there are no rows or too many, or some are wrong and ``on_error`` has
+            everything rejected then; ``rows`` of the outcome say which.
+
+    """
+    if not 1 <= len(rows) <= MAX_ROWS:
+        raise CommandRefused([Invalid(f"Give 1 to {MAX_ROWS:,} rows.", path=("rows",))])
+    later = len(rows) > MAX_AT_ONCE
+
+    async def body(connection: AsyncConnection) -> Outcome:
+        if later:
+            arguments = {"rows": list(rows), "onError": on_error}
+            job_id = await enqueue(context, connection, what, arguments, total=len(rows))
+            return {"accepted": 0, "rejected": 0, "rows": [], "job_id": job_id}
+        verdicts = await write_rows(context, connection, key, what, rows, on_error=on_error)
+        return {**summary(verdicts), "job_id": None}
+
+    return await run_command(
+        context,
+        operation=OPERATIONS[what],
+        key=key,
+        request={"rows": list(rows), "onError": on_error},
+        cause="UPSERT",
+        body=body,
+    )
+
+
+async def upsert_some(
+    context: Context, key: str, what: Upsert, rows: Sequence[Row], on_error: OnError, *, first: int
+) -> Outcome:
+    """Write a part of many rows as a command of its own; ``first`` is the place of its first row.
+
+    Returns what `upsert` does, with the verdicts on rejected rows only.
+    """
+
+    async def body(connection: AsyncConnection) -> Outcome:
+        verdicts = await write_rows(
+            context, connection, key, what, rows, on_error=on_error, first=first
+        )
+        return summary(verdicts, rejected_only=True)
+
+    return await run_command(
+        context,
+        operation=OPERATIONS[what],
+        key=key,
+        request={"rows": list(rows), "onError": on_error},
+        cause="UPSERT",
+        body=body,
+    )
+
+
+async def write_rows(
+    context: Context,
+    connection: AsyncConnection,
+    key: str,
+    what: Upsert,
+    rows: Sequence[Row],
+    *,
+    on_error: OnError,
+    first: int = 0,
+) -> list[Verdict]:
+    """Write rows in a transaction that is open, and return the verdict on each.
+
+    Raises:
+        CommandRefused: some are wrong and ``on_error`` has everything rejected then.
+
+    """
+    partly = on_error is OnError.REJECT_FAILED_ROWS
+    if what is Upsert.PRODUCTS:
+        verdicts = await upsert_products(context, connection, rows, partly=partly, first=first)
+    elif what is Upsert.PARTNERS:
+        verdicts = await upsert_partners(context, connection, rows, partly=partly, first=first)
+    else:
+        verdicts = await _levels(context, connection, key, rows, partly=partly, first=first)
+    rejected = sum(verdict.result is RowResult.REJECTED for verdict in verdicts)
+    if rejected and not partly:
+        for verdict in verdicts:
+            verdict.result = RowResult.REJECTED
+        wrong = [verdict for verdict in verdicts if verdict.errors]
+        refusal = Invalid(
+            f"{rejected} of {len(rows)} rows are wrong; nothing was written.", path=("rows",)
+        )
+        told = {"accepted": 0, "rejected": len(rows), "rows": summary(wrong)["rows"]}
+        raise CommandRefused([refusal], told)
+    return verdicts
+
+
+async def _levels(
+    context: Context,
+    connection: AsyncConnection,
+    key: str,
+    rows: Sequence[Row],
+    *,
+    partly: bool,
+    first: int,
+) -> list[Verdict]:
+    lines = [
+        AdjustmentLine(
+            sku=row["sku"],
+            location_id=row["locationId"],
+            reason=row["reason"],
+            counted=Decimal(row["countedQty"]),
+            lot_number=row.get("lotNumber"),
+        )
+        for row in rows
+    ]
+    results = await upsert_levels(context, connection, key, lines, partly=partly)
+    return [
+        Verdict(index, row[_KEYS[Upsert.STOCK_LEVELS]], result, [_of_row(e, index) for e in errors])
+        for index, (row, (result, errors)) in enumerate(
+            zip(rows, results, strict=True), start=first
+        )
+    ]
+
+
+def _of_row(error: ErpError, index: int) -> ErpError:
+    """Return an error of a correction as one of the row that asks for it."""
+    path: Any = ("rows", str(index), *error.path[2:])
+    return type(error)(error.message, path=path, details=error.details)

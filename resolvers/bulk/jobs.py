@@ -1,0 +1,55 @@
+"""What the worker does with jobs of upserts: in portions, each a command that is done once."""
+
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any, Final
+
+from resolvers.bulk.commands import upsert_some
+from resolvers.bulk.rules import OnError, Upsert
+from resolvers.core.bulk import MOST_TOLD
+from resolvers.core.command import CommandRefused, Outcome
+from resolvers.core.context import Context
+from resolvers.operations.rules import JobFailed
+
+PORTION: Final = 5_000
+"""Rows of one transaction, where rows that are wrong do not keep the others from being written."""
+
+Progress = Callable[[int], Awaitable[None]]
+"""Is told how much of a job is done."""
+
+
+async def run_upsert(
+    context: Context, job_id: int, kind: str, arguments: Mapping[str, Any], progress: Progress
+) -> Outcome:
+    """Write the rows of a job; run again after a crash it goes on where it was.
+
+    Returns how many rows were ``accepted`` and ``rejected``, and the verdict on the first
+    `MOST_TOLD` that were rejected.
+
+    Raises:
+        JobFailed: some rows are wrong, and everything is to be rejected then.
+
+    """
+    rows, on_error = arguments["rows"], OnError(arguments["onError"])
+    portion = PORTION if on_error is OnError.REJECT_FAILED_ROWS else len(rows)
+    outcome: Outcome = {"accepted": 0, "rejected": 0, "rows": []}
+    for first in range(0, len(rows), portion):
+        try:
+            done = await upsert_some(
+                context,
+                f"job:{job_id}:{first}",
+                Upsert(kind),
+                rows[first : first + portion],
+                on_error,
+                first=first,
+            )
+        except CommandRefused as refusal:
+            raise JobFailed(str(refusal), refusal.outcome) from refusal
+        outcome["accepted"] += done["accepted"]
+        outcome["rejected"] += done["rejected"]
+        outcome["rows"] = (outcome["rows"] + done["rows"])[:MOST_TOLD]
+        await progress(min(first + portion, len(rows)))
+    return outcome
+
+
+HANDLERS = dict.fromkeys(map(str, Upsert), run_upsert)
+"""What the worker runs, by the kind of the job."""

@@ -1,0 +1,5 @@
+"""Introduces upserts to the registry."""
+
+from resolvers.core.module import DataModule
+
+MODULE = DataModule(name="bulk", tables=())

@@ -1,0 +1,44 @@
+"""Jobs are asked for in the transaction of the command that needs them."""
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+from sqlalchemy import func, insert, literal, select
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from resolvers.core.context import Context
+from resolvers.operations.tables import job
+
+JOB_CHANNEL: Final = "erp_job"
+"""PostgreSQL notification channel that tells workers of jobs that may begin."""
+
+
+async def enqueue(
+    context: Context,
+    connection: AsyncConnection,
+    kind: str,
+    arguments: Mapping[str, Any],
+    *,
+    total: int | None = None,
+) -> int:
+    """Ask for a job, begun once the transaction commits; return its id.
+
+    ``total`` is how much there is to do, if that is known.
+    """
+    now = context.clock()
+    made = await connection.execute(
+        insert(job)
+        .values(
+            company_id=context.principal.company_id,
+            kind=kind,
+            arguments=dict(arguments),
+            progress_total=total,
+            created_by=context.principal.actor,
+            created_at=now,
+            run_at=now,
+        )
+        .returning(job.c.id)
+    )
+    job_id = int(made.scalar_one())
+    await connection.execute(select(func.pg_notify(literal(JOB_CHANNEL), literal(""))))
+    return job_id

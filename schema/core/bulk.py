@@ -1,0 +1,53 @@
+"""What became of many rows, one by one."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import strawberry
+
+from resolvers.core.bulk import RowResult
+from resolvers.core.errors import ErrorCode
+from schema.core.enums import describe_enum
+from schema.core.payload import UserError
+
+describe_enum(
+    RowResult,
+    "What became of one row.",
+    {
+        "INSERTED": "There was nothing of its key; now there is.",
+        "UPDATED": "What there was is now as the row says.",
+        "UNCHANGED": "It was as the row says already.",
+        "REJECTED": "It was not written; errors say why.",
+    },
+)
+
+
+@strawberry.type(description="What became of one row of an upsert.")
+class RowVerdict:
+    """A `resolvers.core.bulk.Verdict` that was told."""
+
+    index: int = strawberry.field(description="Place of the row in the input, from 0.")
+    key: str = strawberry.field(description="Key of the row: the SKU, or the code.")
+    result: RowResult = strawberry.field(description="What became of it.")
+    errors: list[UserError] = strawberry.field(description="Why it was rejected; else empty.")
+
+
+def row_verdicts(told: list[Mapping[str, Any]] | None) -> list[RowVerdict]:
+    """Return verdicts that were told as JSON."""
+    return [
+        RowVerdict(
+            index=one["index"],
+            key=one["key"],
+            result=RowResult(one["result"]),
+            errors=[
+                UserError(
+                    code=ErrorCode(error["code"]),
+                    message=error["message"],
+                    path=error["path"],
+                    details=[],
+                )
+                for error in one["errors"]
+            ],
+        )
+        for one in told or ()
+    ]

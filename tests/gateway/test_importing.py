@@ -1,0 +1,122 @@
+"""Rows from a file: CSV and JSON lines, looked at first or written, what is wrong named."""
+
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from gateway.importing import Imported, ImportFileError, import_file, read_rows
+from resolvers.bulk.rules import OnError
+from tests.fixtures.gateway import Gateway, settings_for
+
+HEAD = "sku,name,categoryCode,uom,listPrice,attributes.color\n"
+
+
+def written(folder: Path, name: str, text: str) -> Path:
+    """Write a file."""
+    file = folder / name
+    file.write_text(text, "utf-8")
+    return file
+
+
+async def test_a_file_is_written(
+    own_gateway: Gateway, own_database_url: str, tmp_path: Path
+) -> None:
+    """Both kinds of files say the same; a dry run writes nothing; a second run changes nothing."""
+    category = await own_gateway.owner.fetchval("select min(code) from product_category")
+    table = written(
+        tmp_path,
+        "a.csv",
+        f'\ufeff{HEAD}IMP-1,"Bolt, M8",{category},PCE,0.100000,red\nIMP-2,Nut,{category},PCE,2,\n',
+    )
+    lines = written(
+        tmp_path,
+        "a.jsonl",
+        f'{{"sku": "IMP-1", "name": "Bolt, M8", "categoryCode": "{category}", "uom": "PCE",'
+        f' "listPrice": 0.100000, "attributes": {{"color": "red"}}}}\n\n'
+        f'{{"sku": "IMP-2", "name": "Nut", "categoryCode": "{category}", "uom": "PCE",'
+        ' "listPrice": 2}\n',
+    )
+    assert list(read_rows(Imported.PRODUCTS, table)) == list(read_rows(Imported.PRODUCTS, lines))
+    settings = settings_for(own_database_url)
+
+    async def run(file: Path, **more: Any) -> Any:
+        report = await import_file(
+            settings,
+            Imported.PRODUCTS,
+            file,
+            company="DE01",
+            on_error=OnError.REJECT_FAILED_ROWS,
+            **more,
+        )
+        return report.accepted, report.refused
+
+    count = "select count(*) from product where sku like 'IMP-%'"
+    assert await run(table, dry_run=True) == (2, 0)
+    assert await own_gateway.owner.fetchval(count) == 0
+    told: list[Any] = []
+    assert await run(table, progress=lambda *one: told.append(one)) == (2, 0)
+    assert told == [("rows", 2, 2)]
+    found: Any = await own_gateway.owner.fetchrow(
+        "select list_price, attributes, version from product where sku = 'IMP-1'"
+    )
+    assert tuple(found) == (Decimal("0.1"), '{"color": "red"}', 1)
+    assert await run(lines) == (2, 0)
+    assert (
+        await own_gateway.owner.fetchval("select max(version) from product where sku like 'IMP-%'")
+        == 1
+    )
+
+
+async def test_what_is_wrong_is_told(
+    own_gateway: Gateway, own_database_url: str, tmp_path: Path
+) -> None:
+    """Rows that are wrong, by their place; all or the others are written."""
+    file = written(tmp_path, "p.csv", "code,name,isCustomer\nIMP,Good,yes\nBAD,Neither,\n")
+    settings = settings_for(own_database_url)
+    for on_error, accepted, refused, there in (
+        (OnError.REJECT_EVERYTHING, 0, 2, 0),
+        (OnError.REJECT_FAILED_ROWS, 1, 1, 1),
+    ):
+        report = await import_file(
+            settings, Imported.PARTNERS, file, company="DE01", on_error=on_error
+        )
+        assert (report.accepted, report.refused) == (accepted, refused)
+        assert [row["index"] for row in report.rejected] == [1]
+        found = "select count(*) from partner where code in ('IMP', 'BAD')"
+        assert await own_gateway.owner.fetchval(found) == there
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "message"),
+    [
+        ("a.txt", "", "neither .csv nor .jsonl"),
+        ("a.csv", "sku,nam\nA,B\n", "row 1: there is no column 'nam'"),
+        ("a.csv", "sku,name\nA,B\n", "row 1: categoryCode, uom, listPrice is missing"),
+        ("a.csv", f"{HEAD}A,B,C,PCE,x,\n", "row 1: listPrice is a number, not 'x'"),
+        ("a.csv", f"{HEAD}A,B,C,PCE,1,,too,many\n", "row 1: there is no column None"),
+        ("a.jsonl", '{"sku": "A"\n', "line 1 is no JSON object"),
+        ("a.jsonl", "[]\n", "line 1 is no JSON object"),
+        ("a.jsonl", '{"sku": true}\n', "row 1: sku is a text, not True"),
+        ("a.jsonl", '{"attributes": "red"}\n', "attributes is an object"),
+        ("a.jsonl", '{"kind": "THING"}\n', "kind is one of"),
+    ],
+)
+def test_files_that_cannot_be_read(tmp_path: Path, name: str, text: str, message: str) -> None:
+    """The row and the column are named."""
+    with pytest.raises(ImportFileError) as caught:
+        list(read_rows(Imported.PRODUCTS, written(tmp_path, name, text)))
+    assert message in str(caught.value)
+
+
+async def test_another_company(own_database_url: str, tmp_path: Path) -> None:
+    """There has to be one."""
+    with pytest.raises(ImportFileError):
+        await import_file(
+            settings_for(own_database_url),
+            Imported.PARTNERS,
+            written(tmp_path, "p.csv", "code,name\n"),
+            company="NONE",
+            on_error=OnError.REJECT_FAILED_ROWS,
+        )
