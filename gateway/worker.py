@@ -25,8 +25,7 @@ from gateway.settings import Settings
 from gateway.verify import verify
 from resolvers.core.command import Outcome
 from resolvers.modules import NAMES
-from resolvers.operations.commands import JOB_CHANNEL
-from resolvers.operations.rules import JobFailed
+from resolvers.operations.commands import JOB_CHANNEL, JobFailed
 
 JOB_LOCK: Final = 0x0E7B_0C5F_0000_0000
 """First key of the advisory locks that workers hold; a job's is so much further on as its id."""

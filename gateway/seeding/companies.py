@@ -219,6 +219,9 @@ class Location:
     sellable: bool
 
 
+APPROVED_FROM = 2_000 * SCALE
+"""Amount from which purchase orders have to be approved."""
+
 VIRTUAL_KINDS: Mapping[LocationKind, str] = {
     LocationKind.SUPPLIER: "SUPPLIERS",
     LocationKind.CUSTOMER: "CUSTOMERS",

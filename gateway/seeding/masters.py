@@ -9,6 +9,7 @@ from gateway.seeding.assortment import Category
 from gateway.seeding.calendar import Calendar
 from gateway.seeding.catalog import Product
 from gateway.seeding.companies import (
+    APPROVED_FROM,
     CLIENT_CODE,
     CLIENT_PERMISSIONS,
     CURRENCIES,
@@ -60,14 +61,20 @@ def reference_rows() -> Iterator[Sheet]:
 
 def company_rows(companies: Sequence[Company], locations: Sequence[Location]) -> Iterator[Sheet]:
     """Yield companies with their warehouses and locations."""
-    rows = Sheet("company", "id", "code", "name", "country", "tax_id", "currency", "tax_rounding")
+    rows = Sheet(
+        *("company", "id", "code", "name", "country", "tax_id", "currency", "tax_rounding"),
+        "purchase_approval_from",
+    )
     warehouses = Sheet("warehouse", "id", "company_id", "code", "name", "priority", "region")
     places = Sheet(
         "stock_location", "id", "company_id", "warehouse_id", "code", "path", "kind", "sellable"
     )
     for company in companies:
         firm = company.firm
-        rows.add(company.id, firm.code, firm.name, firm.country, firm.tax_id, firm.currency, "LINE")
+        rows.add(
+            *(company.id, firm.code, firm.name, firm.country, firm.tax_id, firm.currency, "LINE"),
+            amount_text(APPROVED_FROM),
+        )
         for house in company.warehouses:
             site = house.site
             warehouses.add(house.id, company.id, site.code, site.name, house.priority, site.region)

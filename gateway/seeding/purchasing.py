@@ -7,6 +7,7 @@ from random import Random
 
 from gateway.seeding.amounts import SCALE
 from gateway.seeding.calendar import DAY_SECONDS, NEVER, SATURDAY, Calendar
+from gateway.seeding.companies import APPROVED_FROM
 from gateway.seeding.offers import Offer, Offers, Supplier
 from gateway.seeding.purchases import Purchase, PurchaseBook, PurchaseLine, Receipt
 from gateway.seeding.replenishment import Replenishment
@@ -26,8 +27,6 @@ REFERENCED = 0.6
 NEWEST_DAYS = 14
 UNCONFIRMED = 0.9
 """Share of the newest orders that nobody confirmed yet; it falls to none over those days."""
-APPROVED_FROM = 2_000 * SCALE
-"""Amount in EUR from which orders have to be approved."""
 
 ADVANCE = 40
 """One product in so many, the best sellers, is ordered far ahead for the next season."""

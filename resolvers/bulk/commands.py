@@ -12,8 +12,7 @@ from resolvers.core.bulk import Row, Verdict, summary
 from resolvers.core.command import CommandRefused, Outcome, run_command
 from resolvers.core.context import Context
 from resolvers.core.errors import ErpError, Invalid
-from resolvers.inventory.commands import upsert_levels
-from resolvers.inventory.rules import AdjustmentLine
+from resolvers.inventory.commands import counted_line, upsert_levels
 from resolvers.operations.commands import enqueue
 from resolvers.partners.commands import upsert_partners
 
@@ -130,11 +129,11 @@ async def _levels(
     first: int,
 ) -> list[Verdict]:
     lines = [
-        AdjustmentLine(
-            sku=row["sku"],
-            location_id=row["locationId"],
+        counted_line(
+            row["sku"],
+            row["locationId"],
+            Decimal(row["countedQty"]),
             reason=row["reason"],
-            counted=Decimal(row["countedQty"]),
             lot_number=row.get("lotNumber"),
         )
         for row in rows

@@ -8,7 +8,7 @@ from resolvers.bulk.rules import OnError, Upsert
 from resolvers.core.bulk import MOST_TOLD
 from resolvers.core.command import CommandRefused, Outcome
 from resolvers.core.context import Context
-from resolvers.operations.rules import JobFailed
+from resolvers.operations.commands import JobFailed
 
 PORTION: Final = 5_000
 """Rows of one transaction, where rows that are wrong do not keep the others from being written."""

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
 from decimal import Decimal
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from sqlalchemy import (
     BigInteger,
@@ -57,6 +57,14 @@ from resolvers.inventory.tables import (
 )
 
 MAX_LINES = 200
+
+TRANSIT: Final = LocationKind.TRANSIT
+CUSTOMER: Final = LocationKind.CUSTOMER
+SCRAP: Final = LocationKind.SCRAP
+"""Where goods are moved to and from by commands of higher modules."""
+TRANSFER: Final = MoveKind.TRANSFER
+RETURN: Final = MoveKind.RETURN
+"""Why they are."""
 
 _product = product_entity.table.c
 
@@ -117,6 +125,15 @@ async def adjust_stock(context: Context, key: str, lines: Sequence[AdjustmentLin
         request={"lines": [_as_json(line) for line in lines]},
         cause=MoveKind.ADJUSTMENT,
         body=body,
+    )
+
+
+def counted_line(
+    sku: str, location_id: int, counted: Decimal, *, reason: str, lot_number: str | None
+) -> AdjustmentLine:
+    """Return the correction of stock at a location to what was counted there."""
+    return AdjustmentLine(
+        sku=sku, location_id=location_id, reason=reason, counted=counted, lot_number=lot_number
     )
 
 

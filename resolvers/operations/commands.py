@@ -13,6 +13,14 @@ JOB_CHANNEL: Final = "erp_job"
 """PostgreSQL notification channel that tells workers of jobs that may begin."""
 
 
+class JobFailed(Exception):
+    """A job cannot be done, however often it is tried; ``outcome`` tells of what it found."""
+
+    def __init__(self, message: str, outcome: Mapping[str, Any]) -> None:
+        super().__init__(message)
+        self.outcome = dict(outcome)
+
+
 async def enqueue(
     context: Context,
     connection: AsyncConnection,

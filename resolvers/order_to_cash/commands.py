@@ -6,13 +6,14 @@ from datetime import date
 from decimal import Decimal
 from typing import Any, Final
 
-from sqlalchemy import any_, bindparam, func, or_, select
-from sqlalchemy.dialects.postgresql import ARRAY, distinct_on
+from sqlalchemy import any_, bindparam, func, select
+from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlalchemy.types import Text
 
 from resolvers.accounting.commands import check_credit
 from resolvers.catalog.loaders import product as product_entity
+from resolvers.core.amounts import converted, line_amounts
 from resolvers.core.command import CommandRefused, Outcome, run_command
 from resolvers.core.context import Context
 from resolvers.core.document import Asked
@@ -29,14 +30,11 @@ from resolvers.core.quantities import check_quantity
 from resolvers.core.table import as_given
 from resolvers.identity.loaders import company as company_entity
 from resolvers.inventory.loaders import warehouse as warehouse_entity
-from resolvers.order_to_cash.rules import converted, line_amounts
 from resolvers.partners.loaders import address as address_entity
 from resolvers.partners.loaders import partner as partner_entity
 from resolvers.partners.loaders import terms as terms_entity
 from resolvers.pricing.loaders import price_by_product, price_list
-from resolvers.reference.loaders import currency as currency_entity
-from resolvers.reference.loaders import currency_rate as rate_entity
-from resolvers.reference.loaders import tax as tax_entity
+from resolvers.reference.commands import SALE, digits_of, rates_on, tax_on
 from resolvers.sales.commands import (
     CONFIRM,
     change_order,
@@ -96,13 +94,10 @@ async def place_order(context: Context, key: str, new: NewOrder, *, confirm: boo
         # shared locks: nobody archives a product or the customer until the order is there
         products = await _products(connection, new.lines)
         lines = await _priced(context, connection, new, products, home=home, currency=currency)
-        tax = await _tax(context, connection, abroad=places.country not in (None, home.country))
-        digits = await connection.scalar(
-            select(currency_entity.columns["digits"]).where(
-                currency_entity.columns["code"] == currency
-            )
-        )
-        rates = await _rates(context, connection, home.currency, [currency])
+        abroad = places.country not in (None, home.country)
+        tax = await tax_on(connection, context.clock().date(), SALE, abroad=abroad)
+        digits = await digits_of(connection, currency)
+        rates = await rates_on(connection, context.clock().date(), home.currency, [currency])
         if currency not in rates:
             refusal = Invalid(
                 f"There is no exchange rate from {currency} to {home.currency}.",
@@ -115,7 +110,7 @@ async def place_order(context: Context, key: str, new: NewOrder, *, confirm: boo
                 line["unit_price"],
                 tax_kind=None if tax is None else tax.kind,
                 tax_rate=Decimal(0) if tax is None else tax.rate,
-                digits=digits or 0,
+                digits=digits,
             )
             line["net"], line["tax"] = amounts.net, amounts.tax
             line["tax_id"] = None if tax is None else tax.id
@@ -334,7 +329,9 @@ async def _priced(
     quoted = [(Decimal(row["unit_price"]), row["currency"].strip()) for row in rows]
     foreign = sorted({code for _, code in quoted if code != currency})
     rates = (
-        await _rates(context, connection, home.currency, [currency, *foreign]) if foreign else {}
+        await rates_on(connection, context.clock().date(), home.currency, [currency, *foreign])
+        if foreign
+        else {}
     )
     lines, errors = [], []
     for position, (line, (price, code)) in enumerate(zip(new.lines, quoted, strict=True)):
@@ -360,43 +357,6 @@ async def _priced(
     if errors:
         raise CommandRefused(errors)
     return lines
-
-
-async def _rates(
-    context: Context, connection: AsyncConnection, books: str, currencies: Sequence[str]
-) -> dict[str, Decimal]:
-    """Return what one unit of each currency is worth today in that of the books, where known."""
-    rate = rate_entity.columns
-    found = await connection.execute(
-        select(rate["base"], rate["rate"])
-        .where(
-            rate["quote"] == books,
-            rate["base"].in_(currencies),
-            rate["valid_on"] <= context.clock().date(),
-        )
-        .order_by(rate["base"], rate["valid_on"].desc())
-        .ext(distinct_on(rate["base"]))
-    )
-    return {books: Decimal(1), **{row.base.strip(): row.rate for row in found}}
-
-
-async def _tax(context: Context, connection: AsyncConnection, *, abroad: bool) -> Any:
-    """Return the tax on what is sold today at home or abroad, None if there is none."""
-    tax = tax_entity.columns
-    today = context.clock().date()
-    found = await connection.execute(
-        select(tax["id"], tax["kind"], tax["rate"])
-        .where(
-            tax["use"] == "SALE",
-            tax["position"] == ("EXPORT" if abroad else "DOMESTIC"),
-            tax["archived_at"].is_(None),
-            tax["valid_from"] <= today,
-            or_(tax["valid_to"].is_(None), tax["valid_to"] > today),
-        )
-        .order_by(tax["valid_from"].desc(), tax["id"])
-        .limit(1)
-    )
-    return found.first()
 
 
 async def confirm_order(context: Context, key: str, asked: Asked) -> Outcome:

@@ -5,18 +5,21 @@ A purchase order is locked first, then the sales orders that wait for its goods,
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, timedelta
 from decimal import Decimal
 from typing import Any, Final
 
-from sqlalchemy import BigInteger, bindparam, func, insert, select, update
+from sqlalchemy import BigInteger, bindparam, func, insert, select, true, update
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from resolvers.core.command import CommandRefused, Outcome, write_audit
+from resolvers.catalog.loaders import product as product_entity
+from resolvers.core.amounts import PRICE_STEP, line_amounts
+from resolvers.core.command import CommandRefused, Outcome, run_command, write_audit
 from resolvers.core.context import Context
 from resolvers.core.document import Asked, Change, Document, change_document, write_document
 from resolvers.core.errors import (
+    Archived,
     ErpError,
     Invalid,
     InvalidTransition,
@@ -24,10 +27,16 @@ from resolvers.core.errors import (
     OverReceipt,
 )
 from resolvers.core.quantities import check_quantity
-from resolvers.core.table import quantity
+from resolvers.core.table import as_given, quantity
+from resolvers.identity.loaders import company as company_entity
 from resolvers.inventory.commands import Arrival, Goods, prepare_landing, receive_goods
-from resolvers.inventory.loaders import GOODS_RECEIPT_LINE
+from resolvers.inventory.loaders import GOODS_RECEIPT_LINE, reorder_rule
+from resolvers.inventory.loaders import warehouse as warehouse_entity
+from resolvers.partners.loaders import address as address_entity
+from resolvers.partners.loaders import partner as partner_entity
+from resolvers.purchasing.loaders import best_offer
 from resolvers.purchasing.rules import (
+    NOT_CONFIRMED,
     PurchaseAction,
     PurchaseOrderState,
     ReceiptStatus,
@@ -35,19 +44,26 @@ from resolvers.purchasing.rules import (
     may_still_come,
     purchase_actions,
     receipt_status,
+    to_order,
 )
 from resolvers.purchasing.tables import (
     goods_receipt,
     goods_receipt_line,
     purchase_order,
     purchase_order_line,
+    supplier_offer,
 )
+from resolvers.reference.commands import PURCHASE as PURCHASE_TAX
+from resolvers.reference.commands import digits_of, rates_on, tax_on
 from resolvers.sales.commands import lock_waiting, promise_waiting
 
 MAX_LINES: Final = 200
 """Most lines of one receipt."""
 MAX_TEXT: Final = 100
 """Most characters of the number on a delivery note."""
+LARGEST_PRICE: Final = Decimal(10) ** 12
+_REPLENISHMENT: Final = 0x5E
+"""Advisory lock of a company's replenishment, beside the company's id."""
 
 PURCHASE: Final = Document("PurchaseOrder", purchase_order, "purchase order")
 
@@ -105,6 +121,280 @@ async def change_purchase(
         refuse=refuse,
         change=change,
         request=request,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class PurchaseLine:
+    """So much of a product that is bought, at the supplier's offer if there is no price."""
+
+    sku: str
+    quantity: Decimal
+    unit_price: Decimal | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class NewPurchase:
+    """What is bought, of whom, and where it goes; what is None is found out."""
+
+    supplier_id: int
+    warehouse_id: int
+    lines: Sequence[PurchaseLine]
+    expected_on: date | None = None
+
+
+async def create_purchase(context: Context, key: str, new: NewPurchase) -> Outcome:
+    """Write a purchase order at the supplier's offers of today, as a draft.
+
+    Returns the order's ``id``.
+
+    Raises:
+        CommandRefused: the supplier, the warehouse or a product is unknown or archived, or there is
+            neither an offer nor a price.
+
+    """
+    errors: list[ErpError] = []
+    if not 1 <= len(new.lines) <= MAX_LINES:
+        errors.append(Invalid(f"Give 1 to {MAX_LINES} lines.", path=("lines",)))
+    for position, line in enumerate(new.lines):
+        at = ("lines", str(position))
+        errors += check_quantity(line.quantity, (*at, "qty"))
+        price = line.unit_price
+        if price is not None and not (
+            0 <= price < LARGEST_PRICE and price == price.quantize(PRICE_STEP)
+        ):
+            message = f"unitPrice must be 0 to below {LARGEST_PRICE:f} with at most 6 decimals."
+            errors.append(Invalid(message, path=(*at, "unitPrice")))
+    if new.expected_on is not None and new.expected_on < context.clock().date():
+        errors.append(Invalid("expectedOn has passed.", path=("expectedOn",)))
+    if errors:
+        raise CommandRefused(errors)
+
+    async def body(connection: AsyncConnection) -> Outcome:
+        await _check_supplier(connection, new.supplier_id)
+        await _check_warehouse(connection, new.warehouse_id)
+        products = await _products(connection, new.lines)
+        offers = await _offers(connection, new, products)
+        missing: list[ErpError] = [
+            Invalid(
+                "The supplier offers no such quantity; give a price.",
+                path=("lines", str(position), "unitPrice"),
+            )
+            for position, line in enumerate(new.lines)
+            if line.unit_price is None and offers[position] is None
+        ]
+        if missing:
+            raise CommandRefused(missing)
+        wanted = [
+            Bought(
+                products[line.sku].id,
+                line.quantity,
+                offer.price if line.unit_price is None else line.unit_price,
+                None if offer is None else offer.currency.strip(),
+                None if offer is None else offer.supplier_sku,
+                0 if offer is None else offer.lead_days,
+            )
+            for line, offer in zip(new.lines, offers, strict=True)
+        ]
+        order_id = await _insert_purchase(
+            context,
+            connection,
+            new.supplier_id,
+            new.warehouse_id,
+            wanted,
+            expected_on=new.expected_on,
+            operation="createPurchaseOrder",
+        )
+        return {"id": order_id}
+
+    return await run_command(
+        context,
+        operation="createPurchaseOrder",
+        key=key,
+        request={
+            "supplierId": new.supplier_id,
+            "warehouseId": new.warehouse_id,
+            "lines": [
+                [
+                    line.sku,
+                    f"{line.quantity.normalize():f}",
+                    None if line.unit_price is None else f"{line.unit_price.normalize():f}",
+                ]
+                for line in new.lines
+            ],
+            "expectedOn": None if new.expected_on is None else new.expected_on.isoformat(),
+        },
+        cause="PURCHASE",
+        body=body,
+    )
+
+
+async def run_replenishment(context: Context, key: str, warehouse_id: int | None) -> Outcome:
+    """Write drafts of purchase orders for what is to be ordered again: one per supplier and place.
+
+    What is on orders that are not confirmed yet is not ordered twice. Returns the ``order_ids``.
+
+    Raises:
+        CommandRefused: there is no such warehouse.
+
+    """
+
+    async def body(connection: AsyncConnection) -> Outcome:
+        if warehouse_id is not None:
+            await _check_warehouse(connection, warehouse_id)
+        # one at a time: what the one before wrote is to be seen
+        await connection.execute(
+            select(func.pg_advisory_xact_lock(_REPLENISHMENT, context.principal.company_id))
+        )
+        found = await connection.execute(_suggestions(warehouse_id))
+        wanted: dict[tuple[int, int, str], list[Bought]] = {}
+        for row in found:
+            quantity_ = to_order(
+                row.suggested_quantity, row.asked_for, row.multiple, row.min_quantity
+            )
+            if quantity_ > 0:
+                place = (row.partner_id, row.warehouse_id, row.currency.strip())
+                wanted.setdefault(place, []).append(
+                    Bought(
+                        row.product_id,
+                        quantity_,
+                        row.price,
+                        row.currency.strip(),
+                        row.supplier_sku,
+                        row.lead_days,
+                    )
+                )
+        order_ids = [
+            await _insert_purchase(
+                context,
+                connection,
+                supplier_id,
+                place_id,
+                lines[first : first + MAX_LINES],
+                expected_on=None,
+                operation="runReplenishment",
+            )
+            for (supplier_id, place_id, _), lines in sorted(wanted.items())
+            for first in range(0, len(lines), MAX_LINES)
+        ]
+        return {"order_ids": order_ids}
+
+    return await run_command(
+        context,
+        operation="runReplenishment",
+        key=key,
+        request={"warehouseId": warehouse_id},
+        cause="PURCHASE",
+        body=body,
+    )
+
+
+def _suggestions(warehouse_id: int | None) -> Any:
+    """Find what is to be ordered again, by which offer, and what is asked for already."""
+    rule, line, order, offer = (
+        reorder_rule.columns,
+        purchase_order_line.c,
+        purchase_order.c,
+        supplier_offer.c,
+    )
+    asked_for = (
+        select(func.coalesce(func.sum(line.quantity - line.canceled), 0))
+        .join(purchase_order, order.id == line.order_id)
+        .where(
+            line.product_id == rule["product_id"],
+            order.warehouse_id == rule["warehouse_id"],
+            order.state.in_(NOT_CONFIRMED),
+        )
+        .scalar_subquery()
+    )
+    found = (
+        select(
+            rule["product_id"],
+            rule["warehouse_id"],
+            rule["multiple"],
+            rule["suggested_quantity"].label("suggested_quantity"),
+            asked_for.label("asked_for"),
+            offer.partner_id,
+            offer.min_quantity,
+            offer.price,
+            offer.currency,
+            offer.supplier_sku,
+            offer.lead_days,
+        )
+        .select_from(
+            reorder_rule.table.join(best_offer, true()).join(
+                supplier_offer, offer.id == best_offer.c.id
+            )
+        )
+        .where(rule["archived_at"].is_(None), rule["suggested_quantity"] > 0)
+        .order_by(rule["id"])
+    )
+    return found if warehouse_id is None else found.where(rule["warehouse_id"] == warehouse_id)
+
+
+async def send_purchase(context: Context, key: str, asked: Asked) -> Outcome:
+    """Send a draft to the supplier; over the company's limit it waits for an approval instead.
+
+    Raises:
+        CommandRefused: there is no such order, it changed, or is no draft.
+
+    """
+
+    async def change(connection: AsyncConnection, order: Any) -> Outcome:
+        company = company_entity.columns
+        limit = await connection.scalar(
+            select(company["purchase_approval_from"]).where(company["id"] == order.company_id)
+        )
+        waits = limit is not None and order.total * order.fx_rate >= limit
+        state = PurchaseOrderState.TO_APPROVE if waits else PurchaseOrderState.SENT
+        await _write_order(
+            context,
+            connection,
+            order,
+            {"state": state},
+            operation="sendPurchaseOrder",
+            action="send",
+        )
+        return {}
+
+    return await change_purchase(
+        context,
+        key,
+        asked,
+        actions=[PurchaseAction.SEND],
+        operation="sendPurchaseOrder",
+        cause="PURCHASE",
+        change=change,
+    )
+
+
+async def approve_purchase(context: Context, key: str, asked: Asked) -> Outcome:
+    """Allow so much to be spent: the order is sent to the supplier.
+
+    Raises:
+        CommandRefused: there is no such order, it changed, or waits for no approval.
+
+    """
+
+    async def change(connection: AsyncConnection, order: Any) -> Outcome:
+        await _write_order(
+            context,
+            connection,
+            order,
+            {"state": PurchaseOrderState.SENT},
+            operation="approvePurchaseOrder",
+            action="approve",
+        )
+        return {}
+
+    return await change_purchase(
+        context,
+        key,
+        asked,
+        actions=[PurchaseAction.APPROVE],
+        operation="approvePurchaseOrder",
+        cause="PURCHASE",
+        change=change,
     )
 
 
@@ -255,6 +545,214 @@ async def receive_order(
             "deliveryNote": delivery_note,
         },
     )
+
+
+@dataclass(frozen=True, slots=True)
+class Bought:
+    """A line of an order to a supplier; without an offer there is no currency of its own."""
+
+    product_id: int
+    quantity: Decimal
+    unit_price: Decimal
+    currency: str | None
+    supplier_sku: str | None
+    lead_days: int
+
+
+async def _check_supplier(connection: AsyncConnection, supplier_id: int) -> None:
+    """Lock the supplier, so that nobody archives it until the order is there."""
+    partner = partner_entity.columns
+    given = bindparam("id", supplier_id, type_=as_given(partner["id"].type))
+    found = await connection.execute(
+        select(partner["is_supplier"], partner["archived_at"])
+        .where(partner["id"] == given)
+        .with_for_update(read=True)
+    )
+    supplier = found.first()
+    at = ("supplierId",)
+    if supplier is None:
+        raise CommandRefused([NotFound("There is no such supplier.", path=at)])
+    if supplier.archived_at is not None:
+        raise CommandRefused([Archived("The supplier is archived.", path=at)])
+    if not supplier.is_supplier:
+        raise CommandRefused([Invalid("The partner is no supplier.", path=at)])
+
+
+async def _check_warehouse(connection: AsyncConnection, warehouse_id: int) -> None:
+    warehouse = warehouse_entity.columns
+    given = bindparam("id", warehouse_id, type_=as_given(warehouse["id"].type))
+    found = await connection.scalar(
+        select(warehouse["id"]).where(warehouse["id"] == given, warehouse["archived_at"].is_(None))
+    )
+    if found is None:
+        raise CommandRefused([NotFound("There is no such warehouse.", path=("warehouseId",))])
+
+
+async def _products(
+    connection: AsyncConnection, lines: Sequence[PurchaseLine]
+) -> Mapping[str, Any]:
+    """Lock the products of an order, and return them by SKU."""
+    product = product_entity.columns
+    found = await connection.execute(
+        select(product["id"], product["sku"])
+        .where(
+            product["sku"].in_(sorted({line.sku for line in lines})),
+            product["archived_at"].is_(None),
+        )
+        .order_by(product["id"])
+        .with_for_update(read=True)
+    )
+    products = {row.sku: row for row in found}
+    unknown: list[ErpError] = [
+        NotFound(f"There is no product {line.sku}.", path=("lines", str(position), "sku"))
+        for position, line in enumerate(lines)
+        if line.sku not in products
+    ]
+    if unknown:
+        raise CommandRefused(unknown)
+    return products
+
+
+async def _offers(
+    connection: AsyncConnection, new: NewPurchase, products: Mapping[str, Any]
+) -> list[Any]:
+    """Return of each line the supplier's offer for so much, the one for the most that holds."""
+    offer = supplier_offer.c
+    found = await connection.execute(
+        select(supplier_offer)
+        .where(
+            offer.partner_id == new.supplier_id,
+            offer.product_id.in_(sorted({row.id for row in products.values()})),
+            offer.archived_at.is_(None),
+        )
+        .order_by(offer.min_quantity)
+    )
+    by_product: dict[int, list[Any]] = {}
+    for row in found:
+        by_product.setdefault(row.product_id, []).append(row)
+    return [
+        next(
+            (
+                one
+                for one in reversed(by_product.get(products[line.sku].id, []))
+                if one.min_quantity <= line.quantity
+            ),
+            None,
+        )
+        for line in new.lines
+    ]
+
+
+async def _insert_purchase(
+    context: Context,
+    connection: AsyncConnection,
+    supplier_id: int,
+    warehouse_id: int,
+    lines: Sequence[Bought],
+    *,
+    expected_on: date | None,
+    operation: str,
+) -> int:
+    """Write a draft with its lines, and return its id.
+
+    It is in the currency of the offers, that of the company where there are none.
+    """
+    today, company_id = context.clock().date(), context.principal.company_id
+    company = company_entity.columns
+    home = (
+        await connection.execute(
+            select(company["currency"], company["country"]).where(company["id"] == company_id)
+        )
+    ).one()
+    currencies = sorted({line.currency for line in lines if line.currency is not None})
+    if len(currencies) > 1:
+        raise CommandRefused(
+            [Invalid(f"The offers are in {', '.join(currencies)}; order apart.", path=("lines",))]
+        )
+    currency = currencies[0] if currencies else home.currency.strip()
+    rates = await rates_on(connection, today, home.currency.strip(), [currency])
+    if currency not in rates:
+        message = f"There is no exchange rate from {currency} to {home.currency}."
+        raise CommandRefused([Invalid(message, path=("lines",))])
+    address = address_entity.columns
+    country = await connection.scalar(
+        select(address["country"])
+        .where(address["partner_id"] == supplier_id, address["archived_at"].is_(None))
+        .order_by(address["is_default"].desc(), address["id"])
+        .limit(1)
+    )
+    tax = await tax_on(connection, today, PURCHASE_TAX, abroad=country not in {None, home.country})
+    digits = await digits_of(connection, currency)
+    product = product_entity.columns
+    named = await connection.execute(
+        select(product["id"], product["name"], product["uom_id"]).where(
+            product["id"].in_(sorted({line.product_id for line in lines}))
+        )
+    )
+    products = {row.id: row for row in named}
+    amounts = [
+        line_amounts(
+            line.quantity,
+            line.unit_price,
+            tax_kind=None if tax is None else tax.kind,
+            tax_rate=Decimal(0) if tax is None else tax.rate,
+            digits=digits,
+        )
+        for line in lines
+    ]
+    subtotal = sum((one.net for one in amounts), Decimal(0))
+    tax_total = sum((one.tax for one in amounts), Decimal(0))
+    expected = [expected_on or today + timedelta(days=line.lead_days) for line in lines]
+    owner = {"company_id": company_id, "partner_id": supplier_id, "currency": currency}
+    made = await connection.execute(
+        insert(purchase_order)
+        .values(
+            **owner,
+            number=f"PO-{today.year}-",  # completed with the id
+            warehouse_id=warehouse_id,
+            fx_rate=rates[currency],
+            ordered_on=today,
+            expected_on=max(expected),
+            subtotal=subtotal,
+            tax_total=tax_total,
+            total=subtotal + tax_total,
+            created_at=context.clock(),
+        )
+        .returning(purchase_order.c.id)
+    )
+    order_id = int(made.scalar_one())
+    await connection.execute(
+        insert(purchase_order_line),
+        [
+            {
+                **owner,
+                "order_id": order_id,
+                "position": position,
+                "product_id": line.product_id,
+                "supplier_sku": line.supplier_sku,
+                "description": products[line.product_id].name,
+                "uom_id": products[line.product_id].uom_id,
+                "quantity": line.quantity,
+                "unit_price": line.unit_price,
+                "net": amount.net,
+                "tax": amount.tax,
+                "expected_on": day,
+            }
+            for position, (line, amount, day) in enumerate(
+                zip(lines, amounts, expected, strict=True), start=1
+            )
+        ],
+    )
+    await write_audit(
+        context,
+        connection,
+        operation=operation,
+        action="create",
+        entity="PurchaseOrder",
+        changes={order_id: {"state": PurchaseOrderState.DRAFT, "lines": len(lines)}},
+        versions={order_id: 1},
+    )
+    return order_id
 
 
 def _check(lines: Sequence[ReceiveLine], delivery_note: str | None) -> None:

@@ -135,6 +135,10 @@ _best = lateral(
 )
 
 
+best_offer = _best
+"""Of each reorder rule's product the offer to order by; joined to rules laterally."""
+
+
 def _offers_of_rules(
     keys: ColumnElement[Any], wanted: Sequence[ColumnElement[Any]], given: frozenset[str]
 ) -> Select[Any]:

@@ -7,6 +7,7 @@ from resolvers.purchasing.tables import (
     INCOMING_OF_ORDERS,
     PARTNER_WITH_OPEN_PURCHASE_ORDERS,
     PRODUCT_ON_OPEN_PURCHASE_LINES,
+    PURCHASE_NUMBERS,
     RECEIPT_NUMBERS,
     goods_receipt,
     goods_receipt_line,
@@ -30,13 +31,15 @@ MODULE = DataModule(
         PRODUCT_ON_OPEN_PURCHASE_LINES,
         PARTNER_WITH_OPEN_PURCHASE_ORDERS,
         RECEIPT_NUMBERS,
+        PURCHASE_NUMBERS,
     ),
     invariants=INVARIANTS,
     permissions={
         "purchasing.read": (
             "See purchase orders, goods receipts, suppliers' offers and what to order again."
         ),
-        "purchasing.write": "Confirm and cancel purchase orders.",
+        "purchasing.write": "Make, send, confirm and cancel purchase orders.",
+        "purchasing.approve": "Approve purchase orders over the company's limit.",
         "purchasing.receive": "Take in what comes of purchase orders.",
     },
 )

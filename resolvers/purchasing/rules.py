@@ -1,6 +1,6 @@
 """Words and rules of purchasing; pure, no I/O."""
 
-from decimal import ROUND_DOWN, Decimal
+from decimal import ROUND_CEILING, ROUND_DOWN, Decimal
 from enum import StrEnum
 
 from resolvers.core.quantities import QUANTITY_STEP
@@ -15,6 +15,14 @@ class PurchaseOrderState(StrEnum):
     CONFIRMED = "CONFIRMED"
     FULFILLED = "FULFILLED"
     CANCELED = "CANCELED"
+
+
+NOT_CONFIRMED = (
+    PurchaseOrderState.DRAFT,
+    PurchaseOrderState.TO_APPROVE,
+    PurchaseOrderState.SENT,
+)
+"""States in which goods are asked for and not on their way."""
 
 
 class ReceiptStatus(StrEnum):
@@ -90,6 +98,18 @@ def bill_status(billed: Decimal, unbilled: Decimal) -> BillStatus:
 def outstanding(quantity: Decimal, received: Decimal, canceled: Decimal) -> Decimal:
     """Return what of a line is still to come; nothing where more came than was ordered."""
     return max(quantity - received - canceled, Decimal(0))
+
+
+def to_order(suggested: Decimal, asked_for: Decimal, multiple: Decimal, least: Decimal) -> Decimal:
+    """Return how much to order of what is suggested: whole multiples, at least what is offered.
+
+    ``asked_for`` is on orders that no supplier has confirmed yet, and so is not incoming.
+    """
+    missing = suggested - asked_for
+    if missing <= 0:
+        return Decimal(0)
+    wanted = max(missing, least)
+    return (wanted / multiple).to_integral_value(ROUND_CEILING) * multiple
 
 
 def may_still_come(

@@ -339,3 +339,4 @@ PARTNER_WITH_OPEN_PURCHASE_ORDERS = archive_rule(
 )
 
 RECEIPT_NUMBERS = numbered("goods_receipt")
+PURCHASE_NUMBERS = numbered("purchase_order")

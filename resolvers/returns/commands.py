@@ -15,11 +15,18 @@ from resolvers.core.document import Asked, lock_document, naming, request_for
 from resolvers.core.errors import ErpError, Invalid, NotFound
 from resolvers.core.quantities import check_quantity
 from resolvers.core.table import as_given
-from resolvers.inventory.commands import Goods, move_goods, places_to_put, virtual_location
+from resolvers.inventory.commands import (
+    CUSTOMER,
+    RETURN,
+    SCRAP,
+    Goods,
+    move_goods,
+    places_to_put,
+    virtual_location,
+)
 from resolvers.inventory.loaders import GOODS_RETURN_LINE, SALES_ORDER_LINE
 from resolvers.inventory.loaders import lot as lot_entity
 from resolvers.inventory.loaders import stock_move as move_entity
-from resolvers.inventory.rules import LocationKind, MoveKind
 from resolvers.returns.rules import Disposition
 from resolvers.returns.tables import goods_return, goods_return_line
 from resolvers.sales.commands import (
@@ -149,7 +156,7 @@ async def _take_back(  # noqa: PLR0917 - what a return is made of
     lot_ids = await _lots_that_left(connection, lines, rows)
     targets = await _targets(connection, order, lines)
     return_id, line_ids = await _write_return(context, connection, order, lines, rows, reason)
-    customers = await virtual_location(connection, LocationKind.CUSTOMER)
+    customers = await virtual_location(connection, CUSTOMER)
     goods = [
         Goods(rows[line.order_line_id].product_id, customers, line.quantity, lot_id, line_id)
         for line, lot_id, line_id in zip(lines, lot_ids, line_ids, strict=True)
@@ -160,7 +167,7 @@ async def _take_back(  # noqa: PLR0917 - what a return is made of
         key,
         goods,
         [(customers, targets[line.disposition]) for line in lines],
-        kind=MoveKind.RETURN,
+        kind=RETURN,
         source=GOODS_RETURN_LINE,
     )
     back: dict[int, Decimal] = {}
@@ -248,7 +255,7 @@ async def _moved_by_lot(
     left = select(_move["source_id"].label("line_id"), _move["lot_id"], _move["quantity"]).where(
         _move["source"] == SALES_ORDER_LINE,
         _move["source_id"] == ids,
-        _move["kind"] == MoveKind.SHIPMENT,
+        _move["kind"] == "SHIPMENT",
     )
     came_back = (
         select(back.order_line_id, _move["lot_id"], -_move["quantity"])
@@ -275,7 +282,7 @@ async def _targets(
     places = await places_to_put(connection, order.warehouse_id)
     targets = {Disposition.RESTOCK: places.to_sell, Disposition.INSPECT: places.aside}
     if any(line.disposition is Disposition.SCRAP for line in lines):
-        targets[Disposition.SCRAP] = await virtual_location(connection, LocationKind.SCRAP)
+        targets[Disposition.SCRAP] = await virtual_location(connection, SCRAP)
     errors: list[ErpError] = [
         NotFound("The warehouse has no place for it.", path=("lines", str(position), "disposition"))
         for position, line in enumerate(lines)

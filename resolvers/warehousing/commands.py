@@ -27,8 +27,11 @@ from resolvers.core.errors import (
 )
 from resolvers.core.quantities import check_quantity
 from resolvers.core.table import as_given, quantity
+from resolvers.inventory.commands import TRANSFER as MOVE_BETWEEN
 from resolvers.inventory.commands import (
+    TRANSIT,
     Goods,
+    counted_line,
     move_goods,
     places_to_put,
     post_adjustments,
@@ -41,7 +44,6 @@ from resolvers.inventory.loaders import lot as lot_entity
 from resolvers.inventory.loaders import stock_balance as balance_entity
 from resolvers.inventory.loaders import stock_move as move_entity
 from resolvers.inventory.loaders import warehouse as warehouse_entity
-from resolvers.inventory.rules import AdjustmentLine, LocationKind, MoveKind
 from resolvers.sales.commands import lock_waiting, promise_waiting
 from resolvers.warehousing.rules import (
     COUNT_LINE,
@@ -120,7 +122,7 @@ async def transfer_stock(context: Context, key: str, new: NewTransfer) -> Outcom
             {"fromWarehouseId": new.from_warehouse_id, "toWarehouseId": new.to_warehouse_id},
         )
         products = await _goods_of(connection, new.lines)
-        transit = await virtual_location(connection, LocationKind.TRANSIT)
+        transit = await virtual_location(connection, TRANSIT)
         taken = await _take(context, connection, new, products)
         values = {
             "company_id": context.principal.company_id,
@@ -172,7 +174,7 @@ async def transfer_stock(context: Context, key: str, new: NewTransfer) -> Outcom
             key,
             goods,
             [(one.location_id, transit) for one in goods],
-            kind=MoveKind.TRANSFER,
+            kind=MOVE_BETWEEN,
             source=TRANSFER_LINE,
         )
         await write_audit(
@@ -478,7 +480,7 @@ async def _leave_transit(
     places = await places_to_put(connection, warehouse_id)
     if places.to_sell is None:
         raise CommandRefused([NotFound("The warehouse has no place that goods are sold from.")])
-    transit = await virtual_location(connection, LocationKind.TRANSIT)
+    transit = await virtual_location(connection, TRANSIT)
     goods = [
         Goods(lines[id_].product_id, transit, came, lines[id_].lot_id, id_)
         for id_, came in sums.items()
@@ -489,7 +491,7 @@ async def _leave_transit(
         key,
         goods,
         [(transit, places.to_sell) for _ in goods],
-        kind=MoveKind.TRANSFER,
+        kind=MOVE_BETWEEN,
         source=TRANSFER_LINE,
     )
 
@@ -830,11 +832,11 @@ async def post_count(context: Context, key: str, asked: Asked) -> Outcome:
         if not counted:
             raise CommandRefused([Invalid("Nothing was counted yet.")])
         lines = [
-            AdjustmentLine(
-                sku=line.sku,
-                location_id=line.location_id,
+            counted_line(
+                line.sku,
+                line.location_id,
+                line.counted,
                 reason=f"Count {row.number}",
-                counted=line.counted,
                 lot_number=line.lot_number,
             )
             for line in counted

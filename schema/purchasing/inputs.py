@@ -118,6 +118,18 @@ ReorderSuggestionOrderBy = order_input(
 )
 
 
+@strawberry.input(description="So much of a product that is bought.")
+class PurchaseLineInput:
+    """One line of `createPurchaseOrder`."""
+
+    sku: str = strawberry.field(description="SKU of the product.")
+    qty: Decimal = strawberry.field(description="How much of it, above 0, in the product's unit.")
+    unit_price: Decimal | None = strawberry.field(
+        default=None,
+        description="Price of one unit; null: that of the supplier's offer for so much.",
+    )
+
+
 @strawberry.input(description="So much of a line of a purchase order that came.")
 class ReceiveLineInput:
     """One line of `receiveGoods`."""

@@ -1,5 +1,6 @@
 """Mutations of purchase orders."""
 
+from datetime import date
 from decimal import Decimal
 from typing import Annotated
 
@@ -9,10 +10,16 @@ from resolvers.core.context import Context
 from resolvers.core.document import Asked
 from resolvers.inventory.loaders import move_by_id
 from resolvers.purchasing.commands import (
+    NewPurchase,
+    PurchaseLine,
     ReceiveLine,
+    approve_purchase,
     cancel_purchase,
     confirm_purchase,
+    create_purchase,
     receive_order,
+    run_replenishment,
+    send_purchase,
 )
 from resolvers.purchasing.loaders import purchase_by_id, receipt_by_id
 from resolvers.sales.loaders import order_by_id
@@ -20,7 +27,7 @@ from schema.core.fields import argument, column, listed, related
 from schema.core.ids import decode_id
 from schema.core.payload import ExpectedVersion, IdempotencyKey, Payload, UserError, mutation
 from schema.inventory.types import StockMove
-from schema.purchasing.inputs import ReceiveLineInput
+from schema.purchasing.inputs import PurchaseLineInput, ReceiveLineInput
 from schema.purchasing.types import GoodsReceipt, PurchaseOrder
 from schema.sales.types import SalesOrder
 
@@ -31,6 +38,19 @@ class PurchaseOrderPayload(Payload):
 
     order: PurchaseOrder | None = related(
         "The purchase order as it is now; null when there is no such order.", purchase_by_id, "id"
+    )
+    user_errors: list[UserError] = column("Why it was refused; empty when it was done.")
+
+
+@strawberry.type(description="The orders that were written, or why that was refused.")
+class RunReplenishmentPayload(Payload):
+    """Outcome of `resolvers.purchasing.commands.run_replenishment`."""
+
+    orders: list[PurchaseOrder] = listed(
+        "Drafts of purchase orders: one for each supplier and warehouse, none if nothing is to be "
+        "ordered.",
+        purchase_by_id,
+        "order_ids",
     )
     user_errors: list[UserError] = column("Why it was refused; empty when it was done.")
 
@@ -60,6 +80,83 @@ OrderId = Annotated[strawberry.ID, argument("Id of the purchase order.")]
 @strawberry.type
 class Mutation:
     """Root fields of this module."""
+
+    @mutation(
+        "Write a purchase order at the supplier's offers, as a draft.", requires="purchasing.write"
+    )
+    async def create_purchase_order(
+        context: Context,
+        idempotency_key: IdempotencyKey,
+        supplier_id: Annotated[strawberry.ID, argument("The supplier.")],
+        warehouse_id: Annotated[strawberry.ID, argument("Warehouse the goods go to.")],
+        lines: Annotated[list[PurchaseLineInput], argument("What is bought, 1 to 200 lines.")],
+        *,
+        expected_on: Annotated[
+            date | None,
+            argument("Date the goods are to arrive; null: as the offers say how long it takes."),
+        ] = None,
+    ) -> PurchaseOrderPayload | None:
+        """Run the command."""
+        new = NewPurchase(
+            decode_id(supplier_id, "Partner", path=("supplierId",)),
+            decode_id(warehouse_id, "Warehouse", path=("warehouseId",)),
+            [PurchaseLine(line.sku, line.qty, line.unit_price) for line in lines],
+            expected_on,
+        )
+        return PurchaseOrderPayload.done(**await create_purchase(context, idempotency_key, new))
+
+    @mutation(
+        "Write drafts of purchase orders for what reorderSuggestions tells, by those offers. "
+        "What is on orders that no supplier has confirmed yet is not ordered twice.",
+        requires="purchasing.write",
+    )
+    async def run_replenishment(
+        context: Context,
+        idempotency_key: IdempotencyKey,
+        warehouse_id: Annotated[
+            strawberry.ID | None, argument("Only for this warehouse; null: for all.")
+        ] = None,
+    ) -> RunReplenishmentPayload | None:
+        """Run the command."""
+        place = None
+        if warehouse_id is not None:
+            place = decode_id(warehouse_id, "Warehouse", path=("warehouseId",))
+        return RunReplenishmentPayload.done(
+            **await run_replenishment(context, idempotency_key, place)
+        )
+
+    @mutation(
+        "Send a draft of a purchase order to the supplier. Over the company's limit it waits for "
+        "an approval instead.",
+        requires="purchasing.write",
+    )
+    async def send_purchase_order(
+        context: Context,
+        idempotency_key: IdempotencyKey,
+        id: OrderId,
+        expected_version: ExpectedVersion = None,
+    ) -> PurchaseOrderPayload | None:
+        """Run the command."""
+        order_id = decode_id(id, "PurchaseOrder", path=("id",))
+        return PurchaseOrderPayload.done(
+            **await send_purchase(context, idempotency_key, Asked(order_id, expected_version))
+        )
+
+    @mutation(
+        "Allow a purchase order that waits for an approval: it is sent to the supplier.",
+        requires="purchasing.approve",
+    )
+    async def approve_purchase_order(
+        context: Context,
+        idempotency_key: IdempotencyKey,
+        id: OrderId,
+        expected_version: ExpectedVersion = None,
+    ) -> PurchaseOrderPayload | None:
+        """Run the command."""
+        order_id = decode_id(id, "PurchaseOrder", path=("id",))
+        return PurchaseOrderPayload.done(
+            **await approve_purchase(context, idempotency_key, Asked(order_id, expected_version))
+        )
 
     @mutation(
         "Write down that the supplier accepted a purchase order; its goods are incoming then.",

@@ -73,6 +73,7 @@ SINGLE = {
     "PostStockCountPayload.count": "a command concerns one count",
     "PostStockCountPayload.moves": "a count corrects the same, however much is asked for",
     "PostStockCountPayload.levels": "a count corrects the same, however much is asked for",
+    "RunReplenishmentPayload.orders": "the same is to be ordered, however much is asked for",
     "UpsertPayload.job": "a command asks for one job",
     "StockChange.level": "an event tells of one level, and is an operation of its own",
 }
@@ -102,6 +103,10 @@ STATEMENTS_OF_ROOTS = {
     **{
         f"Mutation.{verb}": 0
         for verb in (
+            "createPurchaseOrder",
+            "sendPurchaseOrder",
+            "approvePurchaseOrder",
+            "runReplenishment",
             "upsertProducts",
             "upsertPartners",
             "upsertStockLevels",
@@ -223,6 +228,8 @@ PAYLOADS = [
     for edge in EDGES
     if edge.parent == str(root.target)
     and not edge.is_held
+    # all that runs out is on drafts in the demo; tests/flows/test_purchasing.py gives these up
+    and str(edge) != "RunReplenishmentPayload.orders"
     # a job takes more than a thousand rows; tests/flows/test_upserting.py asks for one
     and str(edge) != "UpsertPayload.job"
     # nobody waits for what is in transit in the demo; tests/flows/test_transfers.py has them wait

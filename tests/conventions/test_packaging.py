@@ -339,13 +339,13 @@ class TestCompose:
         return services
 
     def test_has_the_services_and_nothing_misspelled(self, services: dict[str, Any]) -> None:
-        """PostgreSQL 18 and the gateway, with keys that compose knows."""
+        """PostgreSQL 18, the gateway and a worker, with keys that compose knows."""
         known = {"image", "build", "environment", "volumes", "healthcheck", "restart", "ports"}
-        assert services.keys() == {"postgres", "gateway"}
+        assert services.keys() == {"postgres", "gateway", "worker"}
         for service in services.values():
-            assert service.keys() <= known | {"depends_on"}
+            assert service.keys() <= known | {"depends_on", "command"}
         assert services["postgres"]["image"] == "postgres:18"
-        assert services["gateway"]["build"] == "."
+        assert services["gateway"]["build"] == services["worker"]["build"] == "."
 
     def test_the_gateway_waits_for_a_database_that_answers(self, services: dict[str, Any]) -> None:
         """The gateway starts when PostgreSQL's own health check passes."""

@@ -433,6 +433,8 @@ REQUIRED: Final[Mapping[str, Any]] = {
         for argument in (
             "cancelPurchaseOrder(id)",
             "confirmPurchaseOrder(id)",
+            "sendPurchaseOrder(id)",
+            "approvePurchaseOrder(id)",
             "receiveGoods(orderId)",
         )
     },
@@ -446,6 +448,8 @@ REQUIRED: Final[Mapping[str, Any]] = {
             "startPicking",
         )
     },
+    "Mutation.createPurchaseOrder(supplierId)": encode_id("Partner", 1),
+    "Mutation.createPurchaseOrder(warehouseId)": encode_id("Warehouse", 1),
     "Mutation.returnGoods(orderId)": encode_id("SalesOrder", 1),
     "Mutation.transferStock(fromWarehouseId)": encode_id("Warehouse", 1),
     "Mutation.transferStock(toWarehouseId)": encode_id("Warehouse", 2),

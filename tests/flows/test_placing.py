@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.verify import verify
-from resolvers.order_to_cash.rules import Amounts, converted, line_amounts
+from resolvers.core.amounts import Amounts, converted, line_amounts
 from schema.core.ids import encode_id
 from tests.fixtures.gateway import Gateway
 from tests.fixtures.paths import BothPaths

@@ -1,9 +1,11 @@
-"""Jobs tell what they found.
+"""Jobs tell what they found; purchase orders get numbers, and an amount to approve them from.
 
 Phase: expand
 """
 
-from alembic import op
+from pathlib import Path
+
+from gateway.migrations.scripts import run_script
 
 revision = "0023"
 down_revision = "0022"
@@ -12,5 +14,5 @@ depends_on = None
 
 
 def upgrade() -> None:
-    """Add the column; no row is touched."""
-    op.execute("alter table job add column result jsonb")
+    """Run the script frozen beside this file."""
+    run_script(Path(__file__).with_suffix(".sql"))
