@@ -71,20 +71,25 @@ class NewOrder:
     customer_ref: str | None = None
     external_ref: str | None = None
     requested_on: date | None = None
+    valid_until: date | None = None
+    """Last day of a quote."""
 
 
-async def place_order(context: Context, key: str, new: NewOrder, *, confirm: bool) -> Outcome:
+async def place_order(
+    context: Context, key: str, new: NewOrder, *, confirm: bool, quote: bool = False
+) -> Outcome:
     """Take an order at today's prices and taxes, and with ``confirm`` accept it at once.
 
-    Over the customer's credit it is placed, and put on hold instead of being confirmed. Returns the
-    order's ``id`` and ``shortages``: the lines that wait for stock.
+    Over the customer's credit it is placed, and put on hold instead of being confirmed. A ``quote``
+    is only offered: it can be confirmed at these prices until it ends. Returns the order's ``id``
+    and ``shortages``: the lines that wait for stock.
 
     Raises:
         CommandRefused: the customer, a product, the warehouse or the address is unknown or
             archived, the customer is blocked, a quantity is 0, or there is such an order already.
 
     """
-    _check(new)
+    _check(new, context.clock().date())
 
     async def body(connection: AsyncConnection) -> Outcome:
         terms = await _terms(connection, new.partner_id)
@@ -128,8 +133,10 @@ async def place_order(context: Context, key: str, new: NewOrder, *, confirm: boo
                 "customer_ref": new.customer_ref,
                 "external_ref": new.external_ref,
                 "requested_on": new.requested_on,
+                "valid_until": new.valid_until,
             },
             lines,
+            quoted=quote,
         )
         if order_id is None:
             known = await order_of_reference(connection, new.channel, new.external_ref)
@@ -142,7 +149,7 @@ async def place_order(context: Context, key: str, new: NewOrder, *, confirm: boo
 
     return await run_command(
         context,
-        operation="placeSalesOrder",
+        operation="quoteSalesOrder" if quote else "placeSalesOrder",
         key=key,
         request={
             "partnerId": new.partner_id,
@@ -154,6 +161,8 @@ async def place_order(context: Context, key: str, new: NewOrder, *, confirm: boo
             "externalRef": new.external_ref,
             "requestedOn": None if new.requested_on is None else new.requested_on.isoformat(),
             "confirm": confirm,
+            # appended, so that requests without one are what they were
+            **({} if new.valid_until is None else {"validUntil": new.valid_until.isoformat()}),
         },
         cause="RESERVATION",
         body=body,
@@ -174,9 +183,11 @@ async def _confirm_new(
     return await write_confirmed(context, connection, order, operation="placeSalesOrder")
 
 
-def _check(new: NewOrder) -> None:
+def _check(new: NewOrder, today: date) -> None:
     """Refuse what is wrong by itself, before anything is read."""
     errors: list[ErpError] = []
+    if new.valid_until is not None and new.valid_until < today:
+        errors.append(Invalid("validUntil has passed.", path=("validUntil",)))
     if not 1 <= len(new.lines) <= MAX_LINES:
         errors.append(Invalid(f"Give 1 to {MAX_LINES} lines.", path=("input", "lines")))
     for name, text in (
@@ -371,6 +382,10 @@ async def confirm_order(context: Context, key: str, asked: Asked) -> Outcome:
     """
 
     async def change(connection: AsyncConnection, order: Any) -> Outcome:
+        if order.valid_until is not None and order.valid_until < context.clock().date():
+            ended = {"validUntil": order.valid_until.isoformat()}
+            refusal = InvalidTransition("The quote has ended.", path=asked.at, details=ended)
+            raise CommandRefused([refusal])
         await check_credit(context, connection, order.partner_id, order.total, order.fx_rate)
         shortages = await write_confirmed(context, connection, order, operation="confirmSalesOrder")
         return {"shortages": shortages}

@@ -597,11 +597,15 @@ async def insert_order(
     connection: AsyncConnection,
     header: Mapping[str, Any],
     lines: Sequence[Mapping[str, Any]],
+    *,
+    quoted: bool = False,
 ) -> int | None:
     """Place an order with its lines, and return its id; None if its reference is known already.
 
-    ``header`` and ``lines`` are columns; what follows from others is found here.
+    ``header`` and ``lines`` are columns; what follows from others is found here. One that is
+    ``quoted`` is only offered to the customer.
     """
+    state = OrderState.QUOTED if quoted else OrderState.PLACED
     now = context.clock()
     subtotal = sum((line["net"] for line in lines), Decimal(0))
     tax_total = sum((line["tax"] for line in lines), Decimal(0))
@@ -611,7 +615,7 @@ async def insert_order(
             **header,
             company_id=context.principal.company_id,
             number=f"SO-{now.year}-",  # completed with the id
-            state=OrderState.PLACED,
+            state=state,
             placed_on=now.date(),
             created_at=now,
             subtotal=subtotal,
@@ -642,10 +646,10 @@ async def insert_order(
     await write_audit(
         context,
         connection,
-        operation="placeSalesOrder",
-        action="place",
+        operation="quoteSalesOrder" if quoted else "placeSalesOrder",
+        action="quote" if quoted else "place",
         entity="SalesOrder",
-        changes={order_id: {"state": OrderState.PLACED, "lines": len(lines)}},
+        changes={order_id: {"state": state, "lines": len(lines)}},
         versions={order_id: 1},
     )
     return order_id

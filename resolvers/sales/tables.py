@@ -63,6 +63,7 @@ sales_order = table(
     version(),
     instant("created_at", now=True),
     instant("confirmed_at"),
+    Column("valid_until", Date),
     UniqueConstraint("company_id", "number"),
     # what lines refer to: a line cannot be of another company, partner, currency or date
     UniqueConstraint(
@@ -73,6 +74,7 @@ sales_order = table(
     CheckConstraint(one_of("reservation_status", ReservationStatus), name="reservation_status"),
     CheckConstraint(one_of("shipment_status", ShipmentStatus), name="shipment_status"),
     CheckConstraint("total = subtotal + tax_total", name="total"),
+    CheckConstraint("valid_until >= placed_on", name="valid_until"),
     Index("ix_sales_order_placed_on", "company_id", "placed_on", "id"),
     Index("ix_sales_order_total", "company_id", "total_steps", "id"),
     Index("ix_sales_order_partner", "partner_id", "company_id", "placed_on", "id"),

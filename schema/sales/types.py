@@ -99,6 +99,9 @@ class SalesOrder(RowType, Node):
     ship_to: Address | None = related("Where the goods go.", address_by_id, "ship_to_id")
     warehouse: Warehouse = related("Warehouse it ships from.", warehouse_by_id, "warehouse_id")
     currency: CurrencyCode = column("Currency of all amounts of the order.")
+    valid_until: date | None = column(
+        "Last day a quote can be accepted on; null where it does not end."
+    )
     customer_ref: str | None = column("The customer's own order number.")
     external_ref: str | None = column("Id of the order in the system it came from.")
     placed_on: date = column("Date of the order.")

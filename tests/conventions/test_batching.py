@@ -130,6 +130,7 @@ STATEMENTS_OF_ROOTS = {
     "Mutation.confirmDelivery": 0,
     "Mutation.packShipment": 0,
     "Mutation.placeSalesOrder": 1,  # the prices, by the same relation as everywhere
+    "Mutation.quoteSalesOrder": 1,  # as above
     "Mutation.shipShipment": 0,
     "Mutation.startPicking": 0,
     "Mutation.confirmSalesOrder": 0,

@@ -416,6 +416,7 @@ REQUIRED: Final[Mapping[str, Any]] = {
     "Query.partner(id)": encode_id("Partner", 31),
     "Mutation.adjustStock(idempotencyKey)": "battery",
     "Mutation.placeSalesOrder(input).partnerId": encode_id("Partner", 31),
+    "Mutation.quoteSalesOrder(input).partnerId": encode_id("Partner", 31),
     "Mutation.archiveProduct(id)": encode_id("Product", 1),
     **{
         f"Mutation.{argument}": encode_id("SalesOrder", 1)

@@ -1,4 +1,4 @@
-"""Jobs tell what they found; purchase orders get numbers, and an amount to approve them from.
+"""Jobs tell what they found; purchases get numbers and are approved; quotes end.
 
 Phase: expand
 """

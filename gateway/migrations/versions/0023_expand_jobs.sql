@@ -8,3 +8,6 @@ begin
 end $$;
 create trigger purchase_order_numbered before insert on purchase_order
   for each row when (right(new.number, 1) = '-') execute function purchase_order_numbered();
+alter table sales_order add column valid_until date;
+alter table sales_order add constraint ck_sales_order_valid_until check (valid_until >= placed_on) not valid;
+alter table sales_order validate constraint ck_sales_order_valid_until;
