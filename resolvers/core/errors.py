@@ -34,6 +34,15 @@ class ErrorCode(StrEnum):
     OPERATION_RESOLUTION_FAILURE = "OPERATION_RESOLUTION_FAILURE"
 
 
+MOST_SHOWN = 64
+"""Most characters of a client's own text that a message repeats."""
+
+
+def shown(text: str) -> str:
+    """Return a text of a client as a message repeats it: cut where it is too long."""
+    return text if len(text) <= MOST_SHOWN else f"{text[:MOST_SHOWN]}..."
+
+
 class ErpError(Exception):
     """An expected failure.
 

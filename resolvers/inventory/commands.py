@@ -29,7 +29,7 @@ from resolvers.catalog.loaders import product as product_entity
 from resolvers.core.bulk import RowResult
 from resolvers.core.command import CommandRefused, Outcome, run_command, write_audit
 from resolvers.core.context import Context
-from resolvers.core.errors import ErpError, Invalid, NotFound
+from resolvers.core.errors import ErpError, Invalid, NotFound, shown
 from resolvers.core.quantities import LARGEST_QUANTITY, QUANTITY_STEP
 from resolvers.core.table import as_given, quantity
 from resolvers.inventory.locks import lock_balances, lock_levels, lock_lots
@@ -783,7 +783,7 @@ def _unknown(
         product = products.get(line.sku)
         place = locations.get(line.location_id)
         if product is None:
-            errors.append(NotFound(f"There is no product {line.sku}.", path=(*at, "sku")))
+            errors.append(NotFound(f"There is no product {shown(line.sku)}.", path=(*at, "sku")))
         elif product.kind != "GOODS":
             errors.append(Invalid(f"{line.sku} is a service and has no stock.", path=(*at, "sku")))
         else:

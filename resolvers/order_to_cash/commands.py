@@ -25,6 +25,7 @@ from resolvers.core.errors import (
     Invalid,
     InvalidTransition,
     NotFound,
+    shown,
 )
 from resolvers.core.quantities import check_quantity
 from resolvers.core.table import as_given
@@ -308,7 +309,9 @@ async def _products(connection: AsyncConnection, lines: Sequence[OrderLine]) -> 
     )
     products = {row.sku: row for row in found}
     unknown: list[ErpError] = [
-        NotFound(f"There is no product {line.sku}.", path=("input", "lines", str(position), "sku"))
+        NotFound(
+            f"There is no product {shown(line.sku)}.", path=("input", "lines", str(position), "sku")
+        )
         for position, line in enumerate(lines)
         if line.sku not in products
     ]

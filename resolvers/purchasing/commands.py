@@ -25,6 +25,7 @@ from resolvers.core.errors import (
     InvalidTransition,
     NotFound,
     OverReceipt,
+    shown,
 )
 from resolvers.core.quantities import check_quantity
 from resolvers.core.table import as_given, quantity
@@ -604,7 +605,7 @@ async def _products(
     )
     products = {row.sku: row for row in found}
     unknown: list[ErpError] = [
-        NotFound(f"There is no product {line.sku}.", path=("lines", str(position), "sku"))
+        NotFound(f"There is no product {shown(line.sku)}.", path=("lines", str(position), "sku"))
         for position, line in enumerate(lines)
         if line.sku not in products
     ]

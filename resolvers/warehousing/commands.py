@@ -24,6 +24,7 @@ from resolvers.core.errors import (
     Invalid,
     InvalidTransition,
     NotFound,
+    shown,
 )
 from resolvers.core.quantities import check_quantity
 from resolvers.core.table import as_given, quantity
@@ -370,7 +371,7 @@ async def _goods_of(
         at = ("lines", str(position))
         product = products.get(line.sku)
         if product is None:
-            errors.append(NotFound(f"There is no product {line.sku}.", path=(*at, "sku")))
+            errors.append(NotFound(f"There is no product {shown(line.sku)}.", path=(*at, "sku")))
         elif product.kind != "GOODS":
             errors.append(Invalid(f"{line.sku} is a service and has no stock.", path=(*at, "sku")))
         elif product.tracking == "NONE" and line.lot_number is not None:
@@ -664,7 +665,7 @@ async def _to_count(connection: AsyncConnection, new: NewCount) -> Sequence[Any]
     if new.skus is not None:
         products = await products_of(connection, new.skus)
         unknown: list[ErpError] = [
-            NotFound(f"There is no product {sku}.", path=("skus", str(position)))
+            NotFound(f"There is no product {shown(sku)}.", path=("skus", str(position)))
             for position, sku in enumerate(new.skus)
             if sku not in products
         ]

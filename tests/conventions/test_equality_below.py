@@ -105,14 +105,21 @@ async def world(server: EmbeddedPostgres, template: str) -> AsyncIterator[World]
 
 
 def ways() -> Iterator[tuple[Edge, ...]]:
-    """Yield the ways from a root field to every field of its object, and to those one below."""
+    """Yield the ways from a root field to every field of its object, and to those one below.
+
+    What is below a field is the same for every root that leads to objects of its type: it is gone
+    to by the first of them.
+    """
+    gone: set[tuple[str, bool, str]] = set()
     for root in ROOTS:
         for edge in EDGES:
             if edge.parent == str(root.target):
                 yield (root, edge)
-                yield from (
-                    (root, edge, below) for below in EDGES if below.parent == str(edge.target)
-                )
+                for below in EDGES:
+                    place = (str(edge.target), edge.is_many, str(below))
+                    if below.parent == str(edge.target) and place not in gone:
+                        gone.add(place)
+                        yield (root, edge, below)
 
 
 WAYS = [pytest.param(way, id=".".join(edge.name for edge in way)) for way in ways()]

@@ -163,7 +163,7 @@ async def test_who_waits_gets_what_comes_those_due_first(
     """One unit goes to the order due first; orders on hold get nothing."""
     line = await line_that(
         own_gateway,
-        """p.tracking = 'LOT' and exists (select from sales_order_line w
+        """p.tracking <> 'SERIAL' and exists (select from sales_order_line w
            join sales_order s on s.id = w.order_id
            where w.product_id = l.product_id and s.warehouse_id = o.warehouse_id
              and s.state = 'CONFIRMED' and s.hold is null
@@ -188,7 +188,8 @@ async def test_who_waits_gets_what_comes_those_due_first(
         if left > 0:
             got.append(row["number"])
             left -= row["missing"]
-    told = await receive(own_gateway, line["order_id"], [came(line["id"], 1, lotNumber="W")])
+    lot = {} if line["tracking"] == "NONE" else {"lotNumber": "W"}
+    told = await receive(own_gateway, line["order_id"], [came(line["id"], 1, **lot)])
     assert told["userErrors"] == []
     assert {order["number"] for order in told["reservedOrders"]} == set(got)
     await sound(own_database_url)

@@ -1,18 +1,22 @@
 """`node(id:)`: every type by its id, and nothing by any other text."""
 
 import base64
+from collections.abc import AsyncIterator
 from typing import Final
+from uuid import uuid4
 
 import pytest
+import pytest_asyncio
 from hypothesis import given
 from hypothesis import strategies as st
 
+from gateway.postgres import EmbeddedPostgres
 from resolvers.core.errors import Invalid
 from resolvers.core.table import row_rule
 from schema.build import build_schema
 from schema.core.ids import decode_id, decode_ids, encode_id, split_id
 from schema.core.node import NODE_TYPES
-from tests.fixtures.gateway import principal
+from tests.fixtures.gateway import open_gateway, principal
 from tests.fixtures.paths import BothPaths
 
 build_schema()
@@ -64,20 +68,49 @@ OWNED: Final = sorted(
 )
 
 
+@pytest_asyncio.fixture(scope="module")
+async def others(server: EmbeddedPostgres, template: str) -> AsyncIterator[BothPaths]:
+    """Yield both ways over a database in which the second company has something of everything."""
+    name = f"erp_others_{uuid4().hex[:12]}"
+    server.create_database(name, template=template)
+    url = server.url(name)
+    async with (
+        open_gateway(url) as compiled,
+        open_gateway(url, compile_queries=False, relay=False) as ordinary,
+    ):
+        await compiled.owner.execute("update api_client set company_id = 2")
+        await compiled.owner.execute("delete from user_role where company_id = 1 and user_id = 4")
+        await compiled.owner.execute(
+            """with place as (
+                 insert into warehouse (company_id, code, name) values (2, 'LAW', 'Law')
+                 returning id
+               ), made as (
+                 insert into stock_transfer (company_id, number, from_warehouse_id,
+                                             to_warehouse_id, sent_on, expected_on, sent_by)
+                 select 2, 'TR-LAW', (select min(id) from warehouse where company_id = 2), id,
+                        current_date, current_date, 'user:1' from place
+                 returning id, to_warehouse_id, expected_on
+               )
+               insert into stock_transfer_line (company_id, transfer_id, to_warehouse_id,
+                                                expected_on, position, product_id, quantity)
+               select 2, id, to_warehouse_id, expected_on, 1, 1, 1 from made"""
+        )
+        yield BothPaths(compiled, ordinary)
+    server.drop_database(name)
+
+
 @pytest.mark.parametrize("type_name", OWNED)
-async def test_rows_of_another_company_are_null(own_reader: BothPaths, type_name: str) -> None:
+async def test_rows_of_another_company_are_null(others: BothPaths, type_name: str) -> None:
     """An id of another company looks like one of no row."""
     table = NODE_TYPES[type_name].entity.table
-    await own_reader.owner.execute("update api_client set company_id = 2")
-    await own_reader.owner.execute("delete from user_role where company_id = 1 and user_id = 4")
     column = "company_id" if "company_id" in table.columns else "id"
     condition = "id = 4" if type_name == "User" else f"{column} = 2"
-    keys = await own_reader.ids(f"select id from {table.name} where {condition} limit 3")
+    keys = await others.ids(f"select id from {table.name} where {condition} limit 3")
     assert keys, "the demo data has no row of the second company"
     for key in keys:
         id_ = text_id(f"{type_name}:{key}")
-        assert await own_reader.data(NODE, {"id": id_}) == {"node": None}
-        found = await own_reader.data(NODE, {"id": id_}, caller=principal(2))
+        assert await others.data(NODE, {"id": id_}) == {"node": None}
+        found = await others.data(NODE, {"id": id_}, caller=principal(2))
         assert found["node"]["id"] == id_
 
 

@@ -113,7 +113,7 @@ async def test_a_receipt_shows_the_moves_it_made(reader: BothPaths) -> None:
 
 
 async def test_what_comes_is_what_orders_have_outstanding(reader: BothPaths) -> None:
-    """The list of incoming stock and the open lines of confirmed orders tell the same."""
+    """Of incoming stock, what comes with orders and their open lines tell the same."""
     data = await reader.data(
         """{ incomingStock(first: 200) { nodes {
              expectedOn qtyOutstanding product { sku } warehouse { code } order { number } } }
@@ -123,6 +123,7 @@ async def test_what_comes_is_what_orders_have_outstanding(reader: BothPaths) -> 
     )
     told = data["incomingStock"]["nodes"]
     assert [node["expectedOn"] for node in told] == sorted(node["expectedOn"] for node in told)
+    told = [node for node in told if node["order"] is not None]
     expected = [
         {**line, "warehouse": order["warehouse"], "order": {"number": order["number"]}}
         for order in data["purchaseOrders"]["nodes"]
