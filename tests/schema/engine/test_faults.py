@@ -186,7 +186,8 @@ async def spoiled(
         f"alter table {table} alter {column} drop not null, add column kept {kind};"
         f"update {table} set kept = {column};"
         f"update {table} set {column} = {value} where ctid in (select ctid from"
-        f" (select ctid, row_number() over (order by ctid) as n from {table}) r where n % {every} = {1 % every})"
+        f" (select ctid, row_number() over (order by ctid) as n from {table}) r"
+        f" where n % {every} = {1 % every})"
     )
     try:
         yield
