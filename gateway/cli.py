@@ -25,7 +25,13 @@ from gateway.ledger import LedgerError, beancount
 from gateway.migrate import MigrationError, drift, migrate
 from gateway.observability.logging import configure_logging
 from gateway.postgres import EmbeddedPostgresError, stop_unused
-from gateway.provision import DatabaseError, database_url, owner_connection, with_database
+from gateway.provision import (
+    DatabaseError,
+    database_url,
+    owner_connection,
+    require_migrated,
+    with_database,
+)
 from gateway.relay import Relay
 from gateway.sdl import SDL_FILE, export_sdl, sdl_diff
 from gateway.secrets import SecretError
@@ -151,6 +157,7 @@ def worker_command(
         try:
             worker = Worker(settings)
             if once:
+                asyncio.run(require_migrated(database_url(settings)))
                 typer.echo(f"{asyncio.run(worker.run_until_idle())} jobs", err=True)
             else:
                 asyncio.run(worker.run())
@@ -177,6 +184,7 @@ def import_command(
         with_database(Settings(), steps.say) as settings,
         steps.step(f"Importing {what} from {file.name}"),
     ):
+        asyncio.run(require_migrated(database_url(settings)))
         report = asyncio.run(
             import_file(
                 settings,

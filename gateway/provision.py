@@ -61,6 +61,18 @@ def database_url(settings: Settings) -> str:
     return settings.database_url.get_secret_value()
 
 
+async def require_migrated(url: str) -> None:
+    """Make sure that a database has our tables.
+
+    Raises:
+        DatabaseError: it has none, or cannot be reached.
+
+    """
+    async with owner_connection(url) as connection:
+        if await connection.fetchval("select to_regclass('job')") is None:
+            raise DatabaseError("There are no tables yet: run `python -m gateway migrate`.")
+
+
 def as_demo(settings: Settings) -> Settings:
     """Return the settings of a demo, unless they name another environment."""
     if "environment" in settings.model_fields_set:

@@ -296,6 +296,36 @@ class TestDemo:
         assert re.fullmatch(r"error: GATEWAY_ENVIRONMENT is production.*\n", refused.stderr)
 
 
+class TestWorker:
+    """Jobs and imports from the command line."""
+
+    def test_needs_tables(self, fresh_dir: Path) -> None:
+        """Without migrations both say what to run."""
+        rows = fresh_dir / "p.csv"
+        rows.write_text("code,name\nA,B\n")
+        for arguments in (
+            ("worker", "--once"),
+            ("import", "partners", str(rows), "--company", "X"),
+        ):
+            refused = run(fresh_dir, *arguments)
+            assert refused.returncode == 1
+            assert "python -m gateway migrate" in refused.stderr
+            assert "Traceback" not in refused.stderr
+
+    def test_a_file_is_imported(self, fresh_dir: Path) -> None:
+        """What is wrong with its rows is told, and fails the command."""
+        with EmbeddedPostgres(fresh_dir, settings={"fsync": "off"}):
+            assert run(fresh_dir, "migrate").returncode == 0
+            assert run(fresh_dir, "seed").returncode == 0
+            rows = fresh_dir / "p.csv"
+            rows.write_text("code,name,isCustomer\nCLI-1,One,yes\nCLI-2,Two,\n")
+            told = run(fresh_dir, "import", "partners", str(rows), "--company", "DE01")
+            assert told.returncode == 1
+            assert told.stdout.startswith("row 2 CLI-2: ")
+            assert "1 accepted, 1 rejected" in told.stderr
+            assert run(fresh_dir, "worker", "--once").returncode == 0
+
+
 class TestSeed:
     """Demo data from the command line."""
 
