@@ -11,13 +11,13 @@ from resolvers.catalog.loaders import product
 from resolvers.core.archive import archive
 from resolvers.core.bulk import (
     Row,
-    RowResult,
     Verdict,
     check_amount,
     check_text,
     reject_staged,
     stage,
     verdicts_on,
+    write_staged,
 )
 from resolvers.core.command import Outcome
 from resolvers.core.context import Context
@@ -225,25 +225,11 @@ async def upsert_products(
     )
     await connection.execute(text(_LOCK))
     await reject_staged(connection, verdicts, _CHECKS, _CODES)
-    rejected = [verdict.index for verdict in verdicts if verdict.errors]
-    if rejected and not partly:
+    if not partly and any(verdict.errors for verdict in verdicts):
         return verdicts
-    now = context.clock()
     company = company_entity.columns
     home = await connection.scalar(
         select(company["currency"]).where(company["id"] == context.principal.company_id)
     )
-    written = await connection.execute(
-        text(_WRITE),
-        {
-            "rejected": rejected,
-            "now": now,
-            "home": home,
-            "company": context.principal.company_id,
-            "actor": context.principal.actor,
-            "request": context.request_id,
-        },
-    )
-    for place, result in written:
-        verdicts[place - first].result = RowResult(result)
+    await write_staged(context, connection, verdicts, _WRITE, {"home": home})
     return verdicts

@@ -10,6 +10,7 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from resolvers.core.command import Outcome
+from resolvers.core.context import Context
 from resolvers.core.errors import Duplicate, ErpError, Invalid
 
 Row = Mapping[str, Any]
@@ -124,6 +125,34 @@ async def reject_staged(
     found = await connection.execute(text(checks), dict(parameters or {}))
     for place, name, code, message in found:
         verdicts[place - first].reject(codes[code], message, name)
+
+
+async def write_staged(
+    context: Context,
+    connection: AsyncConnection,
+    verdicts: Sequence[Verdict],
+    statement: str,
+    parameters: Mapping[str, Any] | None = None,
+) -> None:
+    """Write what is staged and not rejected, and note of each row what became of it.
+
+    ``statement`` is given the places that are ``rejected``, ``now``, and for the audit trail
+    ``company``, ``actor`` and ``request``; it returns the place and the result of what it wrote.
+    """
+    first = verdicts[0].index
+    written = await connection.execute(
+        text(statement),
+        {
+            "rejected": [verdict.index for verdict in verdicts if verdict.errors],
+            "now": context.clock(),
+            "company": context.principal.company_id,
+            "actor": context.principal.actor,
+            "request": context.request_id,
+            **(parameters or {}),
+        },
+    )
+    for place, result in written:
+        verdicts[place - first].result = RowResult(result)
 
 
 MOST_TOLD: Final = 1_000

@@ -22,8 +22,11 @@ from sqlalchemy import (
     Numeric,
     Table,
     Text,
+    bindparam,
+    func,
     text,
 )
+from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.types import TypeEngine
 
 metadata = MetaData(
@@ -132,6 +135,17 @@ def quantity() -> Numeric[Any]:
 
 
 _AMOUNTS = {(type_.precision, type_.scale) for type_ in (money(), unit_price(), quantity())}
+
+
+def given_quantities() -> Any:
+    """Return the parameters ``ids`` and ``given``, a quantity for each id, as a table of both."""
+    return (
+        func.unnest(
+            bindparam("ids", type_=ARRAY(BigInteger)), bindparam("given", type_=ARRAY(quantity()))
+        )
+        .table_valued("id", "quantity", name="given")
+        .render_derived()
+    )
 
 
 def is_amount(type_: "TypeEngine[Any]") -> bool:

@@ -8,12 +8,12 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from resolvers.core.archive import archive
 from resolvers.core.bulk import (
     Row,
-    RowResult,
     Verdict,
     check_text,
     reject_staged,
     stage,
     verdicts_on,
+    write_staged,
 )
 from resolvers.core.command import Outcome
 from resolvers.core.context import Context
@@ -172,19 +172,7 @@ async def upsert_partners(
     )
     await connection.execute(text(_LOCK))
     await reject_staged(connection, verdicts, _CHECKS, _CODES)
-    rejected = [verdict.index for verdict in verdicts if verdict.errors]
-    if rejected and not partly:
+    if not partly and any(verdict.errors for verdict in verdicts):
         return verdicts
-    written = await connection.execute(
-        text(_WRITE),
-        {
-            "rejected": rejected,
-            "now": context.clock(),
-            "company": context.principal.company_id,
-            "actor": context.principal.actor,
-            "request": context.request_id,
-        },
-    )
-    for place, result in written:
-        verdicts[place - first].result = RowResult(result)
+    await write_staged(context, connection, verdicts, _WRITE)
     return verdicts

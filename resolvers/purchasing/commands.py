@@ -9,8 +9,7 @@ from datetime import date, timedelta
 from decimal import Decimal
 from typing import Any, Final
 
-from sqlalchemy import BigInteger, bindparam, func, insert, select, true, update
-from sqlalchemy.dialects.postgresql import ARRAY
+from sqlalchemy import bindparam, func, insert, select, true, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from resolvers.catalog.loaders import product as product_entity
@@ -28,7 +27,7 @@ from resolvers.core.errors import (
     shown,
 )
 from resolvers.core.quantities import check_quantity
-from resolvers.core.table import as_given, quantity
+from resolvers.core.table import as_given, given_quantities
 from resolvers.identity.loaders import company as company_entity
 from resolvers.inventory.commands import Arrival, Goods, prepare_landing, receive_goods
 from resolvers.inventory.loaders import GOODS_RECEIPT_LINE, reorder_rule
@@ -871,13 +870,7 @@ async def _write_received(
     sums: dict[int, Decimal] = {}
     for line in lines:
         sums[line.order_line_id] = sums.get(line.order_line_id, Decimal(0)) + line.quantity
-    given = (
-        func.unnest(
-            bindparam("ids", type_=ARRAY(BigInteger)), bindparam("given", type_=ARRAY(quantity()))
-        )
-        .table_valued("id", "quantity", name="given")
-        .render_derived()
-    )
+    given = given_quantities()
     column = purchase_order_line.c
     await connection.execute(
         update(purchase_order_line)

@@ -6,11 +6,9 @@ from datetime import date
 from decimal import Decimal
 from typing import Any, Final
 
-from sqlalchemy import ColumnElement, bindparam, exists, func, insert, select, update
-from sqlalchemy.dialects.postgresql import ARRAY
+from sqlalchemy import ColumnElement, exists, func, insert, select, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncConnection
-from sqlalchemy.types import BigInteger
 
 from resolvers.catalog.loaders import product as product_entity
 from resolvers.core.command import CommandRefused, Outcome, write_audit
@@ -24,7 +22,7 @@ from resolvers.core.document import (
     write_document,
 )
 from resolvers.core.errors import InsufficientStock, InvalidTransition
-from resolvers.core.table import quantity
+from resolvers.core.table import given_quantities
 from resolvers.inventory.commands import Promise, Wanted, release, reserve
 from resolvers.inventory.loaders import SALES_ORDER_LINE
 from resolvers.sales.rules import (
@@ -402,7 +400,7 @@ async def write_returned(
 ) -> None:
     """Write down on a locked order what came back of its lines."""
     line = sales_order_line.c
-    given = _given()
+    given = given_quantities()
     await connection.execute(
         update(sales_order_line)
         .where(line.id == given.c.id)
@@ -549,7 +547,7 @@ async def _add_to_lines(
     if not quantities:
         return
     line = sales_order_line.c
-    given = _given()
+    given = given_quantities()
     values = (
         {"shipped": line.shipped + given.c.quantity, "reserved": line.reserved - given.c.quantity}
         if shipped
@@ -558,17 +556,6 @@ async def _add_to_lines(
     await connection.execute(
         update(sales_order_line).where(line.id == given.c.id).values(values),
         {"ids": list(quantities), "given": list(quantities.values())},
-    )
-
-
-def _given() -> Any:
-    """Return the parameters ``ids`` and ``given``, a quantity for each, as a table."""
-    return (
-        func.unnest(
-            bindparam("ids", type_=ARRAY(BigInteger)), bindparam("given", type_=ARRAY(quantity()))
-        )
-        .table_valued("id", "quantity", name="given")
-        .render_derived()
     )
 
 

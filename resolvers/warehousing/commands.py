@@ -27,7 +27,7 @@ from resolvers.core.errors import (
     shown,
 )
 from resolvers.core.quantities import check_quantity
-from resolvers.core.table import as_given, quantity
+from resolvers.core.table import as_given, given_quantities
 from resolvers.inventory.commands import TRANSFER as MOVE_BETWEEN
 from resolvers.inventory.commands import (
     TRANSIT,
@@ -508,13 +508,7 @@ async def _write_ended(
 ) -> None:
     """Write down what came of the lines of a locked transfer, or went back; and what follows."""
     line = stock_transfer_line.c
-    given = (
-        func.unnest(
-            bindparam("ids", type_=ARRAY(BigInteger)), bindparam("given", type_=ARRAY(quantity()))
-        )
-        .table_valued("id", "quantity", name="given")
-        .render_derived()
-    )
+    given = given_quantities()
     ended = line.returned if returned else line.received
     await connection.execute(
         update(stock_transfer_line)
