@@ -43,7 +43,7 @@ from gateway.settings import Settings
 from gateway.steps import Steps
 from gateway.tokens import TokenError, issue_client_key, issue_user_token, require_user
 from gateway.trusted import TrustedDocumentsError
-from gateway.verify import VerifyError, print_results, verify
+from gateway.verify import VerifyError, print_rebuilt, print_results, rebuild, verify
 from gateway.worker import Worker
 from resolvers.bulk.rules import OnError
 from resolvers.core.clock import system_clock
@@ -247,11 +247,23 @@ def seed_command(
 
 
 @app.command("verify")
-def verify_command() -> None:
+def verify_command(
+    *,
+    rebuild_sums: Annotated[
+        bool,
+        typer.Option("--rebuild", help="First set kept sums to what moves and promises add up to."),
+    ] = False,
+) -> None:
     """Prove every invariant on the data; exit 1 and show the rows where one does not hold."""
     steps = Steps()
-    with with_database(Settings(), steps.say) as settings, steps.step("Verifying"):
-        results = asyncio.run(verify(database_url(settings), progress=steps.count))
+    with with_database(Settings(), steps.say) as settings:
+        url = database_url(settings)
+        if rebuild_sums:
+            with steps.step("Rebuilding"):
+                rebuilt = asyncio.run(rebuild(url))
+            print_rebuilt(rebuilt, Console())
+        with steps.step("Verifying"):
+            results = asyncio.run(verify(url, progress=steps.count))
     print_results(results, Console())
     if not all(result.holds for result in results):
         raise typer.Exit(1)

@@ -6,7 +6,8 @@ ordinary write, but not while data is loaded with triggers off; the second it ch
 company is part of the key.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from time import monotonic
 from typing import Any, Final
@@ -34,11 +35,15 @@ MOST_ROWS: Final = 20
 _FIRST_ROWS: Final = (
     "select *, count(*) over () as _violations from ({sql}) as violation limit {rows}"
 )
+MOST_ATTEMPTS: Final = 5
+"""Times the sums are rebuilt, all in all, while commands change the same rows."""
+
 _UNPROTECTED: Final = "select not row_security_active('stock_move')"
+_AS_ADJUSTMENT: Final = "select set_config('app.cause', 'ADJUSTMENT', true)"
 
 
 class VerifyError(Exception):
-    """Why nothing could be proven, for people to read."""
+    """Why nothing could be proven, or rebuilt, for people to read."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,18 +73,64 @@ async def verify(
         VerifyError: there are no tables, or row security hides rows from this login.
 
     """
+    async with (
+        _connected(url) as connection,
+        connection.transaction(isolation="repeatable_read", readonly=True),
+    ):
+        await _require_all_rows(connection)
+        results = []
+        known = list(invariants())
+        for done, (module, invariant) in enumerate(known):
+            progress(invariant.name, done, len(known))
+            results.append(await _run(connection, module, invariant))
+        return results
+
+
+async def rebuild(url: str) -> list[InvariantResult]:
+    """Set kept sums to what they are the sums of, and return what was wrong before.
+
+    Balances are the sums of the moves, levels those of balances and reservations, and so on, for
+    every invariant that says how. All in one transaction: it waits for nobody but who changes the
+    same rows, and whoever comes after adds to what is right.
+
+    Raises:
+        VerifyError: as `verify` does; more is promised than the moves left, or others changed the
+            same rows in every attempt.
+
+    """
+    async with _connected(url) as connection:
+        for _ in range(MOST_ATTEMPTS):
+            try:
+                async with connection.transaction(isolation="repeatable_read"):
+                    await _require_all_rows(connection)
+                    await connection.execute(_AS_ADJUSTMENT)
+                    return [one async for one in _rebuilt(connection)]
+            except asyncpg.SerializationError:
+                continue
+            except asyncpg.CheckViolationError as error:
+                raise VerifyError(
+                    "More is promised than there is by the moves: cancel orders or adjust the"
+                    " stock, then rebuild. Nothing was changed."
+                ) from error
+    raise VerifyError("Others changed the same rows all the time. Nothing was changed; try again.")
+
+
+async def _rebuilt(connection: "asyncpg.Connection[Any]") -> AsyncIterator[InvariantResult]:
+    for module, invariant in invariants():
+        if invariant.rebuild is not None:
+            result = await _run(connection, module, invariant)
+            if not result.holds:
+                await connection.execute(invariant.rebuild)
+                yield result
+
+
+@asynccontextmanager
+async def _connected(url: str) -> AsyncIterator["asyncpg.Connection[Any]"]:
     connection = await asyncpg.connect(
         url, server_settings={"application_name": "gateway verify", "statement_timeout": "0"}
     )
     try:
-        async with connection.transaction(isolation="repeatable_read", readonly=True):
-            await _require_all_rows(connection)
-            results = []
-            known = list(invariants())
-            for done, (module, invariant) in enumerate(known):
-                progress(invariant.name, done, len(known))
-                results.append(await _run(connection, module, invariant))
-            return results
+        yield connection
     finally:
         await connection.close()
 
@@ -193,6 +244,13 @@ def print_results(results: Sequence[InvariantResult], console: Console) -> None:
         f"{len(results) - len(broken)} of {len(results)} invariants hold"
         f" ({_seconds(results):.1f} s)"
     )
+
+
+def print_rebuilt(results: Sequence[InvariantResult], console: Console) -> None:
+    """Print what was rebuilt: the first rows as they were before, beside what they are now."""
+    for result in results:
+        _print_rows(result, console)
+    console.print(f"{sum(result.violations for result in results)} sums rebuilt")
 
 
 def _seconds(results: Iterable[InvariantResult]) -> float:

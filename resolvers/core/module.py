@@ -10,12 +10,14 @@ from sqlalchemy import Table
 class Invariant:
     """A statement that must return no row; `python -m gateway verify` runs them all.
 
-    ``hint`` tells an operator what a returned row means and how to repair it.
+    ``hint`` tells an operator what a returned row means and how to repair it. ``rebuild`` is a
+    statement that does it, where a row keeps a sum and what it is the sum of is right.
     """
 
     name: str
     sql: str
     hint: str
+    rebuild: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,10 +2,7 @@
 
 from resolvers.core.module import Invariant
 
-INVARIANTS = (
-    Invariant(
-        "balance_is_sum_of_moves",
-        """
+_MOVED = """
         with moved as (
             select product_id, location_id, coalesce(lot_id, 0) as lot, sum(quantity) as on_hand
             from (
@@ -15,6 +12,64 @@ INVARIANTS = (
             ) both_ends
             group by 1, 2, 3
         )
+"""
+_REBUILD_BALANCES = f"""
+        {_MOVED}
+        insert into stock_balance (company_id, product_id, location_id, lot_id, is_serial, on_hand)
+        select l.company_id, product_id, location_id, nullif(lot, 0), p.tracking = 'SERIAL',
+               coalesce(m.on_hand, 0)
+        from (select *, coalesce(lot_id, 0) as lot from stock_balance) b
+        full join moved m using (product_id, location_id, lot)
+        join stock_location l on l.id = location_id
+        join product p on p.id = product_id
+        where coalesce(b.on_hand, 0) <> coalesce(m.on_hand, 0)
+        -- what is nowhere first, so that a serial number is never at two places
+        order by coalesce(m.on_hand, 0), product_id, location_id, lot
+        on conflict (product_id, location_id, lot_id) do update set on_hand = excluded.on_hand
+"""
+# both sums at once: a level with one of them right and the other one not may be refused
+_REBUILD_LEVELS = """
+        with held as (
+            select b.product_id, l.warehouse_id, sum(b.on_hand) as on_hand
+            from stock_balance b join stock_location l on l.id = b.location_id
+            where l.kind = 'INTERNAL' and l.sellable group by 1, 2
+        ), promised as (
+            select level_id, sum(quantity - consumed) as reserved from stock_reservation
+            where state = 'ACTIVE' group by 1
+        )
+        insert into stock_level (company_id, product_id, warehouse_id, allow_negative, on_hand,
+                                 reserved)
+        select w.company_id, product_id, warehouse_id, w.negative_stock, coalesce(h.on_hand, 0),
+               coalesce(r.reserved, 0)
+        from stock_level s
+        full join held h using (product_id, warehouse_id)
+        join warehouse w on w.id = warehouse_id
+        left join promised r on r.level_id = s.id
+        where coalesce(s.on_hand, 0) <> coalesce(h.on_hand, 0)
+           or coalesce(s.reserved, 0) <> coalesce(r.reserved, 0)
+        order by s.id
+        on conflict (product_id, warehouse_id)
+        do update set on_hand = excluded.on_hand, reserved = excluded.reserved
+"""
+_REBUILD_INCOMING = """
+        insert into stock_projection (company_id, product_id, warehouse_id, incoming)
+        select w.company_id, product_id, warehouse_id, coalesce(e.incoming, 0)
+        from stock_projection p
+        full join (
+            select product_id, warehouse_id, sum(quantity) as incoming from incoming_stock
+            group by 1, 2
+        ) e using (product_id, warehouse_id)
+        join warehouse w on w.id = warehouse_id
+        where coalesce(p.incoming, 0) <> coalesce(e.incoming, 0)
+        order by product_id, warehouse_id
+        on conflict (product_id, warehouse_id) do update set incoming = excluded.incoming
+"""
+
+INVARIANTS = (
+    Invariant(
+        "balance_is_sum_of_moves",
+        f"""
+        {_MOVED}
         select product_id, location_id, lot, coalesce(b.on_hand, 0) as balance,
                coalesce(m.on_hand, 0) as moved
         from (select *, coalesce(lot_id, 0) as lot from stock_balance) b
@@ -22,6 +77,7 @@ INVARIANTS = (
         where coalesce(b.on_hand, 0) <> coalesce(m.on_hand, 0)
         """,
         "A balance differs from what its moves add up to: the ledger is right, rebuild the balance.",
+        _REBUILD_BALANCES,
     ),
     Invariant(
         "level_is_sum_of_balances",
@@ -37,6 +93,7 @@ INVARIANTS = (
         where coalesce(s.on_hand, 0) <> coalesce(h.on_hand, 0)
         """,
         "A level's on hand differs from its sellable balances: set it to their sum.",
+        _REBUILD_LEVELS,
     ),
     Invariant(
         "level_reserved_is_sum_of_reservations",
@@ -50,6 +107,7 @@ INVARIANTS = (
         where s.reserved <> coalesce(r.reserved, 0)
         """,
         "A level says it has more or less reserved than its active reservations hold.",
+        _REBUILD_LEVELS,
     ),
     Invariant(
         "never_oversold",
@@ -120,5 +178,6 @@ INVARIANTS = (
         where coalesce(p.incoming, 0) <> coalesce(e.incoming, 0)
         """,
         "Projected incoming stock differs from what is on its way: set it to that sum.",
+        _REBUILD_INCOMING,
     ),
 )

@@ -2,6 +2,21 @@
 
 from resolvers.core.module import Invariant
 
+_REBUILD_OUTGOING = """
+        insert into stock_projection (company_id, product_id, warehouse_id, outgoing)
+        select w.company_id, product_id, warehouse_id, coalesce(d.outgoing, 0)
+        from stock_projection p
+        full join (
+            select l.product_id, o.warehouse_id, sum(l.quantity - l.shipped - l.canceled) as outgoing
+            from sales_order_line l join sales_order o on o.id = l.order_id
+            where o.state = 'CONFIRMED' group by 1, 2
+        ) d using (product_id, warehouse_id)
+        join warehouse w on w.id = warehouse_id
+        where coalesce(p.outgoing, 0) <> coalesce(d.outgoing, 0)
+        order by product_id, warehouse_id
+        on conflict (product_id, warehouse_id) do update set outgoing = excluded.outgoing
+"""
+
 INVARIANTS = (
     Invariant(
         "line_tax",
@@ -117,5 +132,6 @@ INVARIANTS = (
         where coalesce(p.outgoing, 0) <> coalesce(d.outgoing, 0)
         """,
         "Projected outgoing stock differs from what confirmed orders still need.",
+        _REBUILD_OUTGOING,
     ),
 )

@@ -360,6 +360,18 @@ class TestVerify:
             assert broken.returncode == 1
             assert "order_totals" in broken.stdout
 
+    def test_rebuilds_sums(self, fresh_dir: Path) -> None:
+        """What the ledger says is set right when asked to, shown, and proven at once."""
+        with EmbeddedPostgres(fresh_dir, settings={"fsync": "off"}) as server:
+            assert run(fresh_dir, "migrate").returncode == 0
+            assert run(fresh_dir, "seed").returncode == 0
+            run_sql(server.url(DATABASE), "update stock_balance set on_hand = 9 where id = 1")
+            assert run(fresh_dir, "verify").returncode == 1
+            rebuilt = run(fresh_dir, "verify", "--rebuild")
+            assert rebuilt.returncode == 0, rebuilt.stdout
+            assert "balance_is_sum_of_moves" in rebuilt.stdout
+            assert "sums rebuilt" in rebuilt.stdout
+
     def test_needs_tables(self, fresh_dir: Path) -> None:
         """Without migrations there is nothing to prove, and that is no success."""
         refused = run(fresh_dir, "verify")

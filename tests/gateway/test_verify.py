@@ -1,5 +1,6 @@
 """Verification: finds every kind of broken data, hides nothing, and says what to do."""
 
+import asyncio
 from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager
 from io import StringIO
@@ -17,11 +18,17 @@ from gateway.verify import (
     InvariantResult,
     VerifyError,
     invariants,
+    print_rebuilt,
     print_results,
+    rebuild,
     verify,
 )
 from resolvers.core.module import Invariant
 from resolvers.modules import data_modules
+from tests.fixtures.gateway import Gateway
+from tests.fixtures.replay import balances, replayed
+from tests.flows.test_commands import ADJUST
+from tests.flows.test_live_stock import a_line, a_place
 
 # What breaks each invariant, written past every guard the database has.
 SABOTAGE: Mapping[str, str] = {
@@ -181,6 +188,89 @@ async def test_invariant_finds_what_breaks_it(name: str, own_database_url: str) 
     assert broken[name].rows
 
 
+SUMS = (
+    """select product_id, location_id, lot_id, on_hand from stock_balance where on_hand <> 0
+       order by 1, 2, 3""",
+    """select product_id, warehouse_id, on_hand, reserved from stock_level
+       where on_hand <> 0 or reserved <> 0 order by 1, 2""",
+    """select product_id, warehouse_id, incoming, outgoing from stock_projection
+       where incoming <> 0 or outgoing <> 0 order by 1, 2""",
+)
+"""What is kept, but for zeros: there may be a row for nothing, or none."""
+SPOILED = (
+    "update stock_balance set on_hand = on_hand + 3 where id % 7 = 0 and not is_serial",
+    # every serial number is where it came from
+    "update stock_balance set on_hand = 0 where is_serial and on_hand = 1",
+    """update stock_balance set on_hand = 1 where id in
+       (select min(id) from stock_balance where is_serial and on_hand = -1 group by lot_id)""",
+    "delete from stock_balance where id % 11 = 0",
+    "update stock_level set on_hand = reserved where id % 5 = 0",
+    "update stock_level set reserved = 0, on_hand = on_hand + 1 where id % 3 = 0",
+    "delete from stock_projection where product_id % 4 = 0",
+    "update stock_projection set incoming = incoming + 1, outgoing = 0 where product_id % 3 = 0",
+)
+
+
+async def test_balances_are_the_ledger_replayed(own_gateway: Gateway) -> None:
+    """From nothing, in the order they were posted, the moves lead to every balance, of lots too."""
+    assert await balances(own_gateway.owner) == await replayed(own_gateway.owner)
+
+
+async def test_sums_are_rebuilt_as_they_were(own_database_url: str) -> None:
+    """Whatever was spoiled of balances, levels and projections is as it was before, and told."""
+    async with unguarded(own_database_url) as connection:
+        before = [await connection.fetch(sql) for sql in SUMS]
+        assert await rebuild(own_database_url) == [], "there is nothing to rebuild"
+        for sql in SPOILED:
+            status = await connection.execute(sql)
+            assert not status.endswith(" 0")
+        told = {one.invariant.name for one in await rebuild(own_database_url)}
+        assert told == {
+            "balance_is_sum_of_moves",
+            "level_is_sum_of_balances",
+            "projection_incoming",
+            "projection_outgoing",
+        }
+        assert [await connection.fetch(sql) for sql in SUMS] == before
+        assert not await broken_in(own_database_url)
+        assert await balances(connection) == await replayed(connection)
+
+
+async def test_commands_and_rebuilding_meet(own_gateway: Gateway, own_database_url: str) -> None:
+    """What is changed while sums are rebuilt is in them afterwards, and nothing is lost."""
+    owner = own_gateway.owner
+    place = await a_place(own_gateway)
+    lines = [a_line(place, delta="1")]
+    changes = [
+        own_gateway.data(ADJUST, {"key": f"k{n}", "dry": False, "lines": lines}) for n in range(20)
+    ]
+    await owner.execute("update stock_level set on_hand = on_hand + 5")
+    told, *_ = await asyncio.gather(rebuild(own_database_url), *changes)
+    assert told
+    assert not await broken_in(own_database_url)
+    assert await balances(owner) == await replayed(owner)
+    level = await owner.fetchval("select on_hand from stock_level where id = $1", place["level_id"])
+    assert level == place["level"] + 20
+
+
+async def test_nothing_is_rebuilt_that_would_be_oversold(own_database_url: str) -> None:
+    """Where the moves left less than is promised somebody has to decide; nothing is written."""
+    async with unguarded(own_database_url) as connection:
+        await connection.execute("delete from stock_move")
+    connection = await asyncpg.connect(own_database_url)
+    try:
+        await connection.execute(
+            "alter table stock_level add constraint never_oversold"
+            " check (allow_negative or (on_hand >= 0 and reserved <= on_hand))"
+        )
+        before = [await connection.fetch(sql) for sql in SUMS]
+        with pytest.raises(VerifyError, match="Nothing was changed"):
+            await rebuild(own_database_url)
+        assert [await connection.fetch(sql) for sql in SUMS] == before
+    finally:
+        await connection.close()
+
+
 async def test_lost_rows_are_found_by_what_refers_to_them(own_database_url: str) -> None:
     """A row that vanished past the guards leaves references that find nothing."""
     async with unguarded(own_database_url) as connection:
@@ -283,3 +373,14 @@ def test_print_shows_rows_and_the_hint_of_what_does_not_hold() -> None:
     assert "... and 20 more" in text
     assert "refers: a(b)" in text
     assert "0 of 2 invariants hold" in text
+
+
+def test_print_shows_what_was_rebuilt() -> None:
+    """What was wrong is shown beside what it is now, and counted."""
+    screen = StringIO()
+    found = [result_of("inventory", "balance_is_sum_of_moves", 21, balance=5, moved=3)]
+    print_rebuilt(found, Console(file=screen, width=120))
+    text = screen.getvalue()
+    assert "balance_is_sum_of_moves" in text
+    assert "... and 20 more" in text
+    assert "21 sums rebuilt" in text
