@@ -58,6 +58,8 @@ update sales_order_line l set returned = r.quantity
 from (select order_line_id, sum(quantity) as quantity from goods_return_line group by 1) r
 where l.id = r.order_line_id
 """
+_BILLED: Final = "select derive_sales_billing(array_agg(id)) from sales_order"
+"""How far orders are invoiced and paid is known once the last payment is written down."""
 _IN_TRANSIT: Final = """
 insert into incoming_stock
        (id, company_id, product_id, warehouse_id, expected_on, quantity, source, source_id)
@@ -160,6 +162,7 @@ async def _seed(
         await connection.execute("analyze sales_order, sales_order_line, stock_level")
         rows["stock_reservation"] = _count(await connection.execute(_RESERVATIONS))
         await connection.execute(_RETURNED)
+        await connection.execute(_BILLED)
         rows["incoming_stock"] += _count(await connection.execute(_IN_TRANSIT))
         progress("reservations", 1, 1)
         await _archive(connection, "product", demo.archived_products)

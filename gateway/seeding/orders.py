@@ -146,6 +146,7 @@ class OrderBook:
             "canceled",
             "placed_on",
             "tax_id",
+            "invoiced",
         )
 
     def open(self, day: int, basket: Basket) -> Order:
@@ -253,4 +254,5 @@ class OrderBook:
             amount_text(line.canceled),
             self._calendar.iso(order.day),
             sales_tax(order.account.company.id, at_home=order.account.at_home),
+            amount_text(line.shipped),  # what leaves is invoiced the same day
         )

@@ -106,6 +106,35 @@ INVARIANTS = (
         "More was invoiced than was shipped.",
     ),
     Invariant(
+        "sales_line_invoiced",
+        """
+        select l.id as sales_order_line_id, l.invoiced, coalesce(b.invoiced, 0) as invoices
+        from sales_order_line l
+        left join (
+            select i.sales_order_line_id as id, sum(i.quantity) as invoiced
+            from invoice_line i join invoice b on b.id = i.invoice_id
+            where b.kind = 'CUSTOMER_INVOICE' and i.sales_order_line_id is not null group by 1
+        ) b using (id)
+        where l.invoiced <> coalesce(b.invoiced, 0)
+        """,
+        "A sales order line says more or less was invoiced than its invoices do: they are right.",
+    ),
+    Invariant(
+        "sales_payment_status",
+        """
+        select o.id as order_id, o.number, o.invoice_status, o.payment_status, i.open, i.paid
+        from sales_order o
+        left join (
+            select sales_order_id as id, sum(residual) as open, sum(total - residual) as paid
+            from invoice where kind = 'CUSTOMER_INVOICE' and sales_order_id is not null group by 1
+        ) i using (id)
+        where o.payment_status <> case
+            when o.invoice_status = 'INVOICED' and coalesce(i.open, 0) = 0 then 'PAID'
+            when coalesce(i.paid, 0) > 0 then 'PARTIAL' else 'NOT_PAID' end
+        """,
+        "An order's payment status is not what its invoices say: derive it again.",
+    ),
+    Invariant(
         "purchase_line_billed",
         """
         select l.id as purchase_order_line_id, l.billed, coalesce(b.billed, 0) as bills

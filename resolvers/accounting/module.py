@@ -9,6 +9,7 @@ from resolvers.accounting.tables import (
     ENTRY_BALANCES,
     PARTNER_RECEIVABLES,
     PURCHASE_LINES_BILLED,
+    SALES_BILLING,
     TRIAL_BALANCE,
     account,
     account_balance,
@@ -38,6 +39,7 @@ MODULE = DataModule(
     functions=(
         ENTRY_BALANCES,
         PURCHASE_LINES_BILLED,
+        SALES_BILLING,
         BALANCES_BEFORE,
         TRIAL_BALANCE,
         AGED_BALANCES,

@@ -82,6 +82,19 @@ INVARIANTS = (
         "An order's reservation status is not what its lines say: derive it again.",
     ),
     Invariant(
+        "order_invoice_status",
+        """
+        select o.id as order_id, o.number, o.invoice_status, sum(l.invoiced) as invoiced
+        from sales_order o join sales_order_line l on l.order_id = o.id
+        group by o.id
+        having o.invoice_status <> case
+            when sum(l.invoiced) = 0 then 'NONE'
+            when sum(greatest(l.quantity - l.canceled - l.invoiced, 0)) > 0 then 'PARTIAL'
+            else 'INVOICED' end
+        """,
+        "An order's invoice status is not what its lines say: derive it again.",
+    ),
+    Invariant(
         "line_reserved",
         """
         select l.id as line_id, l.reserved, coalesce(r.reserved, 0) as reservations

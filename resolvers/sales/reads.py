@@ -25,6 +25,8 @@ sales_orders = Listing(
         "external_refs": OneOf(_order["external_ref"]),
         "states": OneOf(_order["state"]),
         "shipment_status": OneOf(_order["shipment_status"]),
+        "invoice_status": OneOf(_order["invoice_status"]),
+        "payment_status": OneOf(_order["payment_status"]),
         "hold": Equals(_order["hold"]),
         "placed_on": Between(_order["placed_on"]),
         "partner_ids": OneOf(_order["partner_id"], "Partner"),

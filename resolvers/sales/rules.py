@@ -40,6 +40,22 @@ class ShipmentStatus(StrEnum):
     SHIPPED = "SHIPPED"
 
 
+class InvoiceStatus(StrEnum):
+    """How much of an order is invoiced; derived from its lines."""
+
+    NONE = "NONE"
+    PARTIAL = "PARTIAL"
+    INVOICED = "INVOICED"
+
+
+class OrderPaymentStatus(StrEnum):
+    """How much of an order is paid; derived from its invoices."""
+
+    NOT_PAID = "NOT_PAID"
+    PARTIAL = "PARTIAL"
+    PAID = "PAID"
+
+
 class OrderAction(StrEnum):
     """What can be done with an order."""
 

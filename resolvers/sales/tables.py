@@ -33,7 +33,14 @@ from resolvers.core.table import (
     unit_price,
     version,
 )
-from resolvers.sales.rules import OrderHold, OrderState, ReservationStatus, ShipmentStatus
+from resolvers.sales.rules import (
+    InvoiceStatus,
+    OrderHold,
+    OrderPaymentStatus,
+    OrderState,
+    ReservationStatus,
+    ShipmentStatus,
+)
 
 sales_order = table(
     "sales_order",
@@ -64,6 +71,8 @@ sales_order = table(
     instant("created_at", now=True),
     instant("confirmed_at"),
     Column("valid_until", Date),
+    required("invoice_status", server_default="NONE"),
+    required("payment_status", server_default="NOT_PAID"),
     UniqueConstraint("company_id", "number"),
     # what lines refer to: a line cannot be of another company, partner, currency or date
     UniqueConstraint(
@@ -73,6 +82,8 @@ sales_order = table(
     CheckConstraint(one_of("hold", OrderHold), name="hold"),
     CheckConstraint(one_of("reservation_status", ReservationStatus), name="reservation_status"),
     CheckConstraint(one_of("shipment_status", ShipmentStatus), name="shipment_status"),
+    CheckConstraint(one_of("invoice_status", InvoiceStatus), name="invoice_status"),
+    CheckConstraint(one_of("payment_status", OrderPaymentStatus), name="payment_status"),
     CheckConstraint("total = subtotal + tax_total", name="total"),
     CheckConstraint("valid_until >= placed_on", name="valid_until"),
     Index("ix_sales_order_placed_on", "company_id", "placed_on", "id"),
@@ -80,6 +91,8 @@ sales_order = table(
     Index("ix_sales_order_partner", "partner_id", "company_id", "placed_on", "id"),
     Index("ix_sales_order_state", "company_id", "state", "placed_on", "id"),
     Index("ix_sales_order_shipment", "company_id", "shipment_status", "placed_on", "id"),
+    Index("ix_sales_order_invoice", "company_id", "invoice_status", "placed_on", "id"),
+    Index("ix_sales_order_payment", "company_id", "payment_status", "placed_on", "id"),
     Index(
         "ix_sales_order_hold",
         "company_id",
@@ -138,6 +151,7 @@ sales_order_line = table(
     required("placed_on", Date),
     Column("tax_id", Integer, ForeignKey("tax.id")),
     required("returned", quantity(), server_default="0"),
+    required("invoiced", quantity(), server_default="0"),
     ForeignKeyConstraint(
         ["order_id", "company_id", "partner_id", "currency", "placed_on"],
         [
@@ -158,6 +172,7 @@ sales_order_line = table(
     CheckConstraint("shipped + canceled <= quantity", name="not_over_shipped"),
     CheckConstraint("reserved <= quantity - shipped - canceled", name="not_over_reserved"),
     CheckConstraint("returned between 0 and shipped", name="not_over_returned"),
+    CheckConstraint("invoiced between 0 and quantity", name="not_over_invoiced"),
     Index("ix_sales_order_line_product", "product_id", "company_id", "placed_on", "id"),
     Index("ix_sales_order_line_placed_on", "company_id", "placed_on", "id"),
     Index("ix_sales_order_line_partner", "partner_id", "company_id", "placed_on", "id"),

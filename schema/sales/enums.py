@@ -1,15 +1,25 @@
 """Words of sales as GraphQL enums."""
 
 from resolvers.sales.rules import (
+    InvoiceStatus,
     OrderAction,
     OrderHold,
+    OrderPaymentStatus,
     OrderState,
     ReservationStatus,
     ShipmentStatus,
 )
 from schema.core.enums import describe_enum
 
-__all__ = ["OrderAction", "OrderHold", "OrderState", "ReservationStatus", "ShipmentStatus"]
+__all__ = [
+    "InvoiceStatus",
+    "OrderAction",
+    "OrderHold",
+    "OrderPaymentStatus",
+    "OrderState",
+    "ReservationStatus",
+    "ShipmentStatus",
+]
 
 describe_enum(
     OrderState,
@@ -46,6 +56,20 @@ describe_enum(
     ShipmentStatus,
     "How much of a sales order has left the warehouse.",
     {"NONE": "Nothing.", "PARTIAL": "A part.", "SHIPPED": "All of it."},
+)
+describe_enum(
+    InvoiceStatus,
+    "How much of a sales order is invoiced.",
+    {"NONE": "Nothing.", "PARTIAL": "A part.", "INVOICED": "All that was not canceled."},
+)
+describe_enum(
+    OrderPaymentStatus,
+    "How much of a sales order is paid.",
+    {
+        "NOT_PAID": "Nothing.",
+        "PARTIAL": "A part, or all of what was invoiced while more is to be.",
+        "PAID": "All of it was invoiced, and the invoices are paid.",
+    },
 )
 describe_enum(
     OrderAction,

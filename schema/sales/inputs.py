@@ -4,7 +4,13 @@ import strawberry
 
 from resolvers.sales.reads import sales_order_lines, sales_orders
 from schema.core.connection import DateRange, order_input
-from schema.sales.enums import OrderHold, OrderState, ShipmentStatus
+from schema.sales.enums import (
+    InvoiceStatus,
+    OrderHold,
+    OrderPaymentStatus,
+    OrderState,
+    ShipmentStatus,
+)
 
 
 @strawberry.input(description="Which sales orders to list; all conditions must hold.")
@@ -20,6 +26,12 @@ class SalesOrderFilter:
     )
     shipment_status: list[ShipmentStatus] | None = strawberry.field(
         default=None, description="Shipped this far."
+    )
+    invoice_status: list[InvoiceStatus] | None = strawberry.field(
+        default=None, description="Invoiced this far."
+    )
+    payment_status: list[OrderPaymentStatus] | None = strawberry.field(
+        default=None, description="Paid this far."
     )
     hold: OrderHold | None = strawberry.field(default=None, description="Stopped for this reason.")
     placed_on: DateRange | None = strawberry.field(

@@ -36,8 +36,10 @@ from schema.inventory.types import Lot, Warehouse
 from schema.partners.types import Address, Partner
 from schema.reference.types import Tax, UnitOfMeasure
 from schema.sales.enums import (
+    InvoiceStatus,
     OrderAction,
     OrderHold,
+    OrderPaymentStatus,
     OrderState,
     ReservationStatus,
     ShipmentStatus,
@@ -66,6 +68,7 @@ class SalesOrderLine(RowType, Node):
     qty_shipped: Decimal = column("Shipped.", of="shipped")
     qty_returned: Decimal = column("Came back, of what was shipped.", of="returned")
     qty_canceled: Decimal = column("Canceled.", of="canceled")
+    qty_invoiced: Decimal = column("Asked for by invoices.", of="invoiced")
     qty_backordered: Decimal = column("Still to be shipped and not reserved.", of="backordered")
     order: "SalesOrder" = related("Order it is on.", order_by_id, "order_id")
     lots: list[Lot] | None = related(
@@ -87,6 +90,8 @@ class SalesOrder(RowType, Node):
     hold: OrderHold | None = column("Why work on it is stopped; null when it is not.")
     reservation_status: ReservationStatus = column("How much is reserved.")
     shipment_status: ShipmentStatus = column("How much has left the warehouse.")
+    invoice_status: InvoiceStatus = column("How much is invoiced.")
+    payment_status: OrderPaymentStatus = column("How much is paid, by its invoices.")
     available_actions: list[OrderAction] = computed(
         "What can be done with it now, by its states; the usual next thing first.",
         lambda row: order_actions(

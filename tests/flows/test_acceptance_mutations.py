@@ -15,7 +15,7 @@ mutation PlaceOrder($key: String!, $input: PlaceSalesOrderInput!) {
     userErrors { code message path details { name value } }
     shortages { sku requested available nextIncomingOn nextIncomingQty }
     order {
-      id number state hold reservationStatus version
+      id number state hold reservationStatus paymentStatus version
       total { amount currency }
       lines { seq qtyReserved qtyBackordered }
       fulfillmentSteps { step state }
@@ -86,6 +86,7 @@ async def test_place_and_confirm_in_one_call(own_reader: BothPaths, own_database
     assert payload["userErrors"] == []
     assert (payload["order"]["state"], payload["order"]["hold"]) == ("CONFIRMED", None)
     assert payload["order"]["reservationStatus"] == "PARTIAL"
+    assert payload["order"]["paymentStatus"] == "NOT_PAID"
     assert payload["order"]["lines"] == [
         {"seq": 1, "qtyReserved": str(coming["free"]), "qtyBackordered": "5.0000"}
     ]

@@ -108,6 +108,14 @@ SABOTAGE: Mapping[str, str] = {
     "order_reservation_status": (
         "update sales_order set reservation_status = 'FULL' where state = 'FULFILLED' and id < 99"
     ),
+    "order_invoice_status": (
+        "update sales_order set invoice_status = 'NONE', payment_status = 'NOT_PAID'"
+        " where state = 'FULFILLED' and id < 99"
+    ),
+    "sales_line_invoiced": "update sales_order_line set invoiced = 0 where id = 26",
+    "sales_payment_status": (
+        "update sales_order set payment_status = 'PARTIAL' where payment_status = 'PAID'"
+    ),
     "line_reserved": ("update sales_order_line set reserved = reserved / 2 where reserved > 0"),
     "line_tax": "update sales_order_line set tax = tax + 0.01 where id = 21",
     "line_net": "update sales_order_line set net = net + 0.01 where id = 11",

@@ -328,6 +328,8 @@ CASES: Final[dict[str, list[tuple[dict[str, Any], str]]]] = {
         ({"states": ["CONFIRMED", "PLACED"]}, "state in ('CONFIRMED', 'PLACED')"),
         ({"states": []}, "false"),
         ({"shipmentStatus": ["NONE", "PARTIAL"]}, "shipment_status <> 'SHIPPED'"),
+        ({"invoiceStatus": ["NONE", "PARTIAL"]}, "invoice_status <> 'INVOICED'"),
+        ({"paymentStatus": ["PARTIAL", "PAID"]}, "payment_status <> 'NOT_PAID'"),
         ({"hold": "CREDIT"}, "hold = 'CREDIT'"),
         ({"hold": None}, "true"),
         ({"placedOn": {"from": "2026-01-01"}}, "placed_on >= '2026-01-01'"),
