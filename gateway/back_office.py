@@ -4,8 +4,9 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from gateway.context import Contexts, OperationContext
-from gateway.database import open_read_pool, open_write_pool
+from gateway.database import open_read_pool
 from gateway.settings import Settings
+from gateway.writing import open_write_pool
 from resolvers.core.broker import Broker
 from resolvers.core.clock import Clock, system_clock
 from resolvers.core.metrics import Metrics

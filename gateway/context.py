@@ -3,7 +3,8 @@
 from types import TracebackType
 from typing import Protocol
 
-from gateway.database import OperationReads, OperationWrites, ReadPool, WritePool
+from gateway.database import OperationReads, ReadPool
+from gateway.writing import OperationWrites, WritePool
 from resolvers.core.broker import Broker
 from resolvers.core.clock import Clock
 from resolvers.core.context import Context, OperationStats

@@ -1,4 +1,4 @@
-"""Connections: a pool for reads on raw asyncpg, a pool for commands through SQLAlchemy.
+"""Connections for reads, on raw asyncpg.
 
 Reads never open a transaction and set no session state but the caller's row scope, so their
 connections are lent without a reset, and the scope is set only when one last served another caller.
@@ -7,16 +7,11 @@ connections are lent without a reset, and the scope is set only when one last se
 import asyncio
 import time
 from collections import deque
-from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
 import asyncpg
 import orjson
-from sqlalchemy import Connection, event, make_url, text
-from sqlalchemy.exc import TimeoutError as PoolTimeout
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
-from sqlalchemy.pool import AsyncAdaptedQueuePool
 
 from gateway.connections import ConnectionPool
 from gateway.settings import Settings
@@ -39,10 +34,11 @@ MOST_STATEMENTS = 400
 """Statements a connection keeps prepared for its reads; the oldest gives way."""
 _CONNECT_SECONDS = 60.0
 """Longest the first connection may take: a database may be starting."""
-_BUSY = "The database is busy; try again shortly."
+BUSY = "The database is busy; try again shortly."
 
 
-def _scope_values(rows: RowScope) -> tuple[str, str, str]:
+def scope_values(rows: RowScope) -> tuple[str, str, str]:
+    """Return what a session is set to, so that it sees the rows of a scope."""
     partner = "" if rows.partner_id is None else str(rows.partner_id)
     return rows.role, str(rows.company_id), partner
 
@@ -90,6 +86,37 @@ class ReadConnection(asyncpg.Connection):
             raise self._lost() from error
         return rows
 
+    async def change(self, sql: str, arguments: Sequence[Any]) -> list[Any]:
+        """Run a statement of an open transaction, and return its rows; as `read` does.
+
+        Raises:
+            asyncpg.PostgresError: as `fetch` does; also where a migration changed what it returns.
+            asyncpg.InterfaceError: as `fetch` does.
+
+        """
+        try:
+            statement = self._kept.get(sql)
+            if statement is None:
+                statement = await self._keep(sql)
+            rows: list[Any] = await self._protocol.bind_execute(
+                statement._state,  # noqa: SLF001 - as above
+                arguments,
+                "",
+                0,
+                False,  # noqa: FBT003
+                None,
+            )
+        except (asyncpg.InvalidCachedStatementError, asyncpg.OutdatedSchemaCacheError):
+            self._kept.clear()
+            raise
+        except asyncpg.InternalClientError as error:
+            raise self._lost() from error
+        return rows
+
+    def forget_statements(self) -> None:
+        """Prepare anew what is run from now on."""
+        self._kept.clear()
+
     def _lost(self) -> asyncpg.InterfaceError:
         """Give the connection up: the server ended it, before asyncpg knew, in this moment."""
         self.terminate()
@@ -120,11 +147,12 @@ class ReadConnection(asyncpg.Connection):
         """Set the caller's row scope unless it is set already."""
         if self.rows != rows:
             self.rows = None  # unknown while the statement is under way
-            await self.fetchrow(_SCOPE, *_scope_values(rows))
+            await self.fetchrow(_SCOPE, *scope_values(rows))
             self.rows = rows
 
 
-async def _prepare(connection: Any) -> None:
+async def decode_as_text(connection: Any) -> None:
+    """Let a connection decode as reads have it."""
     # numbers and dates stay text from the socket to the answer: exact, and with nothing built
     await connection.set_type_codec(
         "numeric", schema="pg_catalog", encoder=str, decoder=str, format="text"
@@ -177,7 +205,7 @@ class ReadPool:
             connection = await self._pool.acquire(self._wait)
         except TimeoutError:
             self._metrics.pool_timed_out("read")
-            raise Overloaded(_BUSY) from None
+            raise Overloaded(BUSY) from None
         except (OSError, asyncpg.PostgresConnectionError, asyncpg.CannotConnectNowError):
             raise Overloaded("The database cannot be reached; try again shortly.") from None
         self._metrics.pool_acquired("read", time.perf_counter() - started)
@@ -310,155 +338,10 @@ def _record(
     trace.statements.append(TracedStatement(trace.at, name, number, len(rows), seconds))
 
 
-class WritePool:
-    """The pool commands write through: one short transaction each, set to the caller's rows."""
-
-    def __init__(self, engine: AsyncEngine, pool: AsyncAdaptedQueuePool, metrics: Metrics) -> None:
-        self._engine = engine
-        self._pool = pool
-        self._metrics = metrics
-        self._waiting = 0
-
-    def state(self) -> PoolState:
-        """Return how the pool stands now."""
-        idle, in_use = self._pool.checkedin(), self._pool.checkedout()
-        return PoolState(self._pool.size(), idle + in_use, in_use, self._waiting)
-
-    @asynccontextmanager
-    async def begin(self, rows: RowScope, stats: OperationStats) -> AsyncIterator[AsyncConnection]:
-        """Open a transaction set to ``rows``; commits on a clean exit, rolls back otherwise.
-
-        Its statements count in ``stats``.
-
-        Raises:
-            Overloaded: no connection became free in time, or the database cannot be reached.
-
-        """
-        async with self._lent(stats) as connection, connection.begin():
-            await _set_local_scope(connection, rows)
-            yield connection
-
-    @asynccontextmanager
-    async def rehearse(
-        self, rows: RowScope, stats: OperationStats
-    ) -> AsyncIterator[tuple[AsyncConnection, OperationReads]]:
-        """Open a transaction that is rolled back in any case, and reads that see into it.
-
-        Reading changes how the connection decodes what it reads, so nothing may be written after,
-        and the connection is not used again.
-
-        Raises:
-            Overloaded: as `begin` does.
-
-        """
-        async with self._lent(stats) as connection:
-            try:
-                await _set_local_scope(connection, rows)
-                yield connection, OperationReads(_Transaction(connection), rows, stats, None)
-            finally:
-                await asyncio.shield(_discard(connection))
-
-    @asynccontextmanager
-    async def _lent(self, stats: OperationStats) -> AsyncIterator[AsyncConnection]:
-        connection = await self._connect()
-        facts = (await connection.get_raw_connection()).info
-        facts[_STATS] = stats
-        try:
-            yield connection
-        finally:
-            facts.pop(_STATS, None)
-            # a canceled command still gives its connection back
-            await asyncio.shield(connection.close())
-
-    async def _connect(self) -> AsyncConnection:
-        self._waiting += 1
-        started = time.perf_counter()
-        try:
-            connection = await self._engine.connect()
-        except (PoolTimeout, OSError, asyncpg.PostgresError):
-            self._metrics.pool_timed_out("write")
-            raise Overloaded(_BUSY) from None
-        finally:
-            self._waiting -= 1
-        self._metrics.pool_acquired("write", time.perf_counter() - started)
-        return connection
-
-    async def close(self) -> None:
-        """Close every connection."""
-        await self._engine.dispose()
-
-
-class _Transaction:
-    """Lends the connection of an open transaction to reads, which then see what it did."""
-
-    def __init__(self, connection: AsyncConnection) -> None:
-        self._connection = connection
-
-    def take(self) -> ReadConnection | None:
-        """Return nothing: the connection has to be made ready first."""
-        return None
-
-    async def acquire(self) -> ReadConnection:
-        """Return the connection, decoding as those of the read pool do."""
-        raw = await self._connection.get_raw_connection()
-        connection = raw.driver_connection
-        assert isinstance(connection, ReadConnection)
-        await _prepare(connection)
-        return connection
-
-    def release(self, connection: ReadConnection) -> None:
-        """Leave the connection to the transaction."""
-
-
-async def _discard(connection: AsyncConnection) -> None:
-    """Roll back at once, so that no lock outlives it, and close the connection."""
-    try:
-        await connection.rollback()
-    finally:
-        await connection.invalidate()
-
-
-async def _set_local_scope(connection: AsyncConnection, rows: RowScope) -> None:
-    role, company, partner = _scope_values(rows)
-    await connection.execute(_LOCAL_SCOPE, {"role": role, "company": company, "partner": partner})
-
-
-class OperationWrites:
-    """Writes of one operation; see `resolvers.core.context.Writes`."""
-
-    __slots__ = ("_pool", "_stats")
-
-    def __init__(self, pool: WritePool, stats: OperationStats) -> None:
-        self._pool = pool
-        self._stats = stats
-
-    def begin(self, rows: RowScope) -> AbstractAsyncContextManager[AsyncConnection]:
-        """Open a transaction set to ``rows``."""
-        return self._pool.begin(rows, self._stats)
-
-    def rehearse(
-        self, rows: RowScope
-    ) -> AbstractAsyncContextManager[tuple[AsyncConnection, OperationReads]]:
-        """Open a transaction that is rolled back in any case, and reads that see into it."""
-        return self._pool.rehearse(rows, self._stats)
-
-
-def _count_statement(connection: Connection, cursor: Any, *_: Any) -> None:
-    stats: OperationStats | None = connection.info.get(_STATS)
-    if stats is not None:
-        stats.statements += 1
-        stats.rows += max(cursor.rowcount, 0)
-
-
-_STATS = "operation stats"
-_LOCAL_SCOPE = text(
-    "select set_config('role', :role, true), set_config('app.company_id', :company, true), "
-    "set_config('app.partner_id', :partner, true)"
-)
-
-
-def _session_settings(settings: Settings, *, as_role: bool) -> dict[str, str]:
-    values = {
+def session_settings(settings: Settings) -> dict[str, str]:
+    """Return what every session is set to; whatever the login, it acts as the staff role."""
+    return {
+        "role": STAFF_ROLE,
         "statement_timeout": str(int(settings.statement_timeout_seconds * 1000)),
         "lock_timeout": str(int(settings.lock_timeout_seconds * 1000)),
         "idle_in_transaction_session_timeout": "15000",
@@ -467,9 +350,6 @@ def _session_settings(settings: Settings, *, as_role: bool) -> dict[str, str]:
         "timezone": "UTC",
         "datestyle": "ISO",
     }
-    if as_role:
-        values["role"] = STAFF_ROLE
-    return values
 
 
 async def open_read_pool(url: str, settings: Settings, metrics: Metrics) -> ReadPool:
@@ -480,14 +360,14 @@ async def open_read_pool(url: str, settings: Settings, metrics: Metrics) -> Read
         asyncpg.PostgresError: the login was refused.
 
     """
-    server_settings = _session_settings(settings, as_role=True)
+    server_settings = session_settings(settings)
 
     async def connect() -> ReadConnection:
         connection = await asyncpg.connect(
             url, connection_class=ReadConnection, server_settings=server_settings
         )
         try:
-            await _prepare(connection)
+            await decode_as_text(connection)
         except BaseException:
             connection.terminate()
             raise
@@ -496,23 +376,3 @@ async def open_read_pool(url: str, settings: Settings, metrics: Metrics) -> Read
     pool = ConnectionPool(connect, settings.read_pool_size)
     pool.release(await pool.acquire(_CONNECT_SECONDS))
     return ReadPool(pool, settings, metrics)
-
-
-def open_write_pool(url: str, settings: Settings, metrics: Metrics) -> WritePool:
-    """Open the write pool on ``url``; connections are made when first needed."""
-    parsed = make_url(url).set(drivername="postgresql+asyncpg")
-    engine = create_async_engine(
-        parsed,
-        pool_size=settings.write_pool_size,
-        max_overflow=0,
-        pool_timeout=settings.pool_wait_seconds,
-        pool_use_lifo=True,
-        connect_args={
-            "server_settings": _session_settings(settings, as_role=True),
-            "connection_class": ReadConnection,
-        },
-    )
-    event.listen(engine.sync_engine, "after_cursor_execute", _count_statement)
-    pool = engine.pool
-    assert isinstance(pool, AsyncAdaptedQueuePool)
-    return WritePool(engine, pool, metrics)

@@ -12,7 +12,7 @@ import structlog
 from gateway.auth import Authenticator
 from gateway.auth.links import Links
 from gateway.context import Contexts, OperationContext
-from gateway.database import OperationReads, ReadPool, WritePool, open_read_pool, open_write_pool
+from gateway.database import OperationReads, ReadPool, open_read_pool
 from gateway.health import Check, Health, pool_check
 from gateway.migrate import head_revision
 from gateway.observability.logging import Logs
@@ -21,6 +21,7 @@ from gateway.relay import Follower, Relay, WakeUp
 from gateway.secrets import signing_secret
 from gateway.settings import Settings
 from gateway.trusted import TrustedDocumentsError, read_trusted_documents
+from gateway.writing import WritePool, open_write_pool
 from resolvers.core.broker import Broker
 from resolvers.core.clock import Clock, system_clock
 from resolvers.core.context import OperationStats, PoolState

@@ -5,17 +5,17 @@ from typing import Final
 
 from sqlalchemy import BigInteger, Date, bindparam, func, literal, select
 from sqlalchemy.dialects.postgresql import ARRAY
-from sqlalchemy.ext.asyncio import AsyncConnection
 
 from resolvers.core.command import CommandRefused
 from resolvers.core.context import Context
 from resolvers.core.errors import CreditLimit
+from resolvers.core.transaction import Transaction
 
 _CENTS_OF_CENTS: Final = Decimal("0.0001")
 
 
 async def check_credit(
-    context: Context, connection: AsyncConnection, partner_id: int, total: Decimal, rate: Decimal
+    context: Context, connection: Transaction, partner_id: int, total: Decimal, rate: Decimal
 ) -> None:
     """See that a customer may order for ``total``, times ``rate`` in the company's currency.
 

@@ -4,14 +4,13 @@ from collections.abc import Sequence
 from decimal import Decimal
 from typing import Any
 
-from sqlalchemy.ext.asyncio import AsyncConnection
-
 from resolvers.bulk.rules import MAX_AT_ONCE, MAX_ROWS, OnError, RowResult, Upsert
 from resolvers.catalog.commands import upsert_products
 from resolvers.core.bulk import Row, Verdict, summary
 from resolvers.core.command import CommandRefused, Outcome, run_command
 from resolvers.core.context import Context
 from resolvers.core.errors import ErpError, Invalid
+from resolvers.core.transaction import Transaction
 from resolvers.inventory.commands import counted_line, upsert_levels
 from resolvers.operations.commands import enqueue
 from resolvers.partners.commands import upsert_partners
@@ -41,7 +40,7 @@ async def upsert(
         raise CommandRefused([Invalid(f"Give 1 to {MAX_ROWS:,} rows.", path=("rows",))])
     later = len(rows) > MAX_AT_ONCE
 
-    async def body(connection: AsyncConnection) -> Outcome:
+    async def body(connection: Transaction) -> Outcome:
         if later:
             arguments = {"rows": list(rows), "onError": on_error}
             job_id = await enqueue(context, connection, what, arguments, total=len(rows))
@@ -67,7 +66,7 @@ async def upsert_some(
     Returns what `upsert` does, with the verdicts on rejected rows only.
     """
 
-    async def body(connection: AsyncConnection) -> Outcome:
+    async def body(connection: Transaction) -> Outcome:
         verdicts = await write_rows(
             context, connection, key, what, rows, on_error=on_error, first=first
         )
@@ -85,7 +84,7 @@ async def upsert_some(
 
 async def write_rows(
     context: Context,
-    connection: AsyncConnection,
+    connection: Transaction,
     key: str,
     what: Upsert,
     rows: Sequence[Row],
@@ -121,7 +120,7 @@ async def write_rows(
 
 async def _levels(
     context: Context,
-    connection: AsyncConnection,
+    connection: Transaction,
     key: str,
     rows: Sequence[Row],
     *,

@@ -5,7 +5,6 @@ from decimal import Decimal
 
 import orjson
 from sqlalchemy import select, text
-from sqlalchemy.ext.asyncio import AsyncConnection
 
 from resolvers.catalog.loaders import product
 from resolvers.core.archive import archive
@@ -22,6 +21,7 @@ from resolvers.core.bulk import (
 from resolvers.core.command import Outcome
 from resolvers.core.context import Context
 from resolvers.core.errors import Duplicate, ErpError, InvalidTransition, NotFound
+from resolvers.core.transaction import Transaction
 from resolvers.identity.loaders import company as company_entity
 
 
@@ -180,7 +180,7 @@ _LARGEST_PRICE = Decimal(10) ** 12
 
 async def upsert_products(
     context: Context,
-    connection: AsyncConnection,
+    connection: Transaction,
     rows: Sequence[Row],
     *,
     partly: bool,

@@ -9,8 +9,6 @@ from typing import Final
 
 import asyncpg
 from sqlalchemy import Table, bindparam, func, select, update
-from sqlalchemy.exc import DBAPIError
-from sqlalchemy.ext.asyncio import AsyncConnection
 
 from resolvers.core.command import CommandRefused, Outcome, run_command, write_audit
 from resolvers.core.context import Context
@@ -24,6 +22,7 @@ from resolvers.core.errors import (
     NotFound,
 )
 from resolvers.core.table import as_given
+from resolvers.core.transaction import Transaction
 
 STILL_NEEDED: Final = "ERP01"
 """SQLSTATE of a rule's refusal; PostgreSQL has no class ER, so it is never anything else."""
@@ -69,7 +68,7 @@ async def archive(
 
     """
 
-    async def body(connection: AsyncConnection) -> Outcome:
+    async def body(connection: Transaction) -> Outcome:
         await _check(connection, entity, id_, expected_version, archived=archived)
         version = await _set(connection, entity.table, id_, archived=archived)
         await write_audit(
@@ -94,7 +93,7 @@ async def archive(
 
 
 async def _check(
-    connection: AsyncConnection,
+    connection: Transaction,
     entity: Entity,
     id_: int,
     expected_version: int | None,
@@ -124,7 +123,7 @@ async def _check(
         raise CommandRefused([InvalidTransition("It is not archived.", path=("id",))], {"id": id_})
 
 
-async def _set(connection: AsyncConnection, table: Table, id_: int, *, archived: bool) -> int:
+async def _set(connection: Transaction, table: Table, id_: int, *, archived: bool) -> int:
     """Set or clear the instant of archiving; return the version the row has now."""
     columns = table.c
     try:
@@ -138,7 +137,7 @@ async def _set(connection: AsyncConnection, table: Table, id_: int, *, archived:
             )
             .returning(columns.version)
         )
-    except DBAPIError as error:
+    except asyncpg.PostgresError as error:
         refusal = _refusal(error)
         if refusal is None:
             raise
@@ -146,10 +145,7 @@ async def _set(connection: AsyncConnection, table: Table, id_: int, *, archived:
     return int(changed.scalar_one())
 
 
-def _refusal(error: DBAPIError) -> ErpError | None:
-    failure = error.orig.__cause__ if error.orig is not None else None
-    if not isinstance(failure, asyncpg.PostgresError):
-        return None
+def _refusal(failure: asyncpg.PostgresError) -> ErpError | None:
     if failure.sqlstate == STILL_NEEDED:
         return InvalidTransition(str(failure), path=("id",))
     if isinstance(failure, asyncpg.UniqueViolationError):

@@ -7,11 +7,11 @@ from enum import StrEnum
 from typing import Any, Final
 
 from sqlalchemy import text
-from sqlalchemy.ext.asyncio import AsyncConnection
 
 from resolvers.core.command import Outcome
 from resolvers.core.context import Context
 from resolvers.core.errors import Duplicate, ErpError, Invalid
+from resolvers.core.transaction import Transaction
 
 Row = Mapping[str, Any]
 """One row as JSON, by the names of the API; amounts and quantities are text."""
@@ -95,7 +95,7 @@ def check_amount(verdict: Verdict, row: Row, name: str, *, decimals: int, below:
 
 
 async def stage(
-    connection: AsyncConnection,
+    connection: Transaction,
     name: str,
     columns: Mapping[str, str],
     records: Sequence[Sequence[Any]],
@@ -106,15 +106,13 @@ async def stage(
     """
     described = ", ".join(f"{column} {type_}" for column, type_ in columns.items())
     await connection.execute(text(f"create temp table {name} ({described}) on commit drop"))
-    raw = await connection.get_raw_connection()
-    driver: Any = raw.driver_connection
-    await driver.copy_records_to_table(name, records=records, columns=list(columns))
+    await connection.copy(name, list(columns), records)
     # what is planned next would take it for a table of a thousand pages
     await connection.execute(text(f"analyze {name}"))
 
 
 async def reject_staged(
-    connection: AsyncConnection,
+    connection: Transaction,
     verdicts: Sequence[Verdict],
     checks: str,
     codes: Mapping[str, type[ErpError]],
@@ -129,7 +127,7 @@ async def reject_staged(
 
 async def write_staged(
     context: Context,
-    connection: AsyncConnection,
+    connection: Transaction,
     verdicts: Sequence[Verdict],
     statement: str,
     parameters: Mapping[str, Any] | None = None,

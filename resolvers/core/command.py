@@ -16,13 +16,12 @@ from typing import Any, Final
 import orjson
 from sqlalchemy import bindparam, func, insert, literal, select, update
 from sqlalchemy.dialects.postgresql import insert as upsert
-from sqlalchemy.exc import DBAPIError
-from sqlalchemy.ext.asyncio import AsyncConnection
 
 from resolvers.core.context import Context
-from resolvers.core.database_errors import expected, in_the_way
+from resolvers.core.database_errors import FAILURES, expected, in_the_way
 from resolvers.core.errors import ErpError, Forbidden, IdempotencyMismatch, Invalid
 from resolvers.core.records import audit_log, idempotency_key
+from resolvers.core.transaction import Transaction
 
 MAX_KEY = 200
 MOST_ATTEMPTS: Final = 5
@@ -32,7 +31,7 @@ _FIRST_PAUSE: Final = 0.005
 
 Outcome = dict[str, Any]
 """What a command answers, as JSON: ids of what it made and changed. Stored under its key."""
-Body = Callable[[AsyncConnection], Awaitable[Outcome]]
+Body = Callable[[Transaction], Awaitable[Outcome]]
 
 
 class CommandRefused(Exception):
@@ -86,7 +85,7 @@ async def run_command(
         )
     digest = sha256(orjson.dumps([operation, request], option=orjson.OPT_SORT_KEYS)).digest()
 
-    async def once(connection: AsyncConnection) -> Outcome:
+    async def once(connection: Transaction) -> Outcome:
         stored = await _claim(context, connection, operation, key, digest)
         if stored is not None:
             return stored
@@ -103,7 +102,7 @@ async def run_command(
     while True:
         try:
             return await run(context, once)
-        except DBAPIError as error:
+        except FAILURES as error:
             attempts += 1
             if not in_the_way(error) or attempts == MOST_ATTEMPTS:
                 raise expected(error) or error from error
@@ -133,7 +132,7 @@ async def _rehearse(context: Context, once: Body) -> Outcome:
 
 
 async def _claim(
-    context: Context, connection: AsyncConnection, operation: str, key: str, digest: bytes
+    context: Context, connection: Transaction, operation: str, key: str, digest: bytes
 ) -> Outcome | None:
     """Take the key, waiting for whoever has it; return the stored outcome if it was used."""
     mine = {
@@ -167,9 +166,7 @@ async def _claim(
     return response
 
 
-async def _answer(
-    context: Context, connection: AsyncConnection, key: str, outcome: Outcome
-) -> None:
+async def _answer(context: Context, connection: Transaction, key: str, outcome: Outcome) -> None:
     await connection.execute(
         update(idempotency_key)
         .where(
@@ -183,7 +180,7 @@ async def _answer(
 
 async def write_audit(
     context: Context,
-    connection: AsyncConnection,
+    connection: Transaction,
     *,
     operation: str,
     action: str,

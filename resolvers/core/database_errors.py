@@ -1,7 +1,6 @@
 """Database failures that a caller can act on, told as failures the ERP expects."""
 
 import asyncpg
-from sqlalchemy.exc import DBAPIError
 
 from resolvers.core.errors import ErpError, Invalid, Overloaded, TimedOut
 
@@ -27,22 +26,23 @@ _OUT_OF_RANGE = (
 _IN_THE_WAY = (
     asyncpg.DeadlockDetectedError,
     asyncpg.SerializationError,
+    # a migration changed what a statement returns, which had been prepared before it
+    asyncpg.InvalidCachedStatementError,
+    asyncpg.OutdatedSchemaCacheError,
 )
 
 
-def in_the_way(error: DBAPIError) -> bool:
-    """Tell whether a transaction failed only because of another one; done again, it may succeed."""
-    return error.orig is not None and isinstance(error.orig.__cause__, _IN_THE_WAY)
+FAILURES: tuple[type[Exception], ...] = (asyncpg.PostgresError, asyncpg.InterfaceError, OSError)
+"""What the driver raises when a statement fails."""
 
 
-def expected(exception: BaseException) -> ErpError | None:
-    """Return the expected failure that ``exception`` stands for, None if it is unexpected.
+def in_the_way(failure: BaseException) -> bool:
+    """Tell whether a transaction failed only because of what others did; again, it may succeed."""
+    return isinstance(failure, _IN_THE_WAY)
 
-    Takes what asyncpg raises, also when SQLAlchemy has wrapped it.
-    """
-    failure = exception
-    if isinstance(failure, DBAPIError) and failure.orig is not None:
-        failure = failure.orig.__cause__ or failure.orig
+
+def expected(failure: BaseException) -> ErpError | None:
+    """Return the expected failure that one of the driver's stands for, None if unexpected."""
     if _is_gone(failure):
         return Overloaded("The database cannot be reached; try again shortly.")
     if not isinstance(failure, asyncpg.PostgresError):

@@ -6,13 +6,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import Table, bindparam, select, update
-from sqlalchemy.ext.asyncio import AsyncConnection
 
 from resolvers.core.command import CommandRefused, Outcome, run_command, write_audit
 from resolvers.core.context import Context
 from resolvers.core.errors import Conflict, ErpError, NotFound
 from resolvers.core.records import audit_log
 from resolvers.core.table import as_given
+from resolvers.core.transaction import Transaction
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +33,7 @@ class Asked:
     at: tuple[str, ...] = ("id",)
 
 
-Change = Callable[[AsyncConnection, Any], Awaitable[Outcome]]
+Change = Callable[[Transaction, Any], Awaitable[Outcome]]
 """What a command does to a document whose row it is given, locked; returns what to tell of it."""
 Refusal = Callable[[Any], ErpError | None]
 """Tells why something cannot be done with a document's row now, None if it can."""
@@ -61,7 +61,7 @@ async def change_document(
 
     """
 
-    async def body(connection: AsyncConnection) -> Outcome:
+    async def body(connection: Transaction) -> Outcome:
         row = await lock_document(connection, document, asked)
         with naming({"id": asked.id}) as it:
             refusal = refuse(row)
@@ -94,7 +94,7 @@ def naming(it: Outcome) -> Iterator[Outcome]:
 
 
 async def lock_document(
-    connection: AsyncConnection, document: Document, asked: Asked, *, named: str = "id"
+    connection: Transaction, document: Document, asked: Asked, *, named: str = "id"
 ) -> Any:
     """Lock a document before anything that belongs to it, and return its row.
 
@@ -140,7 +140,7 @@ def changes_of(row: Any, values: Mapping[str, Any]) -> dict[str, Any]:
 
 async def write_document(
     context: Context,
-    connection: AsyncConnection,
+    connection: Transaction,
     document: Document,
     row: Any,
     values: Mapping[str, Any],
@@ -169,7 +169,7 @@ async def write_document(
 
 
 async def changed_since(
-    connection: AsyncConnection,
+    connection: Transaction,
     entity: str,
     id_: int,
     *,

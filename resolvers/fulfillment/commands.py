@@ -9,7 +9,6 @@ from decimal import Decimal
 from typing import Any, Final
 
 from sqlalchemy import bindparam, func, insert, select, update
-from sqlalchemy.ext.asyncio import AsyncConnection
 
 from resolvers.core.command import CommandRefused, Outcome, run_command, write_audit
 from resolvers.core.context import Context
@@ -30,6 +29,7 @@ from resolvers.core.errors import (
 )
 from resolvers.core.quantities import check_quantity
 from resolvers.core.table import as_given
+from resolvers.core.transaction import Transaction
 from resolvers.fulfillment.rules import (
     OPEN,
     ShipmentAction,
@@ -97,7 +97,7 @@ async def ship_order(
     lines = shipping.lines
     _check(shipping)
 
-    async def change(connection: AsyncConnection, order: Any) -> Outcome:
+    async def change(connection: Transaction, order: Any) -> Outcome:
         rows = await order_lines(connection, order)
         free = await _free(connection, order, rows)
         wanted = lines
@@ -149,7 +149,7 @@ async def cancel_order(context: Context, key: str, asked: Asked) -> Outcome:
 
     """
 
-    async def change(connection: AsyncConnection, order: Any) -> Outcome:
+    async def change(connection: Transaction, order: Any) -> Outcome:
         canceled = await connection.execute(
             update(shipment)
             .where(shipment.c.order_id == order.id, shipment.c.state.in_(OPEN))
@@ -181,7 +181,7 @@ async def cancel_order(context: Context, key: str, asked: Asked) -> Outcome:
     )
 
 
-Change = Callable[[AsyncConnection, Any, Any], Awaitable[Outcome]]
+Change = Callable[[Transaction, Any, Any], Awaitable[Outcome]]
 """What a command does to a shipment, given with its order, both locked; returns what to tell."""
 
 
@@ -205,7 +205,7 @@ async def change_shipment(
 
     """
 
-    async def body(connection: AsyncConnection) -> Outcome:
+    async def body(connection: Transaction) -> Outcome:
         order_id = await connection.scalar(
             select(shipment.c.order_id).where(
                 shipment.c.id == bindparam("id", asked.id, type_=as_given(shipment.c.id.type))
@@ -254,7 +254,7 @@ async def start_picking(context: Context, key: str, asked: Asked) -> Outcome:
 
     """
 
-    async def change(connection: AsyncConnection, row: Any, order: Any) -> Outcome:
+    async def change(connection: Transaction, row: Any, order: Any) -> Outcome:
         del order
         values = {"state": ShipmentState.PICKING}
         await _write(context, connection, row, values, operation="startPicking", action="pick")
@@ -281,7 +281,7 @@ async def pack_shipment(context: Context, key: str, asked: Asked, packages: int)
         message = f"packages must be 1 to {MAX_PACKAGES}."
         raise CommandRefused([Invalid(message, path=("packages",))])
 
-    async def change(connection: AsyncConnection, row: Any, order: Any) -> Outcome:
+    async def change(connection: Transaction, row: Any, order: Any) -> Outcome:
         del order
         await connection.execute(
             update(shipment_line)
@@ -326,7 +326,7 @@ async def ship_shipment(context: Context, key: str, asked: Asked, shipping: Ship
     """
     _check(shipping)
 
-    async def change(connection: AsyncConnection, row: Any, order: Any) -> Outcome:
+    async def change(connection: Transaction, row: Any, order: Any) -> Outcome:
         found = await connection.execute(
             select(shipment_line)
             .where(shipment_line.c.shipment_id == row.id)
@@ -368,7 +368,7 @@ async def cancel_shipment(context: Context, key: str, asked: Asked) -> Outcome:
 
     """
 
-    async def change(connection: AsyncConnection, row: Any, order: Any) -> Outcome:
+    async def change(connection: Transaction, row: Any, order: Any) -> Outcome:
         del order
         values = {"state": ShipmentState.CANCELED}
         await _write(context, connection, row, values, operation="cancelShipment", action="cancel")
@@ -392,7 +392,7 @@ async def confirm_delivery(context: Context, key: str, asked: Asked) -> Outcome:
 
     """
 
-    async def change(connection: AsyncConnection, row: Any, order: Any) -> Outcome:
+    async def change(connection: Transaction, row: Any, order: Any) -> Outcome:
         del order
         values = {"state": ShipmentState.DELIVERED, "delivered_on": context.clock().date()}
         await _write(
@@ -412,7 +412,7 @@ async def confirm_delivery(context: Context, key: str, asked: Asked) -> Outcome:
 
 async def _write(
     context: Context,
-    connection: AsyncConnection,
+    connection: Transaction,
     row: Any,
     values: Mapping[str, Any],
     *,
@@ -455,7 +455,7 @@ def _check(shipping: Shipping) -> None:
         raise CommandRefused(errors)
 
 
-async def _free(connection: AsyncConnection, order: Any, rows: Sequence[Any]) -> dict[int, Decimal]:
+async def _free(connection: Transaction, order: Any, rows: Sequence[Any]) -> dict[int, Decimal]:
     """Return what is promised to each line and in no shipment that is being prepared."""
     planned = await connection.execute(
         select(shipment_line.c.order_line_id, func.sum(shipment_line.c.quantity).label("planned"))
@@ -490,7 +490,7 @@ def _refuse_more(lines: Sequence[ShipLine], free: dict[int, Decimal]) -> None:
 
 async def _picked(
     context: Context,
-    connection: AsyncConnection,
+    connection: Transaction,
     order: Any,
     products: dict[int, int],
     lines: Sequence[ShipLine],
@@ -530,7 +530,7 @@ async def _picked(
 
 async def _write_shipment(
     context: Context,
-    connection: AsyncConnection,
+    connection: Transaction,
     order: Any,
     left: dict[int, Decimal],
     *,
@@ -588,7 +588,7 @@ async def _write_shipment(
     return shipment_id
 
 
-async def _finish_steps(context: Context, connection: AsyncConnection, order: Any) -> None:
+async def _finish_steps(context: Context, connection: Transaction, order: Any) -> None:
     """Call the steps of an order done that is fulfilled."""
     step = fulfillment_step.c
     await connection.execute(

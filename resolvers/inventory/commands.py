@@ -23,7 +23,6 @@ from sqlalchemy import (
     update,
 )
 from sqlalchemy.dialects.postgresql import ARRAY
-from sqlalchemy.ext.asyncio import AsyncConnection
 
 from resolvers.catalog.loaders import product as product_entity
 from resolvers.core.bulk import RowResult
@@ -32,6 +31,7 @@ from resolvers.core.context import Context
 from resolvers.core.errors import ErpError, Invalid, NotFound, shown
 from resolvers.core.quantities import LARGEST_QUANTITY, QUANTITY_STEP
 from resolvers.core.table import as_given, quantity
+from resolvers.core.transaction import Transaction
 from resolvers.inventory.locks import lock_balances, lock_levels, lock_lots
 from resolvers.inventory.rules import (
     Adjustment,
@@ -115,7 +115,7 @@ async def adjust_stock(context: Context, key: str, lines: Sequence[AdjustmentLin
     if errors:
         raise CommandRefused(errors)
 
-    async def body(connection: AsyncConnection) -> Outcome:
+    async def body(connection: Transaction) -> Outcome:
         return await post_adjustments(context, connection, key, lines, operation="adjustStock")
 
     return await run_command(
@@ -139,7 +139,7 @@ def counted_line(
 
 async def post_adjustments(
     context: Context,
-    connection: AsyncConnection,
+    connection: Transaction,
     key: str,
     lines: Sequence[AdjustmentLine],
     *,
@@ -173,7 +173,7 @@ async def post_adjustments(
 
 async def upsert_levels(
     context: Context,
-    connection: AsyncConnection,
+    connection: Transaction,
     key: str,
     lines: Sequence[AdjustmentLine],
     *,
@@ -227,7 +227,7 @@ def _reject(
 
 
 async def reserve(
-    connection: AsyncConnection,
+    connection: Transaction,
     wanted: Sequence[Wanted],
     *,
     source: str,
@@ -273,7 +273,7 @@ async def reserve(
     ]
 
 
-async def release(connection: AsyncConnection, source_ids: Sequence[int], *, source: str) -> None:
+async def release(connection: Transaction, source_ids: Sequence[int], *, source: str) -> None:
     """Give back what is promised to lines of documents of the kind ``source``."""
     await connection.execute(
         select(
@@ -286,7 +286,7 @@ async def release(connection: AsyncConnection, source_ids: Sequence[int], *, sou
 
 
 async def stock_to_pick(
-    connection: AsyncConnection, company_id: int, warehouse_id: int, product_ids: Sequence[int]
+    connection: Transaction, company_id: int, warehouse_id: int, product_ids: Sequence[int]
 ) -> Picker:
     """Lock products in a warehouse; return who takes them from where they are.
 
@@ -329,7 +329,7 @@ async def stock_to_pick(
 
 
 async def _places_below_zero(
-    connection: AsyncConnection, warehouse_id: int, product_ids: Sequence[int]
+    connection: Transaction, warehouse_id: int, product_ids: Sequence[int]
 ) -> list[tuple[int, int]]:
     """Return where products without lots go below zero: the warehouse's first sellable place."""
     if not product_ids:
@@ -352,7 +352,7 @@ async def _places_below_zero(
 
 async def ship_goods(
     context: Context,
-    connection: AsyncConnection,
+    connection: Transaction,
     key: str,
     goods: Sequence[Goods],
     *,
@@ -400,7 +400,7 @@ class Landing:
 
 
 async def prepare_landing(
-    context: Context, connection: AsyncConnection, warehouse_id: int, arrivals: Sequence[Arrival]
+    context: Context, connection: Transaction, warehouse_id: int, arrivals: Sequence[Arrival]
 ) -> Landing:
     """Find where arrivals go in a warehouse; lots that are new are made, all of them are locked.
 
@@ -489,7 +489,7 @@ class Places(NamedTuple):
     aside: int | None
 
 
-async def places_to_put(connection: AsyncConnection, warehouse_id: int) -> Places:
+async def places_to_put(connection: Transaction, warehouse_id: int) -> Places:
     """Return the first places inside a warehouse that goods are sold from, and are not."""
     place = stock_location.c
     found = await connection.execute(
@@ -507,7 +507,7 @@ async def places_to_put(connection: AsyncConnection, warehouse_id: int) -> Place
 
 async def receive_goods(
     context: Context,
-    connection: AsyncConnection,
+    connection: Transaction,
     key: str,
     goods: Sequence[Goods],
     *,
@@ -529,7 +529,7 @@ async def receive_goods(
     )
 
 
-async def virtual_location(connection: AsyncConnection, kind: LocationKind) -> int:
+async def virtual_location(connection: Transaction, kind: LocationKind) -> int:
     """Return the company's location of a kind that goods come from or go to.
 
     Raises:
@@ -548,7 +548,7 @@ async def virtual_location(connection: AsyncConnection, kind: LocationKind) -> i
 
 async def move_goods(
     context: Context,
-    connection: AsyncConnection,
+    connection: Transaction,
     key: str,
     goods: Sequence[Goods],
     ends: Sequence[tuple[int, int]],
@@ -603,7 +603,7 @@ async def move_goods(
 
 
 async def _next_incoming(
-    connection: AsyncConnection, short: Sequence[Wanted]
+    connection: Transaction, short: Sequence[Wanted]
 ) -> dict[tuple[int, int], tuple[date, Decimal]]:
     """Return what comes next of each product to its warehouse."""
     if not short:
@@ -635,7 +635,7 @@ def _as_json(line: AdjustmentLine) -> list[Any]:
 
 
 async def _lock_places(
-    context: Context, connection: AsyncConnection, lines: Sequence[AdjustmentLine]
+    context: Context, connection: Transaction, lines: Sequence[AdjustmentLine]
 ) -> tuple[dict[int, StockPlace], int]:
     """Find and lock the level and balance of every line; also return the loss location's id."""
     company_id = context.principal.company_id
@@ -683,7 +683,7 @@ async def _lock_places(
 
 async def _lots(
     context: Context,
-    connection: AsyncConnection,
+    connection: Transaction,
     lines: Sequence[AdjustmentLine],
     products: Mapping[str, Any],
 ) -> list[int | None]:
@@ -715,9 +715,7 @@ async def _lots(
     return [found[named[n]] if n in named else None for n in range(len(lines))]
 
 
-async def _serials_in_place(
-    connection: AsyncConnection, lots: Sequence[int | None]
-) -> dict[int, int]:
+async def _serials_in_place(connection: Transaction, lots: Sequence[int | None]) -> dict[int, int]:
     """Return the location of each of these serial numbers that is at one."""
     if not lots:
         return {}
@@ -749,7 +747,7 @@ def _place(location: Any, level: Any, balance: Any) -> StockPlace:
     )
 
 
-async def products_of(connection: AsyncConnection, skus: Iterable[str]) -> Mapping[str, Any]:
+async def products_of(connection: Transaction, skus: Iterable[str]) -> Mapping[str, Any]:
     """Return products that are not archived by their SKUs: id, kind and tracking."""
     rows = await connection.execute(
         select(_product.id, _product.sku, _product.kind, _product.tracking).where(
@@ -759,9 +757,7 @@ async def products_of(connection: AsyncConnection, skus: Iterable[str]) -> Mappi
     return {row.sku: row for row in rows}
 
 
-async def _locations(
-    connection: AsyncConnection, lines: Sequence[AdjustmentLine]
-) -> Mapping[int, Any]:
+async def _locations(connection: Transaction, lines: Sequence[AdjustmentLine]) -> Mapping[int, Any]:
     location = stock_location.c
     ids = bindparam("ids", type_=ARRAY(as_given(location.id.type)))
     rows = await connection.execute(
@@ -802,7 +798,7 @@ def _unknown(
 
 async def _post(
     context: Context,
-    connection: AsyncConnection,
+    connection: Transaction,
     key: str,
     adjustments: Sequence[Adjustment],
     loss_id: int,
@@ -866,7 +862,7 @@ async def _post(
 
 
 async def _add(
-    connection: AsyncConnection,
+    connection: Transaction,
     table: Table,
     deltas: Mapping[int, Decimal],
 ) -> None:

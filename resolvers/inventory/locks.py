@@ -10,8 +10,8 @@ from typing import Any
 from sqlalchemy import BigInteger, Integer, Text, any_, bindparam, func, select, tuple_
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.dialects.postgresql import insert as upsert
-from sqlalchemy.ext.asyncio import AsyncConnection
 
+from resolvers.core.transaction import Transaction
 from resolvers.inventory.tables import lot, stock_balance, stock_level, warehouse
 
 BalanceKey = tuple[int, int, int | None]
@@ -19,7 +19,7 @@ BalanceKey = tuple[int, int, int | None]
 
 
 async def lock_levels(
-    connection: AsyncConnection, company_id: int, pairs: Sequence[tuple[int, int]]
+    connection: Transaction, company_id: int, pairs: Sequence[tuple[int, int]]
 ) -> dict[tuple[int, int], Any]:
     """Lock the levels of (product, warehouse) ``pairs``, making those that do not exist yet."""
     asked = sorted(set(pairs))
@@ -63,7 +63,7 @@ async def lock_levels(
 
 
 async def lock_lots(
-    connection: AsyncConnection,
+    connection: Transaction,
     company_id: int,
     numbers: Sequence[tuple[int, str]],
     *,
@@ -114,7 +114,7 @@ async def lock_lots(
 
 
 async def lock_balances(
-    connection: AsyncConnection, company_id: int, places: Mapping[BalanceKey, bool]
+    connection: Transaction, company_id: int, places: Mapping[BalanceKey, bool]
 ) -> dict[BalanceKey, Any]:
     """Lock the balances of (product, location, lot), making those that do not exist yet.
 

@@ -4,9 +4,9 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from sqlalchemy import func, insert, literal, select
-from sqlalchemy.ext.asyncio import AsyncConnection
 
 from resolvers.core.context import Context
+from resolvers.core.transaction import Transaction
 from resolvers.operations.tables import job
 
 JOB_CHANNEL: Final = "erp_job"
@@ -23,7 +23,7 @@ class JobFailed(Exception):
 
 async def enqueue(
     context: Context,
-    connection: AsyncConnection,
+    connection: Transaction,
     kind: str,
     arguments: Mapping[str, Any],
     *,

@@ -8,7 +8,6 @@ from typing import Any, Final
 
 from sqlalchemy import any_, bindparam, func, select
 from sqlalchemy.dialects.postgresql import ARRAY
-from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlalchemy.types import Text
 
 from resolvers.accounting.commands import check_credit
@@ -29,6 +28,7 @@ from resolvers.core.errors import (
 )
 from resolvers.core.quantities import check_quantity
 from resolvers.core.table import as_given
+from resolvers.core.transaction import Transaction
 from resolvers.identity.loaders import company as company_entity
 from resolvers.inventory.loaders import warehouse as warehouse_entity
 from resolvers.partners.loaders import address as address_entity
@@ -92,7 +92,7 @@ async def place_order(
     """
     _check(new, context.clock().date())
 
-    async def body(connection: AsyncConnection) -> Outcome:
+    async def body(connection: Transaction) -> Outcome:
         terms = await _terms(connection, new.partner_id)
         home = (await connection.execute(_home(context.principal.company_id))).one()
         places = await _places(connection, new)
@@ -171,7 +171,7 @@ async def place_order(
 
 
 async def _confirm_new(
-    context: Context, connection: AsyncConnection, order_id: int
+    context: Context, connection: Transaction, order_id: int
 ) -> list[dict[str, Any]]:
     order = await lock_order(connection, order_id)
     try:
@@ -206,7 +206,7 @@ def _check(new: NewOrder, today: date) -> None:
         raise CommandRefused(errors)
 
 
-async def _terms(connection: AsyncConnection, partner_id: int) -> Any:
+async def _terms(connection: Transaction, partner_id: int) -> Any:
     """Lock the customer, and return the terms the company has with it; null if none."""
     partner, terms, prices = partner_entity.columns, terms_entity.columns, price_list.columns
     given = bindparam("id", partner_id, type_=as_given(partner["id"].type))
@@ -259,7 +259,7 @@ class _Places:
     country: str | None
 
 
-async def _places(connection: AsyncConnection, new: NewOrder) -> _Places:
+async def _places(connection: Transaction, new: NewOrder) -> _Places:
     """Find the warehouse and the address: those that are given, or those that come first."""
     warehouse, address = warehouse_entity.columns, address_entity.columns
     ours = select(warehouse["id"]).where(warehouse["archived_at"].is_(None))
@@ -294,7 +294,7 @@ async def _places(connection: AsyncConnection, new: NewOrder) -> _Places:
     return _Places(int(warehouse_id), ship_to.id, ship_to.country)
 
 
-async def _products(connection: AsyncConnection, lines: Sequence[OrderLine]) -> Mapping[str, Any]:
+async def _products(connection: Transaction, lines: Sequence[OrderLine]) -> Mapping[str, Any]:
     """Lock the products of an order and return them by SKU."""
     product = product_entity.columns
     found = await connection.execute(
@@ -322,7 +322,7 @@ async def _products(connection: AsyncConnection, lines: Sequence[OrderLine]) -> 
 
 async def _priced(
     context: Context,
-    connection: AsyncConnection,
+    connection: Transaction,
     new: NewOrder,
     products: Mapping[str, Any],
     *,
@@ -384,7 +384,7 @@ async def confirm_order(context: Context, key: str, asked: Asked) -> Outcome:
 
     """
 
-    async def change(connection: AsyncConnection, order: Any) -> Outcome:
+    async def change(connection: Transaction, order: Any) -> Outcome:
         if order.valid_until is not None and order.valid_until < context.clock().date():
             ended = {"validUntil": order.valid_until.isoformat()}
             refusal = InvalidTransition("The quote has ended.", path=asked.at, details=ended)

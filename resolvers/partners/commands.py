@@ -3,7 +3,6 @@
 from collections.abc import Mapping, Sequence
 
 from sqlalchemy import text
-from sqlalchemy.ext.asyncio import AsyncConnection
 
 from resolvers.core.archive import archive
 from resolvers.core.bulk import (
@@ -18,6 +17,7 @@ from resolvers.core.bulk import (
 from resolvers.core.command import Outcome
 from resolvers.core.context import Context
 from resolvers.core.errors import ErpError, Invalid
+from resolvers.core.transaction import Transaction
 from resolvers.partners.loaders import partner
 
 
@@ -132,7 +132,7 @@ MAX_NAME = 200
 
 async def upsert_partners(
     context: Context,
-    connection: AsyncConnection,
+    connection: Transaction,
     rows: Sequence[Row],
     *,
     partly: bool,

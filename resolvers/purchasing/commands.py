@@ -10,7 +10,6 @@ from decimal import Decimal
 from typing import Any, Final
 
 from sqlalchemy import bindparam, func, insert, select, true, update
-from sqlalchemy.ext.asyncio import AsyncConnection
 
 from resolvers.catalog.loaders import product as product_entity
 from resolvers.core.amounts import PRICE_STEP, line_amounts
@@ -28,6 +27,7 @@ from resolvers.core.errors import (
 )
 from resolvers.core.quantities import check_quantity
 from resolvers.core.table import as_given, given_quantities
+from resolvers.core.transaction import Transaction
 from resolvers.identity.loaders import company as company_entity
 from resolvers.inventory.commands import Arrival, Goods, prepare_landing, receive_goods
 from resolvers.inventory.loaders import GOODS_RECEIPT_LINE, reorder_rule
@@ -170,7 +170,7 @@ async def create_purchase(context: Context, key: str, new: NewPurchase) -> Outco
     if errors:
         raise CommandRefused(errors)
 
-    async def body(connection: AsyncConnection) -> Outcome:
+    async def body(connection: Transaction) -> Outcome:
         await _check_supplier(connection, new.supplier_id)
         await _check_warehouse(connection, new.warehouse_id)
         products = await _products(connection, new.lines)
@@ -239,7 +239,7 @@ async def run_replenishment(context: Context, key: str, warehouse_id: int | None
 
     """
 
-    async def body(connection: AsyncConnection) -> Outcome:
+    async def body(connection: Transaction) -> Outcome:
         if warehouse_id is not None:
             await _check_warehouse(connection, warehouse_id)
         # one at a time: what the one before wrote is to be seen
@@ -340,7 +340,7 @@ async def send_purchase(context: Context, key: str, asked: Asked) -> Outcome:
 
     """
 
-    async def change(connection: AsyncConnection, order: Any) -> Outcome:
+    async def change(connection: Transaction, order: Any) -> Outcome:
         company = company_entity.columns
         limit = await connection.scalar(
             select(company["purchase_approval_from"]).where(company["id"] == order.company_id)
@@ -376,7 +376,7 @@ async def approve_purchase(context: Context, key: str, asked: Asked) -> Outcome:
 
     """
 
-    async def change(connection: AsyncConnection, order: Any) -> Outcome:
+    async def change(connection: Transaction, order: Any) -> Outcome:
         await _write_order(
             context,
             connection,
@@ -406,7 +406,7 @@ async def confirm_purchase(context: Context, key: str, asked: Asked) -> Outcome:
 
     """
 
-    async def change(connection: AsyncConnection, order: Any) -> Outcome:
+    async def change(connection: Transaction, order: Any) -> Outcome:
         values = {"state": PurchaseOrderState.CONFIRMED, "confirmed_at": context.clock()}
         await _write_order(
             context,
@@ -437,7 +437,7 @@ async def cancel_purchase(context: Context, key: str, asked: Asked) -> Outcome:
 
     """
 
-    async def change(connection: AsyncConnection, order: Any) -> Outcome:
+    async def change(connection: Transaction, order: Any) -> Outcome:
         line = purchase_order_line.c
         await connection.execute(
             update(purchase_order_line)
@@ -487,7 +487,7 @@ async def receive_order(
     """
     _check(lines, delivery_note)
 
-    async def change(connection: AsyncConnection, order: Any) -> Outcome:
+    async def change(connection: Transaction, order: Any) -> Outcome:
         rows = await _order_lines(connection, order)
         _refuse_more(lines, rows)
         product_ids = sorted({rows[line.order_line_id].product_id for line in lines})
@@ -559,7 +559,7 @@ class Bought:
     lead_days: int
 
 
-async def _check_supplier(connection: AsyncConnection, supplier_id: int) -> None:
+async def _check_supplier(connection: Transaction, supplier_id: int) -> None:
     """Lock the supplier, so that nobody archives it until the order is there."""
     partner = partner_entity.columns
     given = bindparam("id", supplier_id, type_=as_given(partner["id"].type))
@@ -578,7 +578,7 @@ async def _check_supplier(connection: AsyncConnection, supplier_id: int) -> None
         raise CommandRefused([Invalid("The partner is no supplier.", path=at)])
 
 
-async def _check_warehouse(connection: AsyncConnection, warehouse_id: int) -> None:
+async def _check_warehouse(connection: Transaction, warehouse_id: int) -> None:
     warehouse = warehouse_entity.columns
     given = bindparam("id", warehouse_id, type_=as_given(warehouse["id"].type))
     found = await connection.scalar(
@@ -588,9 +588,7 @@ async def _check_warehouse(connection: AsyncConnection, warehouse_id: int) -> No
         raise CommandRefused([NotFound("There is no such warehouse.", path=("warehouseId",))])
 
 
-async def _products(
-    connection: AsyncConnection, lines: Sequence[PurchaseLine]
-) -> Mapping[str, Any]:
+async def _products(connection: Transaction, lines: Sequence[PurchaseLine]) -> Mapping[str, Any]:
     """Lock the products of an order, and return them by SKU."""
     product = product_entity.columns
     found = await connection.execute(
@@ -614,7 +612,7 @@ async def _products(
 
 
 async def _offers(
-    connection: AsyncConnection, new: NewPurchase, products: Mapping[str, Any]
+    connection: Transaction, new: NewPurchase, products: Mapping[str, Any]
 ) -> list[Any]:
     """Return of each line the supplier's offer for so much, the one for the most that holds."""
     offer = supplier_offer.c
@@ -645,7 +643,7 @@ async def _offers(
 
 async def _insert_purchase(
     context: Context,
-    connection: AsyncConnection,
+    connection: Transaction,
     supplier_id: int,
     warehouse_id: int,
     lines: Sequence[Bought],
@@ -776,7 +774,7 @@ def _check(lines: Sequence[ReceiveLine], delivery_note: str | None) -> None:
         raise CommandRefused(errors)
 
 
-async def _order_lines(connection: AsyncConnection, order: Any) -> dict[int, Any]:
+async def _order_lines(connection: Transaction, order: Any) -> dict[int, Any]:
     line = purchase_order_line.c
     found = await connection.execute(
         select(purchase_order_line).where(line.order_id == order.id).order_by(line.position)
@@ -812,7 +810,7 @@ def _refuse_more(lines: Sequence[ReceiveLine], rows: Mapping[int, Any]) -> None:
 
 async def _write_receipt(
     context: Context,
-    connection: AsyncConnection,
+    connection: Transaction,
     order: Any,
     lines: Sequence[ReceiveLine],
     *,
@@ -864,7 +862,7 @@ async def _write_receipt(
 
 
 async def _write_received(
-    context: Context, connection: AsyncConnection, order: Any, lines: Sequence[ReceiveLine]
+    context: Context, connection: Transaction, order: Any, lines: Sequence[ReceiveLine]
 ) -> None:
     """Write down on the order what came of its lines, and what that makes of it."""
     sums: dict[int, Decimal] = {}
@@ -892,7 +890,7 @@ async def _write_received(
     )
 
 
-async def _statuses(connection: AsyncConnection, order: Any) -> dict[str, Any]:
+async def _statuses(connection: Transaction, order: Any) -> dict[str, Any]:
     """Derive how much of an order has come and was billed, from its lines."""
     line = purchase_order_line.c
     still = func.greatest
@@ -914,7 +912,7 @@ async def _statuses(connection: AsyncConnection, order: Any) -> dict[str, Any]:
 
 async def _write_order(
     context: Context,
-    connection: AsyncConnection,
+    connection: Transaction,
     order: Any,
     values: Mapping[str, Any],
     *,

@@ -7,8 +7,8 @@ from typing import Any, Final
 
 from sqlalchemy import or_, select
 from sqlalchemy.dialects.postgresql import distinct_on
-from sqlalchemy.ext.asyncio import AsyncConnection
 
+from resolvers.core.transaction import Transaction
 from resolvers.reference.rules import TaxPosition, TaxUse
 from resolvers.reference.tables import currency, currency_rate, tax
 
@@ -18,7 +18,7 @@ PURCHASE: Final = TaxUse.PURCHASE
 
 
 async def rates_on(
-    connection: AsyncConnection, day: date, books: str, currencies: Sequence[str]
+    connection: Transaction, day: date, books: str, currencies: Sequence[str]
 ) -> dict[str, Decimal]:
     """Return what one unit of each currency is worth on a day in that of the books, where known."""
     rate = currency_rate.c
@@ -31,7 +31,7 @@ async def rates_on(
     return {books: Decimal(1), **{row.base.strip(): row.rate for row in found}}
 
 
-async def tax_on(connection: AsyncConnection, day: date, use: TaxUse, *, abroad: bool) -> Any:
+async def tax_on(connection: Transaction, day: date, use: TaxUse, *, abroad: bool) -> Any:
     """Return the tax on what is sold or bought on a day, at home or abroad; None if none is."""
     position = TaxPosition.EXPORT if abroad else TaxPosition.DOMESTIC
     found = await connection.execute(
@@ -49,7 +49,7 @@ async def tax_on(connection: AsyncConnection, day: date, use: TaxUse, *, abroad:
     return found.first()
 
 
-async def digits_of(connection: AsyncConnection, code: str) -> int:
+async def digits_of(connection: Transaction, code: str) -> int:
     """Return how many decimals amounts of a currency have."""
     return int(
         await connection.scalar(select(currency.c.digits).where(currency.c.code == code)) or 0

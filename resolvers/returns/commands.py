@@ -7,7 +7,6 @@ from typing import Any, Final
 
 from sqlalchemy import BigInteger, any_, bindparam, func, insert, select
 from sqlalchemy.dialects.postgresql import ARRAY
-from sqlalchemy.ext.asyncio import AsyncConnection
 
 from resolvers.core.command import CommandRefused, Outcome, run_command, write_audit
 from resolvers.core.context import Context
@@ -15,6 +14,7 @@ from resolvers.core.document import Asked, lock_document, naming, request_for
 from resolvers.core.errors import ErpError, Invalid, NotFound
 from resolvers.core.quantities import check_quantity
 from resolvers.core.table import as_given
+from resolvers.core.transaction import Transaction
 from resolvers.inventory.commands import (
     CUSTOMER,
     RETURN,
@@ -83,7 +83,7 @@ async def return_goods(
     if errors:
         raise CommandRefused(errors)
 
-    async def body(connection: AsyncConnection) -> Outcome:
+    async def body(connection: Transaction) -> Outcome:
         waiting = await _lock_waiting(connection, asked.id, lines)
         order = await lock_document(connection, ORDER, asked)
         with naming({"id": asked.id}) as it:
@@ -120,7 +120,7 @@ async def return_goods(
 
 
 async def _lock_waiting(
-    connection: AsyncConnection, order_id: int, lines: Sequence[ReturnLine]
+    connection: Transaction, order_id: int, lines: Sequence[ReturnLine]
 ) -> list[Any]:
     """Lock the orders that wait for what can be sold again, and the order it came back of."""
     order, line = sales_order.columns, sales_order_line.columns
@@ -144,7 +144,7 @@ async def _lock_waiting(
 
 async def _take_back(  # noqa: PLR0917 - what a return is made of
     context: Context,
-    connection: AsyncConnection,
+    connection: Transaction,
     key: str,
     order: Any,
     waiting: Sequence[Any],
@@ -216,7 +216,7 @@ def _refuse_more(lines: Sequence[ReturnLine], rows: dict[int, Any]) -> None:
 
 
 async def _lots_that_left(
-    connection: AsyncConnection, lines: Sequence[ReturnLine], rows: dict[int, Any]
+    connection: Transaction, lines: Sequence[ReturnLine], rows: dict[int, Any]
 ) -> list[int | None]:
     """Return the lot of each line; refuse those of which less left with the order's line."""
     tracked = sorted({line.order_line_id for line in lines if line.lot_number is not None})
@@ -247,7 +247,7 @@ async def _lots_that_left(
 
 
 async def _moved_by_lot(
-    connection: AsyncConnection, line_ids: Sequence[int]
+    connection: Transaction, line_ids: Sequence[int]
 ) -> dict[tuple[int, str], tuple[int | None, Decimal]]:
     """Return by order line and lot number which lot left, and how much of it is still away."""
     back = goods_return_line.c
@@ -276,7 +276,7 @@ async def _moved_by_lot(
 
 
 async def _targets(
-    connection: AsyncConnection, order: Any, lines: Sequence[ReturnLine]
+    connection: Transaction, order: Any, lines: Sequence[ReturnLine]
 ) -> dict[Disposition, int]:
     """Return where goods go by what becomes of them."""
     places = await places_to_put(connection, order.warehouse_id)
@@ -295,7 +295,7 @@ async def _targets(
 
 async def _write_return(  # noqa: PLR0917 - what a return is made of
     context: Context,
-    connection: AsyncConnection,
+    connection: Transaction,
     order: Any,
     lines: Sequence[ReturnLine],
     rows: dict[int, Any],

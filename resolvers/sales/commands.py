@@ -8,7 +8,6 @@ from typing import Any, Final
 
 from sqlalchemy import ColumnElement, exists, func, insert, select, update
 from sqlalchemy.dialects.postgresql import insert as upsert
-from sqlalchemy.ext.asyncio import AsyncConnection
 
 from resolvers.catalog.loaders import product as product_entity
 from resolvers.core.command import CommandRefused, Outcome, write_audit
@@ -23,6 +22,7 @@ from resolvers.core.document import (
 )
 from resolvers.core.errors import InsufficientStock, InvalidTransition
 from resolvers.core.table import given_quantities
+from resolvers.core.transaction import Transaction
 from resolvers.inventory.commands import Promise, Wanted, release, reserve
 from resolvers.inventory.loaders import SALES_ORDER_LINE
 from resolvers.sales.rules import (
@@ -108,7 +108,7 @@ async def reserve_order(
 
     """
 
-    async def change(connection: AsyncConnection, order: Any) -> Outcome:
+    async def change(connection: Transaction, order: Any) -> Outcome:
         promised = await promise_lines(connection, order, partly=not all_or_nothing)
         if all_or_nothing and promised.shortages:
             missing = ", ".join(shortage["sku"] for shortage in promised.shortages)
@@ -148,7 +148,7 @@ async def hold_order(context: Context, key: str, asked: Asked, *, hold: OrderHol
 
     """
 
-    async def change(connection: AsyncConnection, order: Any) -> Outcome:
+    async def change(connection: Transaction, order: Any) -> Outcome:
         await write_order(
             context, connection, order, {"hold": hold}, operation="holdSalesOrder", action="hold"
         )
@@ -174,7 +174,7 @@ async def release_hold(context: Context, key: str, asked: Asked) -> Outcome:
 
     """
 
-    async def change(connection: AsyncConnection, order: Any) -> Outcome:
+    async def change(connection: Transaction, order: Any) -> Outcome:
         await write_order(
             context, connection, order, {"hold": None}, operation="releaseHold", action="release"
         )
@@ -204,7 +204,7 @@ class Promised:
         return {str(id_): f"{got:f}" for id_, got in self.reserved.items()}
 
 
-async def promise_lines(connection: AsyncConnection, order: Any, *, partly: bool) -> Promised:
+async def promise_lines(connection: Transaction, order: Any, *, partly: bool) -> Promised:
     """Promise stock to the lines of a locked order, and write that down on the lines.
 
     All or nothing, unless ``partly``. The order is left to the caller.
@@ -230,7 +230,7 @@ async def promise_lines(connection: AsyncConnection, order: Any, *, partly: bool
 
 
 async def lock_waiting(
-    connection: AsyncConnection,
+    connection: Transaction,
     warehouse_id: int,
     product_ids: Sequence[int],
     *,
@@ -274,7 +274,7 @@ async def lock_waiting(
 
 async def promise_waiting(
     context: Context,
-    connection: AsyncConnection,
+    connection: Transaction,
     orders: Sequence[Any],
     product_ids: Sequence[int],
     *,
@@ -342,7 +342,7 @@ def _waiting_for(product_ids: Sequence[int]) -> tuple[ColumnElement[bool], ...]:
     )
 
 
-async def order_lines(connection: AsyncConnection, order: Any) -> list[Any]:
+async def order_lines(connection: Transaction, order: Any) -> list[Any]:
     """Return the lines of a locked order with the SKUs of their products, in their order."""
     line = sales_order_line.c
     rows = await connection.execute(
@@ -365,7 +365,7 @@ async def order_lines(connection: AsyncConnection, order: Any) -> list[Any]:
 
 async def write_shipped(
     context: Context,
-    connection: AsyncConnection,
+    connection: Transaction,
     order: Any,
     shipped: Mapping[int, Decimal],
     *,
@@ -392,7 +392,7 @@ async def write_shipped(
 
 async def write_returned(
     context: Context,
-    connection: AsyncConnection,
+    connection: Transaction,
     order: Any,
     returned: Mapping[int, Decimal],
     *,
@@ -419,7 +419,7 @@ async def write_returned(
 
 
 async def cancel_lines(
-    context: Context, connection: AsyncConnection, order: Any, *, operation: str
+    context: Context, connection: Transaction, order: Any, *, operation: str
 ) -> bool:
     """Give up what has not left of a locked order, and what is promised to it.
 
@@ -454,7 +454,7 @@ async def cancel_lines(
 
 async def write_order(
     context: Context,
-    connection: AsyncConnection,
+    connection: Transaction,
     order: Any,
     values: Mapping[str, Any],
     *,
@@ -478,7 +478,7 @@ async def write_order(
     )
 
 
-async def lock_order(connection: AsyncConnection, order_id: int) -> Any:
+async def lock_order(connection: Transaction, order_id: int) -> Any:
     """Lock an order before anything that belongs to it, and return its row."""
     return await lock_document(connection, ORDER, Asked(order_id))
 
@@ -515,7 +515,7 @@ def _not_now(
     )
 
 
-async def _waiting_lines(connection: AsyncConnection, order: Any) -> Any:
+async def _waiting_lines(connection: Transaction, order: Any) -> Any:
     """Return the lines that are not reserved in full, with how much each waits for."""
     line = sales_order_line.c
     waiting = line.quantity - line.shipped - line.canceled - line.reserved
@@ -541,7 +541,7 @@ def _shortage(sku: str, promise: Promise) -> dict[str, Any]:
 
 
 async def _add_to_lines(
-    connection: AsyncConnection, quantities: Mapping[int, Decimal], *, shipped: bool
+    connection: Transaction, quantities: Mapping[int, Decimal], *, shipped: bool
 ) -> None:
     """Reserve so much more of lines, or let it leave out of what is reserved."""
     if not quantities:
@@ -559,9 +559,7 @@ async def _add_to_lines(
     )
 
 
-async def _status(
-    connection: AsyncConnection, order: Any
-) -> tuple[ReservationStatus, ShipmentStatus]:
+async def _status(connection: Transaction, order: Any) -> tuple[ReservationStatus, ShipmentStatus]:
     """Derive how much of an order is reserved and has left, from its lines."""
     line = sales_order_line.c
     sums = (
@@ -581,7 +579,7 @@ async def _status(
 
 async def insert_order(
     context: Context,
-    connection: AsyncConnection,
+    connection: Transaction,
     header: Mapping[str, Any],
     lines: Sequence[Mapping[str, Any]],
     *,
@@ -643,7 +641,7 @@ async def insert_order(
 
 
 async def order_of_reference(
-    connection: AsyncConnection, channel: str, external_ref: str | None
+    connection: Transaction, channel: str, external_ref: str | None
 ) -> int | None:
     """Return the order that has a reference of a channel."""
     order = sales_order.c
@@ -654,7 +652,7 @@ async def order_of_reference(
 
 
 async def hold_for_credit(
-    context: Context, connection: AsyncConnection, order: Any, *, operation: str
+    context: Context, connection: Transaction, order: Any, *, operation: str
 ) -> None:
     """Put a locked order on hold, as it is over the customer's credit."""
     await write_order(
@@ -663,7 +661,7 @@ async def hold_for_credit(
 
 
 async def write_confirmed(
-    context: Context, connection: AsyncConnection, order: Any, *, operation: str
+    context: Context, connection: Transaction, order: Any, *, operation: str
 ) -> list[dict[str, Any]]:
     """Confirm a locked order and promise it what there is; return its shortages."""
     promised = await promise_lines(connection, order, partly=True)

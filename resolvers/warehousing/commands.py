@@ -11,7 +11,6 @@ from typing import Any, Final
 
 from sqlalchemy import BigInteger, all_, any_, bindparam, exists, func, insert, or_, select, update
 from sqlalchemy.dialects.postgresql import ARRAY
-from sqlalchemy.ext.asyncio import AsyncConnection
 
 from resolvers.catalog.loaders import product as product_entity
 from resolvers.core.command import CommandRefused, Outcome, run_command, write_audit
@@ -28,6 +27,7 @@ from resolvers.core.errors import (
 )
 from resolvers.core.quantities import check_quantity
 from resolvers.core.table import as_given, given_quantities
+from resolvers.core.transaction import Transaction
 from resolvers.inventory.commands import TRANSFER as MOVE_BETWEEN
 from resolvers.inventory.commands import (
     TRANSIT,
@@ -117,7 +117,7 @@ async def transfer_stock(context: Context, key: str, new: NewTransfer) -> Outcom
     if errors:
         raise CommandRefused(errors)
 
-    async def body(connection: AsyncConnection) -> Outcome:
+    async def body(connection: Transaction) -> Outcome:
         await _check_warehouses(
             connection,
             {"fromWarehouseId": new.from_warehouse_id, "toWarehouseId": new.to_warehouse_id},
@@ -232,7 +232,7 @@ async def receive_transfer(
         if errors:
             raise CommandRefused(errors)
 
-    async def change(connection: AsyncConnection, row: Any) -> Outcome:
+    async def change(connection: Transaction, row: Any) -> Outcome:
         on_their_way = await _lines_in_transit(connection, row)
         came = lines
         if came is None:
@@ -276,7 +276,7 @@ async def cancel_transfer(context: Context, key: str, asked: Asked) -> Outcome:
 
     """
 
-    async def change(connection: AsyncConnection, row: Any) -> Outcome:
+    async def change(connection: Transaction, row: Any) -> Outcome:
         on_their_way = await _lines_in_transit(connection, row)
         sums = {id_: line.in_transit for id_, line in on_their_way.items()}
         product_ids = sorted({line.product_id for line in on_their_way.values()})
@@ -341,7 +341,7 @@ def _check_lines(quantities: Sequence[Decimal]) -> list[ErpError]:
     return errors
 
 
-async def _check_warehouses(connection: AsyncConnection, named: Mapping[str, int]) -> None:
+async def _check_warehouses(connection: Transaction, named: Mapping[str, int]) -> None:
     """Refuse warehouses that are not there, or not in use; ``named`` by the input's names."""
     warehouse = warehouse_entity.columns
     ids = bindparam("ids", type_=ARRAY(as_given(warehouse["id"].type)))
@@ -361,9 +361,7 @@ async def _check_warehouses(connection: AsyncConnection, named: Mapping[str, int
         raise CommandRefused(unknown)
 
 
-async def _goods_of(
-    connection: AsyncConnection, lines: Sequence[TransferLine]
-) -> Mapping[str, Any]:
+async def _goods_of(connection: Transaction, lines: Sequence[TransferLine]) -> Mapping[str, Any]:
     """Return the products of lines by SKU; refuse what is no goods or names a lot it has not."""
     products = await products_of(connection, [line.sku for line in lines])
     errors: list[ErpError] = []
@@ -387,7 +385,7 @@ async def _goods_of(
 
 
 async def _take(
-    context: Context, connection: AsyncConnection, new: NewTransfer, products: Mapping[str, Any]
+    context: Context, connection: Transaction, new: NewTransfer, products: Mapping[str, Any]
 ) -> list[tuple[int, int, int | None, Decimal]]:
     """Choose what leaves from where, as (product, location, lot, quantity); stock is locked."""
     picker = await stock_to_pick(
@@ -430,7 +428,7 @@ def _too_little(line: TransferLine, free: Decimal, found: Decimal, position: int
     return InsufficientStock(message, path=(*at, name), details={"onHand": f"{found:f}"})
 
 
-async def _lines_in_transit(connection: AsyncConnection, transfer: Any) -> dict[int, Any]:
+async def _lines_in_transit(connection: Transaction, transfer: Any) -> dict[int, Any]:
     """Return the lines of a locked transfer of which something is on its way, by their ids."""
     line = stock_transfer_line.c
     in_transit = line.quantity - line.received - line.returned
@@ -470,7 +468,7 @@ def _sums(came: Sequence[TransferReceipt], on_their_way: Mapping[int, Any]) -> d
 
 async def _leave_transit(
     context: Context,
-    connection: AsyncConnection,
+    connection: Transaction,
     key: str,
     lines: Mapping[int, Any],
     sums: Mapping[int, Decimal],
@@ -499,7 +497,7 @@ async def _leave_transit(
 
 async def _write_ended(
     context: Context,
-    connection: AsyncConnection,
+    connection: Transaction,
     transfer: Any,
     sums: Mapping[int, Decimal],
     *,
@@ -564,7 +562,7 @@ async def start_count(context: Context, key: str, new: NewCount) -> Outcome:
             [Invalid(f"note must have 1 to {MAX_TEXT} characters.", path=("note",))]
         )
 
-    async def body(connection: AsyncConnection) -> Outcome:
+    async def body(connection: Transaction) -> Outcome:
         await _check_warehouses(connection, {"warehouseId": new.warehouse_id})
         rows = await _to_count(connection, new)
         now = context.clock()
@@ -635,7 +633,7 @@ def _last_move(product_id: Any, location_id: Any, lot_id: Any) -> Any:
     )
 
 
-async def _to_count(connection: AsyncConnection, new: NewCount) -> Sequence[Any]:
+async def _to_count(connection: Transaction, new: NewCount) -> Sequence[Any]:
     """Return what there is of what is to be counted, in the order of places."""
     balance, place = balance_entity.columns, location_entity.columns
     last = _last_move(balance["product_id"], balance["location_id"], balance["lot_id"])
@@ -684,7 +682,7 @@ async def _to_count(connection: AsyncConnection, new: NewCount) -> Sequence[Any]
     return rows
 
 
-async def _check_locations(connection: AsyncConnection, new: NewCount) -> None:
+async def _check_locations(connection: Transaction, new: NewCount) -> None:
     place = location_entity.columns
     found = await connection.execute(
         select(place["id"]).where(
@@ -734,7 +732,7 @@ async def record_count(
     if errors:
         raise CommandRefused(errors)
 
-    async def change(connection: AsyncConnection, row: Any) -> Outcome:
+    async def change(connection: Transaction, row: Any) -> Outcome:
         line = stock_count_line.c
         found = await connection.execute(
             select(line.id).where(
@@ -787,7 +785,7 @@ async def record_count(
     )
 
 
-async def _look_again(connection: AsyncConnection, line_ids: Sequence[int]) -> None:
+async def _look_again(connection: Transaction, line_ids: Sequence[int]) -> None:
     """Let lines expect what is there now."""
     if not line_ids:
         return
@@ -822,7 +820,7 @@ async def post_count(context: Context, key: str, asked: Asked) -> Outcome:
 
     """
 
-    async def change(connection: AsyncConnection, row: Any) -> Outcome:
+    async def change(connection: Transaction, row: Any) -> Outcome:
         counted = await _counted_lines(connection, row)
         if not counted:
             raise CommandRefused([Invalid("Nothing was counted yet.")])
@@ -876,7 +874,7 @@ async def post_count(context: Context, key: str, asked: Asked) -> Outcome:
     )
 
 
-async def _counted_lines(connection: AsyncConnection, count: Any) -> Sequence[Any]:
+async def _counted_lines(connection: Transaction, count: Any) -> Sequence[Any]:
     line = stock_count_line.c
     found = await connection.execute(
         select(
@@ -904,7 +902,7 @@ def _of_line(error: ErpError, counted: Sequence[Any]) -> ErpError:
 
 
 async def _moved_since(
-    connection: AsyncConnection, count: Any, own_moves: Sequence[int]
+    connection: Transaction, count: Any, own_moves: Sequence[int]
 ) -> list[ErpError]:
     """Return which lines' goods moved after they were looked at; what is posted now does not."""
     line, move = stock_count_line.c, move_entity.columns
@@ -943,7 +941,7 @@ async def cancel_count(context: Context, key: str, asked: Asked) -> Outcome:
 
     """
 
-    async def change(connection: AsyncConnection, row: Any) -> Outcome:
+    async def change(connection: Transaction, row: Any) -> Outcome:
         await write_document(
             context,
             connection,
