@@ -28,10 +28,11 @@ from resolvers.core.principal import RowScope
 from resolvers.core.statement import Statement
 from resolvers.core.transaction import Parameters, Rows
 
-_LOCAL_SCOPE: Final = (
-    "select set_config('role', $1, true), set_config('app.company_id', $2, true), "
-    "set_config('app.partner_id', $3, true)"
+_BEGIN: Final = (
+    "begin; select set_config('role', '{}', true), set_config('app.company_id', '{}', true), "
+    "set_config('app.partner_id', '{}', true)"
 )
+"""Opens a transaction set to rows, in one round trip; what goes in is a role and two numbers."""
 
 
 class Row(asyncpg.Record):
@@ -48,11 +49,12 @@ class Row(asyncpg.Record):
 class DatabaseTransaction:
     """An open transaction on a connection; see `resolvers.core.transaction.Transaction`."""
 
-    __slots__ = ("_connection", "_stats")
+    __slots__ = ("_connection", "_stats", "trail")
 
     def __init__(self, connection: ReadConnection, stats: OperationStats) -> None:
         self._connection = connection
         self._stats = stats
+        self.trail: list[dict[str, Any]] = []
 
     async def execute(
         self, statement: Any, parameters: Parameters | Sequence[Parameters] | None = None
@@ -120,8 +122,7 @@ class WritePool:
         """
         connection = await self._take()
         try:
-            await connection.execute("begin")
-            await connection.change(_LOCAL_SCOPE, scope_values(rows))
+            await connection.execute(_BEGIN.format(*scope_values(rows)))
             yield DatabaseTransaction(connection, stats)
             await connection.execute("commit")
         except BaseException:
@@ -145,8 +146,7 @@ class WritePool:
         """
         connection = await self._take()
         try:
-            await connection.execute("begin")
-            await connection.change(_LOCAL_SCOPE, scope_values(rows))
+            await connection.execute(_BEGIN.format(*scope_values(rows)))
             reads = OperationReads(_Inside(connection), rows, stats, None)
             yield DatabaseTransaction(connection, stats), reads
         finally:

@@ -14,13 +14,13 @@ from hashlib import sha256
 from typing import Any, Final
 
 import orjson
-from sqlalchemy import bindparam, func, insert, literal, select, update
-from sqlalchemy.dialects.postgresql import insert as upsert
+from sqlalchemy import Integer, LargeBinary, Text, bindparam, text
+from sqlalchemy.dialects.postgresql import JSONB
 
 from resolvers.core.context import Context
 from resolvers.core.database_errors import FAILURES, expected, in_the_way
 from resolvers.core.errors import ErpError, Forbidden, IdempotencyMismatch, Invalid
-from resolvers.core.records import audit_log, idempotency_key
+from resolvers.core.statement import Statement, compile_statement
 from resolvers.core.transaction import Transaction
 
 MAX_KEY = 200
@@ -28,6 +28,43 @@ MOST_ATTEMPTS: Final = 5
 """Times a command is begun, all in all, before others in its way make it fail."""
 _FIRST_PAUSE: Final = 0.005
 """Seconds that are doubled with each attempt: the longest pause after it."""
+
+
+def _statement(sql: str) -> Statement:
+    types = {
+        "company_id": Integer,
+        "request_hash": LargeBinary,
+        "response": JSONB,
+        "trail": JSONB,
+    }
+    clause = text(sql)
+    names = clause._bindparams  # noqa: SLF001 - no other way to ask
+    return compile_statement(
+        clause.bindparams(*(bindparam(name, type_=types.get(name, Text)) for name in names))
+    )
+
+
+_CLAIM: Final = _statement("""
+with told as (select set_config('app.cause', :cause, true) as cause)
+insert into idempotency_key (company_id, actor, key, operation, request_hash)
+select :company_id, :actor, :key, :operation, :request_hash from told where cause is not null
+on conflict do nothing returning key
+""")
+_USED: Final = _statement("""
+select request_hash, response from idempotency_key
+where company_id = :company_id and actor = :actor and key = :key
+""")
+_ANSWER: Final = _statement("""
+with written as (
+  insert into audit_log (company_id, actor, request_id, operation, entity, entity_id, action, diff,
+                         version)
+  select :company_id, :actor, x.request_id, x.operation, x.entity, x.entity_id, x.action, x.diff,
+         x.version
+  from jsonb_to_recordset(:trail) as x (request_id text, operation text, entity text,
+    entity_id bigint, action text, diff jsonb, version int))
+update idempotency_key set response = :response
+where company_id = :company_id and actor = :actor and key = :key
+""")
 
 Outcome = dict[str, Any]
 """What a command answers, as JSON: ids of what it made and changed. Stored under its key."""
@@ -86,13 +123,10 @@ async def run_command(
     digest = sha256(orjson.dumps([operation, request], option=orjson.OPT_SORT_KEYS)).digest()
 
     async def once(connection: Transaction) -> Outcome:
-        stored = await _claim(context, connection, operation, key, digest)
+        asked = {"operation": operation, "request_hash": digest}
+        stored = await _claim(connection, _mine(context, key), asked, cause)
         if stored is not None:
             return stored
-        await connection.execute(
-            select(func.set_config(literal("app.cause"), bindparam("cause"), literal(True))),  # noqa: FBT003
-            {"cause": cause},
-        )
         outcome = await body(connection)
         await _answer(context, connection, key, outcome)
         return outcome
@@ -132,28 +166,16 @@ async def _rehearse(context: Context, once: Body) -> Outcome:
 
 
 async def _claim(
-    context: Context, connection: Transaction, operation: str, key: str, digest: bytes
+    connection: Transaction,
+    mine: Mapping[str, Any],
+    asked: Mapping[str, Any],
+    cause: str,
 ) -> Outcome | None:
     """Take the key, waiting for whoever has it; return the stored outcome if it was used."""
-    mine = {
-        "company_id": context.principal.company_id,
-        "actor": context.principal.actor,
-        "key": key,
-    }
-    taken = await connection.execute(
-        upsert(idempotency_key)
-        .values(**mine, operation=operation, request_hash=digest)
-        .on_conflict_do_nothing()
-        .returning(idempotency_key.c.key)
-    )
-    if taken.first() is not None:
+    if await connection.run(_CLAIM, {**mine, **asked, "cause": cause}):
         return None
-    used = (
-        await connection.execute(
-            select(idempotency_key.c.request_hash, idempotency_key.c.response).filter_by(**mine)
-        )
-    ).one()
-    if used.request_hash != digest:
+    used = (await connection.run(_USED, mine)).one()
+    if used.request_hash != asked["request_hash"]:
         raise CommandRefused(
             [
                 IdempotencyMismatch(
@@ -167,15 +189,24 @@ async def _claim(
 
 
 async def _answer(context: Context, connection: Transaction, key: str, outcome: Outcome) -> None:
-    await connection.execute(
-        update(idempotency_key)
-        .where(
-            idempotency_key.c.company_id == context.principal.company_id,
-            idempotency_key.c.actor == context.principal.actor,
-            idempotency_key.c.key == key,
-        )
-        .values(response=outcome)
+    """Write down what was answered, and what was changed."""
+    await connection.run(
+        _ANSWER,
+        {
+            **_mine(context, key),
+            "response": _to_json(outcome),
+            "trail": _to_json(connection.trail),
+        },
     )
+
+
+def _mine(context: Context, key: str) -> dict[str, Any]:
+    principal = context.principal
+    return {"company_id": principal.company_id, "actor": principal.actor, "key": key}
+
+
+def _to_json(value: Any) -> str:
+    return orjson.dumps(value, option=orjson.OPT_NON_STR_KEYS).decode()
 
 
 async def write_audit(
@@ -188,24 +219,21 @@ async def write_audit(
     changes: Mapping[int, Mapping[str, Any]],
     versions: Mapping[int, int] | None = None,
 ) -> None:
-    """Write one audit row per changed object: ``changes`` maps its id to what changed, as JSON.
+    """Leave one audit row per changed object: ``changes`` maps its id to what changed, as JSON.
 
     ``versions`` are those the objects have now, by id, where objects of the kind count them; a
-    later conflict tells from them what has changed.
+    later conflict tells from them what has changed. The rows are written with the answer.
     """
-    if not changes:
-        return
-    trail = {
-        "company_id": context.principal.company_id,
-        "actor": context.principal.actor,
-        "request_id": context.request_id,
-        "operation": operation,
-        "entity": entity,
-        "action": action,
-    }
     counted = versions or {}
-    rows = [
-        {**trail, "entity_id": id_, "diff": dict(diff), "version": counted.get(id_)}
+    connection.trail += [
+        {
+            "request_id": context.request_id,
+            "operation": operation,
+            "entity": entity,
+            "action": action,
+            "entity_id": id_,
+            "diff": diff,
+            "version": counted.get(id_),
+        }
         for id_, diff in changes.items()
     ]
-    await connection.execute(insert(audit_log), rows)

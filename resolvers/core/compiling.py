@@ -15,7 +15,7 @@ MOST_SHAPES: Final = 1_000
 
 
 def _to_json(value: Any) -> str:
-    return orjson.dumps(value).decode()
+    return orjson.dumps(value, option=orjson.OPT_NON_STR_KEYS).decode()
 
 
 _DIALECT: Final = asyncpg_dialect.dialect(json_serializer=_to_json)  # type: ignore[no-untyped-call]

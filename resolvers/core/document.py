@@ -3,6 +3,7 @@
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 from sqlalchemy import Table, bindparam, select, update
@@ -11,6 +12,7 @@ from resolvers.core.command import CommandRefused, Outcome, run_command, write_a
 from resolvers.core.context import Context
 from resolvers.core.errors import Conflict, ErpError, NotFound
 from resolvers.core.records import audit_log
+from resolvers.core.statement import Statement, compile_statement
 from resolvers.core.table import as_given
 from resolvers.core.transaction import Transaction
 
@@ -104,12 +106,7 @@ async def lock_document(
         CommandRefused: there is no such document, or it is not of the version expected.
 
     """
-    column = document.table.c.id
-    given = bindparam("id", asked.id, type_=as_given(column.type))
-    found = await connection.execute(
-        select(document.table).where(column == given).with_for_update(key_share=True)
-    )
-    row = found.first()
+    row = (await connection.run(_locking(document.table), {"given": asked.id})).first()
     if row is None:
         raise CommandRefused([NotFound(f"There is no such {document.called}.", path=asked.at)])
     if asked.expected_version is not None and asked.expected_version != row.version:
@@ -153,10 +150,8 @@ async def write_document(
 
     ``told`` is told there besides.
     """
-    table = document.table
-    await connection.execute(
-        update(table).where(table.c.id == row.id).values(**values, version=table.c.version + 1)
-    )
+    changing = _changing(document.table, tuple(values))
+    await connection.run(changing, {"given": row.id, **{f"new_{n}": v for n, v in values.items()}})
     await write_audit(
         context,
         connection,
@@ -165,6 +160,25 @@ async def write_document(
         entity=document.entity,
         changes={row.id: {**(told or {}), **changes_of(row, values)}},
         versions={row.id: row.version + 1},
+    )
+
+
+@cache
+def _locking(table: Table) -> Statement:
+    """Return what locks a document and reads it."""
+    given = bindparam("given", type_=as_given(table.c.id.type))
+    return compile_statement(
+        select(table).where(table.c.id == given).with_for_update(key_share=True)
+    )
+
+
+@cache
+def _changing(table: Table, names: tuple[str, ...]) -> Statement:
+    """Return what sets columns of a document, and counts its version."""
+    values = {name: bindparam(f"new_{name}", type_=table.c[name].type) for name in names}
+    given = bindparam("given", type_=table.c.id.type)
+    return compile_statement(
+        update(table).where(table.c.id == given).values(**values, version=table.c.version + 1)
     )
 
 

@@ -45,6 +45,9 @@ class Rows(list[Any]):
 class Transaction(Protocol):
     """An open transaction, set to the caller's rows."""
 
+    trail: list[dict[str, Any]]
+    """What the command that runs in it has changed so far; written down with its answer."""
+
     async def execute(
         self, statement: Any, parameters: Parameters | Sequence[Parameters] | None = None
     ) -> Rows:

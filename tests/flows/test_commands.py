@@ -130,7 +130,9 @@ class TestRehearsals:
             """select (select count(*) from pg_stat_activity where datname = current_database()
                        and state like 'idle in transaction%'),
                       (select count(*) from pg_locks l join pg_class c on c.oid = l.relation
-                       where c.relname = 'stock_level' and l.mode = 'RowExclusiveLock')"""
+                       where c.relname = 'stock_level' and l.mode = 'RowExclusiveLock'
+                       and l.database = (select oid from pg_database
+                                         where datname = current_database()))"""
         )
         assert (open_, locks) == (0, 0)
         state = own_gateway.runtime.writes.state()
