@@ -241,7 +241,7 @@ async def test_stock_updates_take_as_many_statements_as_one(
     assert len(rows) == count
     answer = await own_gateway.run(LEVELS, {"key": "k", "rows": rows})
     assert not answer.errors
-    assert own_gateway.statements == 16
+    assert own_gateway.statements == 13
 
 
 async def test_rows_in_any_order_at_once(own_gateway: Gateway, own_database_url: str) -> None:

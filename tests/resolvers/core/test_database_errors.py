@@ -5,9 +5,6 @@ from typing import Any
 
 import asyncpg
 import pytest
-from sqlalchemy import text
-from sqlalchemy.exc import DBAPIError
-from sqlalchemy.ext.asyncio import create_async_engine
 
 from gateway.postgres import EmbeddedPostgres
 from resolvers.core.database_errors import expected
@@ -68,21 +65,6 @@ async def test_lock_timeouts_are_told(server: EmbeddedPostgres) -> None:
         await holder.close()
         await waiter.close()
     assert isinstance(expected(raised.value), TimedOut)
-
-
-@pytest.mark.parametrize("value", ["a\0b", "\ud800"])
-async def test_failures_are_recognized_through_sqlalchemy(
-    server: EmbeddedPostgres, value: str
-) -> None:
-    """SQLAlchemy wraps what the driver raises; the cause decides all the same."""
-    engine = create_async_engine(server.url().replace("postgresql:", "postgresql+asyncpg:", 1))
-    try:
-        async with engine.connect() as connection:
-            with pytest.raises(DBAPIError) as raised:
-                await connection.execute(text("select cast(:v as text)"), {"v": value})
-    finally:
-        await engine.dispose()
-    assert isinstance(expected(raised.value), Invalid)
 
 
 @pytest.mark.parametrize(
