@@ -30,6 +30,7 @@ from resolvers.core.command import CommandRefused, Outcome, run_command, write_a
 from resolvers.core.context import Context
 from resolvers.core.errors import ErpError, Invalid, NotFound, shown
 from resolvers.core.quantities import LARGEST_QUANTITY, QUANTITY_STEP
+from resolvers.core.statement import Statement, compile_statement
 from resolvers.core.table import as_given, quantity
 from resolvers.core.transaction import Transaction
 from resolvers.inventory.locks import lock_balances, lock_levels, lock_lots
@@ -226,6 +227,42 @@ def _reject(
     return [place for place in places if results[place][0] is not RowResult.REJECTED]
 
 
+def _reserving() -> Statement:
+    """Return what promises stock of levels that are found by their products and warehouses."""
+    given = (
+        func.unnest(
+            bindparam("products", type_=ARRAY(BigInteger)),
+            bindparam("warehouses", type_=ARRAY(Integer)),
+        )
+        .table_valued("product_id", "warehouse_id", with_ordinality="place", name="given")
+        .render_derived()
+    )
+    level = stock_level.c
+    levels = (
+        # 0 is no level: nothing was ever there, and there is nothing to promise
+        select(func.coalesce(level.id, 0))
+        .select_from(
+            given.outerjoin(
+                stock_level,
+                (level.product_id == given.c.product_id)
+                & (level.warehouse_id == given.c.warehouse_id),
+            )
+        )
+        .order_by(given.c.place)
+    )
+    called = func.reserve_stock(
+        func.array(levels.scalar_subquery()),
+        bindparam("quantities", type_=ARRAY(quantity())),
+        bindparam("kind", type_=Text),
+        bindparam("sources", type_=ARRAY(BigInteger)),
+        bindparam("partly", type_=Boolean),
+    ).table_valued("line_id", "promised")
+    return compile_statement(select(called.c.line_id, called.c.promised))
+
+
+_RESERVE: Final = _reserving()
+
+
 async def reserve(
     connection: Transaction,
     wanted: Sequence[Wanted],
@@ -238,26 +275,13 @@ async def reserve(
     All or nothing, unless ``partly``; each promise tells what the line got, or would have got, and
     where it is less than wanted, what comes next of the product to the warehouse.
     """
-    levels = await connection.execute(
-        select(stock_level.c.id, stock_level.c.product_id, stock_level.c.warehouse_id).where(
-            tuple_(stock_level.c.product_id, stock_level.c.warehouse_id).in_(
-                [(one.product_id, one.warehouse_id) for one in wanted]
-            )
-        )
-    )
-    ids = {(row.product_id, row.warehouse_id): row.id for row in levels}
-    called = func.reserve_stock(
-        bindparam("levels", type_=ARRAY(BigInteger)),
-        bindparam("quantities", type_=ARRAY(quantity())),
-        bindparam("kind", type_=Text),
-        bindparam("sources", type_=ARRAY(BigInteger)),
-        bindparam("partly", type_=Boolean),
-    ).table_valued("line_id", "promised")
-    rows = await connection.execute(
-        select(called.c.line_id, called.c.promised),
+    if not wanted:
+        return []
+    rows = await connection.run(
+        _RESERVE,
         {
-            # 0 is no level: nothing was ever there, and there is nothing to promise
-            "levels": [ids.get((one.product_id, one.warehouse_id), 0) for one in wanted],
+            "products": [one.product_id for one in wanted],
+            "warehouses": [one.warehouse_id for one in wanted],
             "quantities": [one.quantity for one in wanted],
             "kind": source,
             "sources": [one.source_id for one in wanted],
