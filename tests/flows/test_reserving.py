@@ -168,7 +168,7 @@ async def test_two_lines_of_one_product_share_what_there_is(own_gateway: Gateway
     )
     await owner.execute(
         "update sales_order_line set product_id = $1, quantity = 4, reserved = 0, returned = 0,"
-        " shipped = 0, canceled = 0 where order_id = $2",
+        " shipped = 0, invoiced = 0, canceled = 0 where order_id = $2",
         product_id,
         order_id,
     )
@@ -205,7 +205,8 @@ async def test_many_orders_at_once_never_get_more_than_there_is(own_gateway: Gat
     await owner.execute("delete from stock_reservation where source = 'SALES_ORDER_LINE'")
     await owner.execute("update stock_level set on_hand = 30, reserved = 0")
     await owner.execute(
-        """update sales_order_line set reserved = 0, returned = 0, shipped = 0, canceled = 0,
+        """update sales_order_line set reserved = 0, returned = 0, shipped = 0, invoiced = 0,
+           canceled = 0,
            quantity = 3, product_id = ($2::bigint[])[1 + (position * 7 + order_id) % 5]
            where order_id = any($1)""",
         orders,
