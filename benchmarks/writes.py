@@ -26,8 +26,10 @@ from typing import Any, Final, get_args
 import asyncpg
 import httpx2
 import orjson
+import uvloop
 from pydantic import SecretStr
 
+from benchmarks.asking import Client, client
 from benchmarks.database import USER, Database, describe, open_database
 from gateway.postgres import EmbeddedPostgresError
 from gateway.seeding.sizes import SizeName
@@ -110,8 +112,7 @@ class WrongAnswer(Exception):
 class Gateway:
     """A running gateway, and how to ask it."""
 
-    client: httpx2.AsyncClient
-    url: str
+    client: Client
 
     async def ask(self, body: bytes) -> Any:
         """Ask, and return the payload of the one field.
@@ -120,10 +121,7 @@ class Gateway:
             WrongAnswer: it was refused, or failed.
 
         """
-        answer = await self.client.post(
-            self.url, content=body, headers={"content-type": "application/json"}
-        )
-        told = orjson.loads(answer.content)
+        told = orjson.loads(await self.client.ask(body))
         if "errors" in told:
             raise WrongAnswer(str(told["errors"])[:500])
         [payload] = told["data"].values()
@@ -154,18 +152,17 @@ async def running_gateway(database: Database) -> AsyncIterator[Gateway]:
         Settings(jwt_secret=SecretStr(SECRET)), USER, timedelta(hours=2), system_clock
     )
     try:
-        async with httpx2.AsyncClient(
-            headers={"authorization": f"Bearer {token}"}, timeout=120
-        ) as client:
+        async with httpx2.AsyncClient() as looking:
             for _ in range(200):
                 try:
-                    answer = await client.get(f"http://127.0.0.1:{port}/readyz")
+                    answer = await looking.get(f"http://127.0.0.1:{port}/readyz")
                     if answer.status_code == httpx2.codes.OK:
                         break
                 except httpx2.TransportError:
                     pass
                 await asyncio.sleep(0.1)
-            yield Gateway(client, f"http://127.0.0.1:{port}/graphql")
+        async with client(port, token) as asking:
+            yield Gateway(asking)
     finally:
         process.send_signal(signal.SIGTERM)
         process.wait(30)
@@ -427,7 +424,7 @@ def main(arguments: Sequence[str]) -> int:
     try:
         with open_database(options.data_dir, options.size, steps) as kept:
             with steps.step("Measuring"):
-                table = asyncio.run(measure_copy(kept, steps.say))
+                table = uvloop.run(measure_copy(kept, steps.say))
             text = page(options.size, table)
     except (EmbeddedPostgresError, WrongAnswer) as error:
         print(f"error: {error}", file=sys.stderr)
