@@ -18,6 +18,7 @@ from resolvers.core.context import Context
 from resolvers.modules import NAMES
 from schema.core.fields import argument, chosen, find
 from schema.core.ids import split_id
+from schema.core.inputs import build_arguments
 from schema.core.kinds import kinds
 from schema.core.module import SchemaModule
 from schema.core.node import NODE_TYPES, Node
@@ -80,7 +81,10 @@ def build_schema(*, extra: tuple[SchemaModule, ...] = ()) -> strawberry.Schema:
         types=[node.python_type for node in NODE_TYPES.values()],
         config=schema_config(),
     )
-    check_fields(core_schema(schema))
+    core = core_schema(schema)
+    check_fields(core)
+    if core.mutation_type is not None:
+        build_arguments(schema, core.mutation_type)
     return schema
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from resolvers.bulk.rules import MAX_AT_ONCE, MAX_ROWS, OnError, RowResult, Upsert
 from resolvers.catalog.commands import upsert_products
-from resolvers.core.bulk import Row, Verdict, summary
+from resolvers.core.bulk import Row, Verdict, letters, summary
 from resolvers.core.command import CommandRefused, Outcome, run_command
 from resolvers.core.context import Context
 from resolvers.core.errors import ErpError, Invalid
@@ -28,8 +28,8 @@ async def upsert(
 ) -> Outcome:
     """Write rows by their keys: at once, or as a job if there are more than `MAX_AT_ONCE`.
 
-    Returns how many were ``accepted`` and ``rejected``, the verdict on each of ``rows``, and the
-    ``job_id`` if it is a job.
+    Returns how many were ``accepted`` and ``rejected``, the verdicts on ``rows`` that were, the
+    ``results`` of all as `letters` with their ``keys``, and the ``job_id`` if it is a job.
 
     Raises:
         CommandRefused: there are no rows or too many, or some are wrong and ``on_error`` has
@@ -44,11 +44,11 @@ async def upsert(
         if later:
             arguments = {"rows": list(rows), "onError": on_error}
             job_id = await enqueue(context, connection, what, arguments, total=len(rows))
-            return {"accepted": 0, "rejected": 0, "rows": [], "job_id": job_id}
+            return {"accepted": 0, "rejected": 0, "rows": [], "results": "", "job_id": job_id}
         verdicts = await write_rows(context, connection, key, what, rows, on_error=on_error)
-        return {**summary(verdicts), "job_id": None}
+        return {**summary(verdicts), "results": letters(verdicts), "job_id": None}
 
-    return await run_command(
+    outcome = await run_command(
         context,
         operation=OPERATIONS[what],
         key=key,
@@ -56,6 +56,9 @@ async def upsert(
         cause="UPSERT",
         body=body,
     )
+    name = _KEYS[what]
+    # an answer that was stored before there were letters has all verdicts in its rows
+    return {"results": "", **outcome, "keys": [row[name] for row in rows]}
 
 
 async def upsert_some(
@@ -70,7 +73,7 @@ async def upsert_some(
         verdicts = await write_rows(
             context, connection, key, what, rows, on_error=on_error, first=first
         )
-        return summary(verdicts, rejected_only=True)
+        return summary(verdicts)
 
     return await run_command(
         context,

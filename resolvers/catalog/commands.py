@@ -3,26 +3,24 @@
 from collections.abc import Mapping, Sequence
 from decimal import Decimal
 
-import orjson
-from sqlalchemy import select, text
+from sqlalchemy import text
 
 from resolvers.catalog.loaders import product
 from resolvers.core.archive import archive
 from resolvers.core.bulk import (
     Row,
+    Staging,
     Verdict,
-    check_amount,
-    check_text,
-    reject_staged,
-    stage,
+    check_amounts,
+    check_texts,
     verdicts_on,
     write_staged,
 )
 from resolvers.core.command import Outcome
 from resolvers.core.context import Context
 from resolvers.core.errors import Duplicate, ErpError, InvalidTransition, NotFound
+from resolvers.core.statement import compile_statement
 from resolvers.core.transaction import Transaction
-from resolvers.identity.loaders import company as company_entity
 
 
 async def archive_product(
@@ -55,118 +53,136 @@ async def restore_product(
     )
 
 
-_STAGED = {
-    "place": "int",
-    "sku": "text",
-    "name": "text",
-    "description": "text",
-    "barcode": "text",
-    "kind": "text",
-    "tracking": "text",
-    "category": "text",
-    "uom": "text",
-    "attributes": "text",
-    "list_price": "numeric(20, 6)",
-    "currency": "text",
-}
-_CHECKS = """
-with known as (
-  select s.*, p.id as product_id, p.uom_id as old_uom, p.tracking as old_tracking,
-         u.id as uom_id, c.id as category_id, x.code as currency_code
-  from staged_product s
+_STAGED = Staging(
+    "staged_product",
+    {
+        "sku": ("text", "sku"),
+        "name": ("text", "name"),
+        "description": ("text", "description"),
+        "barcode": ("text", "barcode"),
+        "kind": ("text", "kind"),
+        "tracking": ("text", "tracking"),
+        "category": ("text", "categoryCode"),
+        "uom": ("text", "uom"),
+        "attributes": ("json", "attributes"),
+        "list_price": ("text", "listPrice"),
+        "currency": ("text", "listCurrency"),
+    },
+)
+# Products are found by keys in an array, which is by an index whatever the planner knows of what
+# is staged: by a join it reads all products there are.
+_WRITE = compile_statement(
+    text("""
+with known as materialized (
+  select s.place, s.sku, s.name, s.description, s.barcode, s.kind, s.tracking, s.category, s.uom,
+         s.properties as attributes, s.price as list_price, s.currency, p.id as product_id,
+         p.uom_id as old_uom, p.tracking as old_tracking,
+         u.id as uom_id, c.id as category_id, x.code as currency_code,
+         (p.name, p.description, p.barcode, p.kind, p.tracking, p.category_id, p.uom_id,
+          p.attributes, p.list_price, p.list_currency)
+         is distinct from
+         (s.name, coalesce(s.description, p.description), coalesce(s.barcode, p.barcode),
+          coalesce(s.kind, p.kind), coalesce(s.tracking, p.tracking), c.id, u.id,
+          coalesce(s.properties, p.attributes), s.price,
+          coalesce(s.currency, p.list_currency)) as differs
+  from (select *, list_price::numeric(20, 6) as price, attributes::jsonb as properties
+        from staged_product) s
   left join product p on p.sku = s.sku and p.archived_at is null
+    and p.sku = any(array(select sku from staged_product))
   left join unit_of_measure u on u.code = s.uom
   left join product_category c on c.code = s.category and c.archived_at is null
   left join currency x on x.code = s.currency and x.archived_at is null
-)
-select place, 'categoryCode', 'NOT_FOUND', format('There is no category %s.', category)
-from known where category_id is null
-union all
-select place, 'uom', 'NOT_FOUND', format('There is no unit %s.', uom)
-from known where uom_id is null
-union all
-select place, 'listCurrency', 'NOT_FOUND', format('There is no currency %s.', currency)
-from known where currency is not null and currency_code is null
-union all
-select k.place, 'barcode', 'DUPLICATE', format('%s has this barcode.', p.sku)
-from known k join product p
-  on p.barcode = k.barcode and p.archived_at is null and p.id is distinct from k.product_id
-union all
-select place, 'barcode', 'DUPLICATE', 'The barcode stands in an earlier row.' from (
-  select place, row_number() over (partition by barcode order by place) as nth from known
-  where barcode is not null) again where nth > 1
-union all
-select place, case when old_uom <> uom_id then 'uom' else 'tracking' end, 'INVALID_TRANSITION',
-       'It cannot change once the product is there; archive it and make another one.'
-from known where old_uom <> uom_id or old_tracking <> coalesce(tracking, old_tracking)
-"""
-_LOCK = """
-select p.id from product p where p.archived_at is null and p.sku in (select sku from staged_product)
-order by p.id for no key update
-"""
-_WRITE = """
-with good as (
-  select s.*, u.id as uom_id, c.id as category_id
-  from staged_product s
-  join unit_of_measure u on u.code = s.uom
-  join product_category c on c.code = s.category and c.archived_at is null
-  where not s.place = any(cast(:rejected as int[]))
+), wrong as materialized (
+  select sku, 'NOT_FOUND' as code, 'categoryCode' as field,
+         format('There is no category %s.', category) as message
+  from known where category_id is null
+  union all
+  select sku, 'NOT_FOUND', 'uom', format('There is no unit %s.', uom)
+  from known where uom_id is null
+  union all
+  select sku, 'NOT_FOUND', 'listCurrency', format('There is no currency %s.', currency)
+  from known where currency is not null and currency_code is null
+  union all
+  select k.sku, 'DUPLICATE', 'barcode', format('%s has this barcode.', p.sku)
+  from known k join product p
+    on p.barcode = k.barcode and p.archived_at is null and p.id is distinct from k.product_id
+  where p.barcode = any(array(select barcode from staged_product))
+  union all
+  select sku, 'DUPLICATE', 'barcode', 'The barcode stands in an earlier row.' from (
+    select sku, row_number() over (partition by barcode order by place) as nth from known
+    where barcode is not null) again where nth > 1
+  union all
+  select sku, 'INVALID_TRANSITION', case when old_uom <> uom_id then 'uom' else 'tracking' end,
+         'It cannot change once the product is there; archive it and make another one.'
+  from known where old_uom <> uom_id or old_tracking <> coalesce(tracking, old_tracking)
+), good as materialized (
+  select * from known
+  where differs and cast(:write as boolean)
+    and (cast(:partly as boolean) or not exists (select from wrong))
+    and sku not in (select sku from wrong)
+), locked as materialized (
+  select id from product
+  where archived_at is null and id = any(array(select product_id from good))
+  order by id for no key update
 ), updated as (
   update product p set
     name = g.name, description = coalesce(g.description, p.description),
     barcode = coalesce(g.barcode, p.barcode), kind = coalesce(g.kind, p.kind),
     tracking = coalesce(g.tracking, p.tracking), category_id = g.category_id, uom_id = g.uom_id,
-    attributes = coalesce(g.attributes::jsonb, p.attributes), list_price = g.list_price,
+    attributes = coalesce(g.attributes, p.attributes), list_price = g.list_price,
     list_currency = coalesce(g.currency, p.list_currency),
     version = p.version + 1, updated_at = :now
   from good g
-  where p.sku = g.sku and p.archived_at is null and (
+  where p.id = g.product_id and p.id = any(array(select id from locked)) and (
     p.name, p.description, p.barcode, p.kind, p.tracking, p.category_id, p.uom_id, p.attributes,
     p.list_price, p.list_currency
   ) is distinct from (
     g.name, coalesce(g.description, p.description), coalesce(g.barcode, p.barcode),
     coalesce(g.kind, p.kind), coalesce(g.tracking, p.tracking), g.category_id, g.uom_id,
-    coalesce(g.attributes::jsonb, p.attributes), g.list_price,
-    coalesce(g.currency, p.list_currency))
-  returning g.place, p.id, p.version, (
-    select jsonb_object_agg(name, value) from (values
-      ('name', old.name, new.name), ('description', old.description, new.description),
-      ('barcode', old.barcode, new.barcode), ('kind', old.kind, new.kind),
-      ('tracking', old.tracking, new.tracking),
-      ('categoryId', old.category_id::text, new.category_id::text),
-      ('uomId', old.uom_id::text, new.uom_id::text),
-      ('attributes', old.attributes::text, new.attributes::text),
-      ('listPrice', old.list_price::text, new.list_price::text),
-      ('listCurrency', old.list_currency::text, new.list_currency::text)
-    ) as v (name, before, value) where before is distinct from value) as diff
+    coalesce(g.attributes, p.attributes), g.list_price, coalesce(g.currency, p.list_currency))
+  returning p.sku, p.id, p.version, jsonb_strip_nulls(jsonb_build_object(
+    'name', nullif(new.name, old.name),
+    'description', nullif(new.description, old.description),
+    'barcode', nullif(new.barcode, old.barcode),
+    'kind', nullif(new.kind, old.kind),
+    'tracking', nullif(new.tracking, old.tracking),
+    'categoryId', nullif(new.category_id, old.category_id)::text,
+    'uomId', nullif(new.uom_id, old.uom_id)::text,
+    'attributes', nullif(new.attributes, old.attributes)::text,
+    'listPrice', nullif(new.list_price, old.list_price)::text,
+    'listCurrency', nullif(new.list_currency, old.list_currency))) as diff
 ), inserted as (
   insert into product (sku, name, description, barcode, kind, tracking, category_id, uom_id,
                        attributes, list_price, list_currency, created_at, updated_at)
-  select g.sku, g.name, g.description, g.barcode, coalesce(g.kind, 'GOODS'),
-         coalesce(g.tracking, 'NONE'), g.category_id, g.uom_id,
-         coalesce(g.attributes, '{}')::jsonb, g.list_price, coalesce(g.currency, :home), :now, :now
-  from good g
-  where not exists (select from product p where p.sku = g.sku and p.archived_at is null)
-  order by g.sku
-  -- made by somebody else at this moment
-  on conflict (sku) where archived_at is null do update set
-    name = excluded.name, category_id = excluded.category_id, list_price = excluded.list_price,
-    version = product.version + 1, updated_at = excluded.updated_at
-  returning id, sku, version, old.id is null as is_new
+  select sku, name, description, barcode, coalesce(kind, 'GOODS'), coalesce(tracking, 'NONE'),
+         category_id, uom_id, coalesce(attributes, '{}'), list_price,
+         coalesce(currency, (select currency from company where id = cast(:company as int))),
+         :now, :now
+  from good where product_id is null
+  order by sku
+  on conflict (sku) where archived_at is null do nothing
+  returning id, sku, version
 ), audited as (
   insert into audit_log (company_id, actor, request_id, operation, action, entity, entity_id, diff,
                          version)
   select cast(:company as int), :actor, :request, 'upsertProducts', action, 'Product', id, diff,
          version
   from (select 'update' as action, id, diff, version from updated
-        union all select case when is_new then 'create' else 'update' end, id,
-                         jsonb_build_object('sku', sku), version from inserted) as changed
+        union all
+        select 'create', id, jsonb_build_object('sku', sku), version from inserted) as changed
 )
-select place, 'UPDATED' from updated
+select array[sku] as keys, code, field, message from wrong
 union all
-select g.place, case when i.is_new then 'INSERTED' else 'UPDATED' end
-from inserted i join good g on g.sku = i.sku
-"""
+select array_agg(sku), 'UPDATED', null, null from updated having count(*) > 0
+union all
+select array_agg(sku), 'INSERTED', null, null from inserted having count(*) > 0
+union all
+-- made, changed or archived by somebody else at this moment
+select null, 'AGAIN', null, null
+where (select count(*) from good)
+   <> (select count(*) from updated) + (select count(*) from inserted)
+""")
+)
 _CODES: Mapping[str, type[ErpError]] = {
     "NOT_FOUND": NotFound,
     "DUPLICATE": Duplicate,
@@ -192,44 +208,11 @@ async def upsert_products(
     in the input. Returns a verdict on each row.
     """
     verdicts = verdicts_on(rows, "sku", first=first)
-    for verdict, row in zip(verdicts, rows, strict=True):
-        check_text(verdict, row, "sku", most=MAX_SKU)
-        check_text(verdict, row, "name", most=MAX_NAME)
-        check_text(verdict, row, "description", most=MAX_TEXT, required=False)
-        check_text(verdict, row, "barcode", most=MAX_SKU, required=False)
-        check_amount(verdict, row, "listPrice", decimals=6, below=_LARGEST_PRICE)
-    await stage(
-        connection,
-        "staged_product",
-        _STAGED,
-        [
-            (
-                verdict.index,
-                row["sku"],
-                row["name"],
-                row.get("description"),
-                row.get("barcode"),
-                row.get("kind"),
-                row.get("tracking"),
-                row["categoryCode"],
-                row["uom"],
-                None
-                if row.get("attributes") is None
-                else orjson.dumps(row["attributes"], option=orjson.OPT_SORT_KEYS).decode(),
-                Decimal(row["listPrice"]),
-                row.get("listCurrency"),
-            )
-            for verdict, row in zip(verdicts, rows, strict=True)
-            if not verdict.errors
-        ],
-    )
-    await connection.execute(text(_LOCK))
-    await reject_staged(connection, verdicts, _CHECKS, _CODES)
-    if not partly and any(verdict.errors for verdict in verdicts):
-        return verdicts
-    company = company_entity.columns
-    home = await connection.scalar(
-        select(company["currency"]).where(company["id"] == context.principal.company_id)
-    )
-    await write_staged(context, connection, verdicts, _WRITE, {"home": home})
+    check_texts(verdicts, rows, "sku", most=MAX_SKU)
+    check_texts(verdicts, rows, "name", most=MAX_NAME)
+    check_texts(verdicts, rows, "description", most=MAX_TEXT, required=False)
+    check_texts(verdicts, rows, "barcode", most=MAX_SKU, required=False)
+    check_amounts(verdicts, rows, "listPrice", decimals=6, below=_LARGEST_PRICE)
+    await _STAGED.fill(connection, verdicts, rows)
+    await write_staged(context, connection, verdicts, _WRITE, _CODES, partly=partly)
     return verdicts

@@ -1,16 +1,19 @@
 """Many rows at once: staged by COPY, looked at set-wise, written set-wise, one verdict per row."""
 
+import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
 from enum import StrEnum
 from typing import Any, Final
 
+import orjson
 from sqlalchemy import text
 
 from resolvers.core.command import Outcome
 from resolvers.core.context import Context
-from resolvers.core.errors import Duplicate, ErpError, Invalid
+from resolvers.core.errors import Duplicate, ErpError, Invalid, Overloaded
+from resolvers.core.statement import Statement, compile_statement
 from resolvers.core.transaction import Transaction
 
 Row = Mapping[str, Any]
@@ -40,12 +43,12 @@ class Verdict:
     index: int
     key: str
     result: RowResult = RowResult.UNCHANGED
-    errors: list[ErpError] = field(default_factory=list)
+    errors: Sequence[ErpError] = ()
 
     def reject(self, error: type[ErpError], message: str, name: str) -> None:
         """Reject the row because of what it has as ``name``."""
         self.result = RowResult.REJECTED
-        self.errors.append(error(message, path=("rows", str(self.index), name)))
+        self.errors = [*self.errors, error(message, path=("rows", str(self.index), name))]
 
     def told(self) -> dict[str, Any]:
         """Return the verdict as JSON."""
@@ -65,104 +68,161 @@ def verdicts_on(rows: Sequence[Row], key: str, *, first: int = 0) -> list[Verdic
 
     ``first`` is the place of the first of them in the input.
     """
-    verdicts: list[Verdict] = []
-    seen: set[str] = set()
-    for index, row in enumerate(rows, start=first):
-        verdict = Verdict(index, str(row[key]))
-        if row[key] in seen:
-            verdict.reject(Duplicate, f"{key} stands in an earlier row.", key)
-        seen.add(row[key])
-        verdicts.append(verdict)
+    verdicts = [Verdict(index, row[key]) for index, row in enumerate(rows, start=first)]
+    if len({row[key] for row in rows}) < len(rows):
+        seen: set[str] = set()
+        for verdict in verdicts:
+            if verdict.key in seen:
+                verdict.reject(Duplicate, f"{key} stands in an earlier row.", key)
+            seen.add(verdict.key)
     return verdicts
 
 
-def check_text(verdict: Verdict, row: Row, name: str, *, most: int, required: bool = True) -> None:
-    """Reject a text that is too short or too long."""
-    value = row.get(name)
-    if (value is None and required) or (value is not None and not 1 <= len(value) <= most):
-        verdict.reject(Invalid, f"{name} must have 1 to {most} characters.", name)
-
-
-def check_amount(verdict: Verdict, row: Row, name: str, *, decimals: int, below: Decimal) -> None:
-    """Reject an amount below 0, too large, or with too many decimals."""
-    try:
-        value = Decimal(row[name])
-    except InvalidOperation:
-        value = Decimal(-1)
-    if not 0 <= value < below or value != value.quantize(Decimal(1).scaleb(-decimals)):
-        message = f"{name} must be 0 to below {below:f} with at most {decimals} decimals."
-        verdict.reject(Invalid, message, name)
-
-
-async def stage(
-    connection: Transaction,
-    name: str,
-    columns: Mapping[str, str],
-    records: Sequence[Sequence[Any]],
-) -> None:
-    """Put ``records`` into a table of the transaction, by COPY.
-
-    ``columns`` are its columns with their SQL types. What is staged is gone when it ends.
-    """
-    described = ", ".join(f"{column} {type_}" for column, type_ in columns.items())
-    await connection.execute(text(f"create temp table {name} ({described}) on commit drop"))
-    await connection.copy(name, list(columns), records)
-    # what is planned next would take it for a table of a thousand pages
-    await connection.execute(text(f"analyze {name}"))
-
-
-async def reject_staged(
-    connection: Transaction,
+def check_texts(
     verdicts: Sequence[Verdict],
-    checks: str,
-    codes: Mapping[str, type[ErpError]],
-    parameters: Mapping[str, Any] | None = None,
+    rows: Sequence[Row],
+    name: str,
+    *,
+    most: int,
+    required: bool = True,
 ) -> None:
-    """Reject rows that ``checks`` finds: a query for place, field, code and message of each."""
-    first = verdicts[0].index if verdicts else 0
-    found = await connection.execute(text(checks), dict(parameters or {}))
-    for place, name, code, message in found:
-        verdicts[place - first].reject(codes[code], message, name)
+    """Reject rows with a text that is too short or too long."""
+    nothing = "" if required else "x"
+    for place in [n for n, row in enumerate(rows) if not 1 <= len(row.get(name, nothing)) <= most]:
+        verdicts[place].reject(Invalid, f"{name} must have 1 to {most} characters.", name)
+
+
+def check_amounts(
+    verdicts: Sequence[Verdict], rows: Sequence[Row], name: str, *, decimals: int, below: Decimal
+) -> None:
+    """Reject rows with an amount below 0, too large, or with too many decimals."""
+    right = re.compile(rf"[0-9]{{1,{below.adjusted()}}}(\.[0-9]{{1,{decimals}}})?").fullmatch
+    for place in [n for n, row in enumerate(rows) if not right(row[name])]:
+        try:
+            value = Decimal(rows[place][name])
+        except InvalidOperation:
+            value = Decimal(-1)
+        if not 0 <= value < below or value != value.quantize(Decimal(1).scaleb(-decimals)):
+            message = f"{name} must be 0 to below {below:f} with at most {decimals} decimals."
+            verdicts[place].reject(Invalid, message, name)
+
+
+class Staging:
+    """A table that a session has for itself, to put rows of an upsert into.
+
+    ``columns`` are its columns with their SQL types and the names of what rows have for them;
+    besides there is the ``place`` of the row in the input. What is in it is gone when the
+    transaction ends; the table stays, and so do the plans of statements that read it.
+    """
+
+    def __init__(self, name: str, columns: Mapping[str, tuple[str, str]]) -> None:
+        self._name = name
+        self._names = {column: given for column, (_, given) in columns.items()}
+        self._json = {column for column, (type_, _) in columns.items() if type_ == "json"}
+        described = ", ".join(f"{column} {type_}" for column, (type_, _) in columns.items())
+        self._create = compile_statement(
+            text(
+                f"create temp table if not exists {name} (place int, {described})"
+                " on commit delete rows"
+            )
+        )
+
+    async def fill(
+        self, connection: Transaction, verdicts: Sequence[Verdict], rows: Sequence[Row]
+    ) -> None:
+        """Put the rows that are not rejected into it, by COPY."""
+        await connection.run(self._create, {})
+        if any(verdict.errors for verdict in verdicts):
+            pairs = zip(verdicts, rows, strict=True)
+            rows = [row for verdict, row in pairs if not verdict.errors]
+            verdicts = [verdict for verdict in verdicts if not verdict.errors]
+        given = set().union(*rows)
+        columns = {column: name for column, name in self._names.items() if name in given}
+        values = [[row.get(name) for row in rows] for name in columns.values()]
+        for place, column in enumerate(columns):
+            if column in self._json:
+                values[place] = [None if one is None else _json(one) for one in values[place]]
+        places = [verdict.index for verdict in verdicts]
+        records = list(zip(places, *values, strict=True))
+        await connection.copy(self._name, ["place", *columns], records)
+
+
+def _json(value: Any) -> str:
+    return orjson.dumps(value, option=orjson.OPT_SORT_KEYS).decode()
+
+
+AGAIN: Final = "AGAIN"
+"""What a statement tells where rows that it was to write were changed by others meanwhile."""
+_MOST_RUNS: Final = 5
 
 
 async def write_staged(
     context: Context,
     connection: Transaction,
     verdicts: Sequence[Verdict],
-    statement: str,
-    parameters: Mapping[str, Any] | None = None,
+    statement: Statement,
+    codes: Mapping[str, type[ErpError]],
+    *,
+    partly: bool,
 ) -> None:
-    """Write what is staged and not rejected, and note of each row what became of it.
+    """Check what is staged, write what is right, and note of each row what became of it.
 
-    ``statement`` is given the places that are ``rejected``, ``now``, and for the audit trail
-    ``company``, ``actor`` and ``request``; it returns the place and the result of what it wrote.
+    ``statement`` does all of that. It is given whether to ``write`` if it finds nothing wrong, and
+    whether ``partly``, even if it does; ``now``, and for the audit trail ``company``, ``actor`` and
+    ``request``. It returns keys of rows with their result, or with a code of ``codes``, the name of
+    a field and a message; and `AGAIN` to be run once more, as long as others are in its way.
+
+    Raises:
+        Overloaded: they still are.
+
     """
-    first = verdicts[0].index
-    written = await connection.execute(
-        text(statement),
-        {
-            "rejected": [verdict.index for verdict in verdicts if verdict.errors],
-            "now": context.clock(),
-            "company": context.principal.company_id,
-            "actor": context.principal.actor,
-            "request": context.request_id,
-            **(parameters or {}),
-        },
-    )
-    for place, result in written:
-        verdicts[place - first].result = RowResult(result)
+    of_key = {verdict.key: verdict for verdict in verdicts if not verdict.errors}
+    parameters = {
+        "write": partly or len(of_key) == len(verdicts),
+        "partly": partly,
+        "now": context.clock(),
+        "company": context.principal.company_id,
+        "actor": context.principal.actor,
+        "request": context.request_id,
+    }
+    for _ in range(_MOST_RUNS):
+        wrong, again = [], False
+        for keys, told, name, message in await connection.run(statement, parameters):
+            if told in codes:
+                wrong.append((keys, codes[told], message, name))
+            elif told == AGAIN:
+                again = True
+            else:
+                result = RowResult(told)
+                for key in keys:
+                    of_key[key].result = result
+        if not again:
+            break
+    else:
+        raise Overloaded("Others change the same objects; try again shortly.")
+    for keys, error, message, name in wrong:
+        for key in keys:
+            of_key[key].reject(error, message, name)
 
 
 MOST_TOLD: Final = 1_000
 """Most rejected rows that a job tells of one by one; all are counted."""
 
 
-def summary(verdicts: Sequence[Verdict], *, rejected_only: bool = False) -> Outcome:
-    """Return what became of rows, as JSON."""
+def summary(verdicts: Sequence[Verdict]) -> Outcome:
+    """Return what became of rows, as JSON: verdicts on those that were rejected."""
     rejected = [verdict for verdict in verdicts if verdict.result is RowResult.REJECTED]
-    told = rejected[:MOST_TOLD] if rejected_only else verdicts
     return {
         "accepted": len(verdicts) - len(rejected),
         "rejected": len(rejected),
-        "rows": [verdict.told() for verdict in told],
+        "rows": [verdict.told() for verdict in rejected[:MOST_TOLD]],
     }
+
+
+LETTERS: Final = dict(zip(RowResult, "IU=R", strict=True))
+"""A letter for each result, by which the results of rows are stored."""
+
+
+def letters(verdicts: Sequence[Verdict]) -> str:
+    """Return what became of rows, as short as it can be stored."""
+    return "".join([LETTERS[verdict.result] for verdict in verdicts])

@@ -7,16 +7,16 @@ from sqlalchemy import text
 from resolvers.core.archive import archive
 from resolvers.core.bulk import (
     Row,
+    Staging,
     Verdict,
-    check_text,
-    reject_staged,
-    stage,
+    check_texts,
     verdicts_on,
     write_staged,
 )
 from resolvers.core.command import Outcome
 from resolvers.core.context import Context
 from resolvers.core.errors import ErpError, Invalid
+from resolvers.core.statement import compile_statement
 from resolvers.core.transaction import Transaction
 from resolvers.partners.loaders import partner
 
@@ -51,32 +51,49 @@ async def restore_partner(
     )
 
 
-_STAGED = {
-    "place": "int",
-    "code": "text",
-    "name": "text",
-    "kind": "text",
-    "is_customer": "boolean",
-    "is_supplier": "boolean",
-    "tax_id": "text",
-    "email": "text",
-    "phone": "text",
-    "language": "text",
-}
-_LOCK = """
-select p.id from partner p
-where p.archived_at is null and p.code in (select code from staged_partner)
-order by p.id for no key update
-"""
-_CHECKS = """
-select s.place, 'isCustomer', 'VALIDATION', 'Say that it is a customer, a supplier, or both.'
-from staged_partner s left join partner p on p.code = s.code and p.archived_at is null
-where not (coalesce(s.is_customer, p.is_customer, false)
-           or coalesce(s.is_supplier, p.is_supplier, false))
-"""
-_WRITE = """
-with good as (
-  select * from staged_partner where not place = any(cast(:rejected as int[]))
+_STAGED = Staging(
+    "staged_partner",
+    {
+        "code": ("text", "code"),
+        "name": ("text", "name"),
+        "kind": ("text", "kind"),
+        "is_customer": ("boolean", "isCustomer"),
+        "is_supplier": ("boolean", "isSupplier"),
+        "tax_id": ("text", "taxId"),
+        "email": ("text", "email"),
+        "phone": ("text", "phone"),
+        "language": ("text", "language"),
+    },
+)
+# Partners are found by keys in an array, which is by an index whatever the planner knows of what
+# is staged: by a join it reads all partners there are.
+_WRITE = compile_statement(
+    text("""
+with known as materialized (
+  select s.*, p.id as partner_id, coalesce(s.is_customer, p.is_customer, false) as buys,
+         coalesce(s.is_supplier, p.is_supplier, false) as sells,
+         (p.name, p.kind, p.is_customer, p.is_supplier, p.tax_id, p.email, p.phone, p.language)
+         is distinct from
+         (s.name, coalesce(s.kind, p.kind), coalesce(s.is_customer, p.is_customer),
+          coalesce(s.is_supplier, p.is_supplier), coalesce(s.tax_id, p.tax_id),
+          coalesce(s.email, p.email), coalesce(s.phone, p.phone),
+          coalesce(s.language, p.language)) as differs
+  from staged_partner s
+  left join partner p on p.code = s.code and p.archived_at is null
+    and p.code = any(array(select code from staged_partner))
+), wrong as materialized (
+  select code, 'VALIDATION' as word, 'isCustomer' as field,
+         'Say that it is a customer, a supplier, or both.' as message
+  from known where not (buys or sells)
+), good as materialized (
+  select * from known
+  where differs and cast(:write as boolean)
+    and (cast(:partly as boolean) or not exists (select from wrong))
+    and code not in (select code from wrong)
+), locked as materialized (
+  select id from partner
+  where archived_at is null and id = any(array(select partner_id from good))
+  order by id for no key update
 ), updated as (
   update partner p set
     name = g.name, kind = coalesce(g.kind, p.kind),
@@ -85,46 +102,51 @@ with good as (
     email = coalesce(g.email, p.email), phone = coalesce(g.phone, p.phone),
     language = coalesce(g.language, p.language), version = p.version + 1, updated_at = :now
   from good g
-  where p.code = g.code and p.archived_at is null and (
+  where p.id = g.partner_id and p.id = any(array(select id from locked)) and (
     p.name, p.kind, p.is_customer, p.is_supplier, p.tax_id, p.email, p.phone, p.language
   ) is distinct from (
     g.name, coalesce(g.kind, p.kind), coalesce(g.is_customer, p.is_customer),
     coalesce(g.is_supplier, p.is_supplier), coalesce(g.tax_id, p.tax_id),
     coalesce(g.email, p.email), coalesce(g.phone, p.phone), coalesce(g.language, p.language))
-  returning g.place, p.id, p.version, (
-    select jsonb_object_agg(name, value) from (values
-      ('name', old.name, new.name), ('kind', old.kind, new.kind),
-      ('isCustomer', old.is_customer::text, new.is_customer::text),
-      ('isSupplier', old.is_supplier::text, new.is_supplier::text),
-      ('taxId', old.tax_id, new.tax_id), ('email', old.email, new.email),
-      ('phone', old.phone, new.phone), ('language', old.language, new.language)
-    ) as v (name, before, value) where before is distinct from value) as diff
+  returning p.code, p.id, p.version, jsonb_strip_nulls(jsonb_build_object(
+    'name', nullif(new.name, old.name),
+    'kind', nullif(new.kind, old.kind),
+    'isCustomer', nullif(new.is_customer, old.is_customer)::text,
+    'isSupplier', nullif(new.is_supplier, old.is_supplier)::text,
+    'taxId', nullif(new.tax_id, old.tax_id),
+    'email', nullif(new.email, old.email),
+    'phone', nullif(new.phone, old.phone),
+    'language', nullif(new.language, old.language))) as diff
 ), inserted as (
   insert into partner (code, name, kind, is_customer, is_supplier, tax_id, email, phone, language,
                        created_at, updated_at)
-  select g.code, g.name, coalesce(g.kind, 'ORGANIZATION'), coalesce(g.is_customer, false),
-         coalesce(g.is_supplier, false), g.tax_id, g.email, g.phone, g.language, :now, :now
-  from good g
-  where not exists (select from partner p where p.code = g.code and p.archived_at is null)
-  order by g.code
-  -- made by somebody else at this moment
-  on conflict (code) where archived_at is null do update set
-    name = excluded.name, version = partner.version + 1, updated_at = excluded.updated_at
-  returning id, code, version, old.id is null as is_new
+  select code, name, coalesce(kind, 'ORGANIZATION'), buys, sells, tax_id, email, phone, language,
+         :now, :now
+  from good where partner_id is null
+  order by code
+  on conflict (code) where archived_at is null do nothing
+  returning id, code, version
 ), audited as (
   insert into audit_log (company_id, actor, request_id, operation, action, entity, entity_id, diff,
                          version)
   select cast(:company as int), :actor, :request, 'upsertPartners', action, 'Partner', id, diff,
          version
   from (select 'update' as action, id, diff, version from updated
-        union all select case when is_new then 'create' else 'update' end, id,
-                         jsonb_build_object('code', code), version from inserted) as changed
+        union all
+        select 'create', id, jsonb_build_object('code', code), version from inserted) as changed
 )
-select place, 'UPDATED' from updated
+select array[code] as keys, word, field, message from wrong
 union all
-select g.place, case when i.is_new then 'INSERTED' else 'UPDATED' end
-from inserted i join good g on g.code = i.code
-"""
+select array_agg(code), 'UPDATED', null, null from updated having count(*) > 0
+union all
+select array_agg(code), 'INSERTED', null, null from inserted having count(*) > 0
+union all
+-- made, changed or archived by somebody else at this moment
+select null, 'AGAIN', null, null
+where (select count(*) from good)
+   <> (select count(*) from updated) + (select count(*) from inserted)
+""")
+)
 _CODES: Mapping[str, type[ErpError]] = {"VALIDATION": Invalid}
 MAX_CODE = 64
 MAX_NAME = 200
@@ -144,35 +166,10 @@ async def upsert_partners(
     in the input. Returns a verdict on each row.
     """
     verdicts = verdicts_on(rows, "code", first=first)
-    for verdict, row in zip(verdicts, rows, strict=True):
-        check_text(verdict, row, "code", most=MAX_CODE)
-        check_text(verdict, row, "name", most=MAX_NAME)
-        for name in ("taxId", "email", "phone", "language"):
-            check_text(verdict, row, name, most=MAX_NAME, required=False)
-    await stage(
-        connection,
-        "staged_partner",
-        _STAGED,
-        [
-            (
-                verdict.index,
-                row["code"],
-                row["name"],
-                row.get("kind"),
-                row.get("isCustomer"),
-                row.get("isSupplier"),
-                row.get("taxId"),
-                row.get("email"),
-                row.get("phone"),
-                row.get("language"),
-            )
-            for verdict, row in zip(verdicts, rows, strict=True)
-            if not verdict.errors
-        ],
-    )
-    await connection.execute(text(_LOCK))
-    await reject_staged(connection, verdicts, _CHECKS, _CODES)
-    if not partly and any(verdict.errors for verdict in verdicts):
-        return verdicts
-    await write_staged(context, connection, verdicts, _WRITE)
+    check_texts(verdicts, rows, "code", most=MAX_CODE)
+    check_texts(verdicts, rows, "name", most=MAX_NAME)
+    for name in ("taxId", "email", "phone", "language"):
+        check_texts(verdicts, rows, name, most=MAX_NAME, required=False)
+    await _STAGED.fill(connection, verdicts, rows)
+    await write_staged(context, connection, verdicts, _WRITE, _CODES, partly=partly)
     return verdicts

@@ -1,5 +1,7 @@
 """Mutations that write many rows."""
 
+from collections.abc import Collection, Mapping
+from operator import attrgetter
 from typing import Annotated, Any
 
 import strawberry
@@ -28,8 +30,8 @@ class UpsertPayload(Payload):
     rows: list[RowVerdict] = computed(
         "What became of each row, in the order of the input; of those that are wrong alone where "
         "everything was rejected, and none while a job is at it.",
-        lambda row: row_verdicts(row["rows"]),
-        needs=("rows",),
+        lambda row: row_verdicts(row["rows"], row["keys"], row["results"]),
+        needs=("rows", "keys", "results"),
     )
     job: Job | None = related(
         "The job that writes them, where there are more than 1,000; else null.",
@@ -46,12 +48,62 @@ def _rows_argument(description: str) -> Any:
 OnErrorArgument = Annotated[OnErrorEnum, argument("What becomes of all when some are wrong.")]
 
 
-def _given(**values: Any) -> dict[str, Any]:
-    return {name: value for name, value in values.items() if value is not None}
+class _Names:
+    """How rows are read: what is given for them, by the names of the API."""
+
+    def __init__(self, names: Mapping[str, str], *, trimmed: Collection[str]) -> None:
+        self._names = tuple(names)
+        self._read = attrgetter(*names.values())
+        self._trimmed = tuple(trimmed)
+
+    def given(self, row: Any) -> dict[str, Any]:
+        """Return what is not null in an input object, without blanks around some of it."""
+        values = zip(self._names, self._read(row), strict=True)
+        found = {name: value for name, value in values if value is not None}
+        for name in self._trimmed:
+            if name in found:
+                found[name] = found[name].strip()
+        return found
 
 
-def _trimmed(text: str | None) -> str | None:
-    return None if text is None else text.strip()
+_PRODUCT = _Names(
+    {
+        "sku": "sku",
+        "name": "name",
+        "categoryCode": "category_code",
+        "uom": "uom",
+        "listPrice": "list_price",
+        "listCurrency": "list_currency",
+        "description": "description",
+        "barcode": "barcode",
+        "kind": "kind",
+        "tracking": "tracking",
+        "attributes": "attributes",
+    },
+    trimmed=("sku", "name", "description", "barcode"),
+)
+_PARTNER = _Names(
+    {
+        "code": "code",
+        "name": "name",
+        "kind": "kind",
+        "isCustomer": "is_customer",
+        "isSupplier": "is_supplier",
+        "taxId": "tax_id",
+        "email": "email",
+        "phone": "phone",
+        "language": "language",
+    },
+    trimmed=("code", "name", "taxId", "email", "phone", "language"),
+)
+
+
+def _product(row: ProductUpsertInput) -> dict[str, Any]:
+    given = _PRODUCT.given(row)
+    given["listPrice"] = f"{row.list_price:f}"
+    if row.attributes is not None:
+        given["attributes"] = {one.name: one.value for one in row.attributes}
+    return given
 
 
 @strawberry.type
@@ -70,24 +122,7 @@ class Mutation:
         on_error: OnErrorArgument = OnError.REJECT_EVERYTHING,
     ) -> UpsertPayload | None:
         """Run the command."""
-        asked = [
-            _given(
-                sku=row.sku.strip(),
-                name=row.name.strip(),
-                categoryCode=row.category_code,
-                uom=row.uom,
-                listPrice=f"{row.list_price:f}",
-                listCurrency=row.list_currency,
-                description=_trimmed(row.description),
-                barcode=_trimmed(row.barcode),
-                kind=row.kind,
-                tracking=row.tracking,
-                attributes=None
-                if row.attributes is None
-                else {one.name: one.value for one in row.attributes},
-            )
-            for row in rows
-        ]
+        asked = [_product(row) for row in rows]
         return UpsertPayload.done(
             **await upsert(context, idempotency_key, Upsert.PRODUCTS, asked, on_error)
         )
@@ -104,20 +139,7 @@ class Mutation:
         on_error: OnErrorArgument = OnError.REJECT_EVERYTHING,
     ) -> UpsertPayload | None:
         """Run the command."""
-        asked = [
-            _given(
-                code=row.code.strip(),
-                name=row.name.strip(),
-                kind=row.kind,
-                isCustomer=row.is_customer,
-                isSupplier=row.is_supplier,
-                taxId=_trimmed(row.tax_id),
-                email=_trimmed(row.email),
-                phone=_trimmed(row.phone),
-                language=_trimmed(row.language),
-            )
-            for row in rows
-        ]
+        asked = [_PARTNER.given(row) for row in rows]
         return UpsertPayload.done(
             **await upsert(context, idempotency_key, Upsert.PARTNERS, asked, on_error)
         )
@@ -142,15 +164,15 @@ class Mutation:
             except Invalid as error:
                 errors.append(error)
                 continue
-            asked.append(
-                _given(
-                    sku=row.sku,
-                    locationId=place,
-                    countedQty=f"{row.counted_qty:f}",
-                    reason=row.reason,
-                    lotNumber=row.lot_number,
-                )
-            )
+            given = {
+                "sku": row.sku,
+                "locationId": place,
+                "countedQty": f"{row.counted_qty:f}",
+                "reason": row.reason,
+            }
+            if row.lot_number is not None:
+                given["lotNumber"] = row.lot_number
+            asked.append(given)
         if errors:
             raise CommandRefused(errors)
         return UpsertPayload.done(

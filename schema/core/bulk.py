@@ -1,11 +1,11 @@
 """What became of many rows, one by one."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import strawberry
 
-from resolvers.core.bulk import RowResult
+from resolvers.core.bulk import LETTERS, RowResult
 from resolvers.core.errors import ErrorCode
 from schema.core.enums import describe_enum
 from schema.core.payload import UserError
@@ -32,22 +32,36 @@ class RowVerdict:
     errors: list[UserError] = strawberry.field(description="Why it was rejected; else empty.")
 
 
-def row_verdicts(told: list[Mapping[str, Any]] | None) -> list[RowVerdict]:
-    """Return verdicts that were told as JSON."""
-    return [
-        RowVerdict(
-            index=one["index"],
-            key=one["key"],
-            result=RowResult(one["result"]),
-            errors=[
-                UserError(
-                    code=ErrorCode(error["code"]),
-                    message=error["message"],
-                    path=error["path"],
-                    details=[],
-                )
-                for error in one["errors"]
-            ],
-        )
-        for one in told or ()
+_RESULTS = {letter: result for result, letter in LETTERS.items()}
+
+
+def row_verdicts(
+    told: Sequence[Mapping[str, Any]] | None, keys: Sequence[str] = (), results: str = ""
+) -> list[RowVerdict]:
+    """Return verdicts that were told as JSON; with ``results`` among those on all ``keys``."""
+    verdicts = [
+        RowVerdict(index=index, key=key, result=_RESULTS[letter], errors=[])
+        for index, (key, letter) in enumerate(zip(keys, results, strict=False))
     ]
+    if not verdicts:
+        return [_verdict(one) for one in told or ()]
+    for one in told or ():
+        verdicts[one["index"]] = _verdict(one)
+    return verdicts
+
+
+def _verdict(told: Mapping[str, Any]) -> RowVerdict:
+    return RowVerdict(
+        index=told["index"],
+        key=told["key"],
+        result=RowResult(told["result"]),
+        errors=[
+            UserError(
+                code=ErrorCode(error["code"]),
+                message=error["message"],
+                path=error["path"],
+                details=[],
+            )
+            for error in told["errors"]
+        ],
+    )

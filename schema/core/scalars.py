@@ -16,6 +16,8 @@ from strawberry.types.scalar import ScalarDefinition, scalar
 
 _MAX_DIGITS = 28
 _MAX_SCALE = 12
+_SHORT = _MAX_SCALE + len("0.")
+"""Characters of a number that cannot have too many digits."""
 
 # ASCII digits, where \d and the parsers of the standard library take those of any script
 _PLAIN_NUMBER = re.compile(r"-?[0-9]+(?:\.(?P<behind>[0-9]+))?")
@@ -38,6 +40,8 @@ def parse_decimal(value: Any) -> Decimal:
         GraphQLError: not a finite decimal of at most 28 digits, 12 of them behind the point.
 
     """
+    if type(value) is str and len(value) <= _SHORT and _PLAIN_NUMBER.fullmatch(value):
+        return Decimal(value)
     if isinstance(value, bool) or not isinstance(value, str | int):
         raise GraphQLError('A Decimal is written as a string, such as "12.50".')
     text = str(value) if len(str(value)) <= _MAX_DIGITS + len("-.") else ""

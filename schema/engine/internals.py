@@ -25,8 +25,9 @@ from graphql import (
     visit,
 )
 from graphql.execution.values import VariableValues, get_argument_values
-from strawberry.types.arguments import convert_argument
 from strawberry.types.field import StrawberryField
+
+from schema.core.inputs import build_for
 
 
 class CannotPlan(Exception):
@@ -71,7 +72,7 @@ class Arguments:
         self._field = field
         self._node = node
         self._asked = {
-            name: _Asked(argument.python_name, argument.type, name, converter)
+            name: _Asked(argument.python_name, argument.type, converter)
             for argument in definition_of(field).arguments
             if (name := converter.config.name_converter.from_argument(argument))
         }
@@ -133,28 +134,16 @@ class Arguments:
 class _Asked:
     """An argument as its resolver knows it."""
 
-    __slots__ = ("_converter", "_name", "_type", "python_name")
+    __slots__ = ("_build", "python_name")
 
-    def __init__(self, python_name: str, type_: Any, name: str, converter: Any) -> None:
+    def __init__(self, python_name: str, type_: Any, converter: Any) -> None:
         self.python_name = python_name
-        self._type = type_  # resolving it is what takes Strawberry long, so it is done once
-        self._name = name
-        self._converter = converter
+        self._build = build_for(type_, converter)
 
     def converted(self, value: Any) -> Any:
         """Return a coerced value as resolvers get it: only input objects differ."""
-        if not _has_objects(value):
-            return value
-        converter = self._converter
-        return convert_argument(
-            value, self._type, converter.scalar_registry, converter.config, path=(self._name,)
-        )
-
-
-def _has_objects(value: Any) -> bool:
-    return isinstance(value, dict) or (
-        isinstance(value, list) and any(_has_objects(item) for item in value)
-    )
+        build = self._build
+        return value if build is None or value is None else build(value)
 
 
 def _variables(value: ValueNode) -> list[str]:

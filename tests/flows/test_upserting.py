@@ -34,6 +34,10 @@ mutation Levels($key: String!, $rows: [StockLevelUpsertInput!]!,
 """
 
 
+WRITING_ROWS = 4
+"""Statements of an upsert, whatever it writes; COPY is none of them."""
+
+
 async def products(gateway: Gateway, rows: Any, key: str = "p", **more: Any) -> Any:
     """Run upsertProducts and return its payload."""
     return (await gateway.data(PRODUCTS, {"key": key, "rows": rows, **more}))["upsertProducts"]
@@ -242,6 +246,76 @@ async def test_stock_updates_take_as_many_statements_as_one(
     answer = await own_gateway.run(LEVELS, {"key": "k", "rows": rows})
     assert not answer.errors
     assert own_gateway.statements == 13
+
+
+@pytest.mark.parametrize("number", [1, 300])
+async def test_products_take_as_many_statements_as_one(own_gateway: Gateway, number: int) -> None:
+    """However many: the key, a table to stage in, one that checks and writes, and the answer."""
+    rows = [await product_row(own_gateway, f"MANY-{n}") for n in range(number)]
+    made = await products(own_gateway, rows)
+    assert (made["accepted"], made["rejected"]) == (number, 0)
+    assert own_gateway.statements == WRITING_ROWS
+    changed = await products(own_gateway, [row | {"name": "Other"} for row in rows], "again")
+    assert {row["result"] for row in changed["rows"]} == {"UPDATED"}
+    assert own_gateway.statements == WRITING_ROWS
+
+
+async def while_others(own_gateway: Gateway, statement: str, rows: Any) -> Any:
+    """Upsert while another transaction holds what it changed by ``statement``, then commits."""
+    owner = own_gateway.owner
+    async with owner.transaction():
+        await owner.execute(statement)
+        upsert = asyncio.create_task(products(own_gateway, rows))
+        await asyncio.sleep(0.5)
+        assert not upsert.done(), "it waits"
+    return await upsert
+
+
+async def test_a_product_that_is_made_meanwhile(own_gateway: Gateway) -> None:
+    """It is changed to all that the row says, with its trail."""
+    row = await product_row(own_gateway, "RACE", description="Ours")
+    made = await while_others(
+        own_gateway,
+        """insert into product (sku, name, category_id, uom_id, list_price, list_currency)
+           select 'RACE', 'Theirs', category_id, (select min(id) from unit_of_measure), 1, 'EUR'
+           from product order by id limit 1""",
+        [row, await product_row(own_gateway, "BESIDE")],
+    )
+    assert [one["result"] for one in made["rows"]] == ["UPDATED", "INSERTED"]
+    found: Any = await own_gateway.owner.fetchrow(
+        """select p.name, p.description, p.version, a.action, a.diff ->> 'description' as said
+           from product p join audit_log a on a.entity = 'Product' and a.entity_id = p.id
+           where p.sku = 'RACE'"""
+    )
+    assert tuple(found) == ("Name of RACE", "Ours", 2, "update", "Ours")
+
+
+async def test_a_product_that_is_archived_meanwhile(own_gateway: Gateway) -> None:
+    """There is another one of its SKU then."""
+    row = await product_row(own_gateway, "GONE")
+    await products(own_gateway, [row], "made")
+    made = await while_others(
+        own_gateway,
+        "update product set archived_at = now() where sku = 'GONE'",
+        [row | {"name": "Again"}],
+    )
+    assert [one["result"] for one in made["rows"]] == ["INSERTED"]
+    names = await own_gateway.owner.fetch("select name from product where sku = 'GONE' order by id")
+    assert [name for (name,) in names] == ["Name of GONE", "Again"]
+
+
+async def test_partners_that_are_changed_meanwhile(own_gateway: Gateway) -> None:
+    """What the row does not say stays as the others made it."""
+    await partners(own_gateway, [{"code": "RACE", "name": "A", "isCustomer": True}], "made")
+    owner = own_gateway.owner
+    async with owner.transaction():
+        await owner.execute("update partner set phone = '112' where code = 'RACE'")
+        upsert = asyncio.create_task(partners(own_gateway, [{"code": "RACE", "name": "B"}]))
+        await asyncio.sleep(0.5)
+        assert not upsert.done(), "it waits"
+    assert [one["result"] for one in (await upsert)["rows"]] == ["UPDATED"]
+    found: Any = await owner.fetchrow("select name, phone from partner where code = 'RACE'")
+    assert tuple(found) == ("B", "112")
 
 
 async def test_rows_in_any_order_at_once(own_gateway: Gateway, own_database_url: str) -> None:

@@ -70,12 +70,18 @@ def test_agrees(type_name: str, mark: str, values: dict[str, Any]) -> None:
         ("$a: Date!", {"a": "2026-01-31"}, {"a": date(2026, 1, 31)}),
         ("$a: Decimal", {"a": "12.50"}, {"a": Decimal("12.50")}),
         ("$a: Boolean, $b: String", {"b": None}, {"b": None}),
+        ("$a: [ID!]!", {"a": ["x"]}, {"a": ["x"]}),
+        (
+            "$a: ProductAttributeInput",
+            {"a": {"name": "color", "value": "red"}},
+            {"a": {"name": "color", "value": "red"}},
+        ),
     ],
 )
 def test_takes_what_is_usual(
     declared: str, values: dict[str, Any], expected: dict[str, Any]
 ) -> None:
-    """Valid scalars do not need graphql-core."""
+    """Valid values do not need graphql-core."""
     usual, _ = both(declared, values)
     assert usual is not None
     assert usual.coerced == expected
@@ -84,8 +90,8 @@ def test_takes_what_is_usual(
 @pytest.mark.parametrize(
     ("declared", "values"),
     [
-        ("$a: [ID!]", {"a": ["x"]}),
-        ("$a: SalesOrderFilter", {"a": {}}),
+        ("$a: [ID!]", {"a": "x"}),
+        ("$a: SalesOrderFilter", {"a": {"none": 1}}),
         ("$a: Int = 3", {}),
         ("$a: Int!", {}),
         ("$a: Int", {"a": 2**31}),
@@ -94,5 +100,5 @@ def test_takes_what_is_usual(
     ],
 )
 def test_leaves_the_rest(declared: str, values: dict[str, Any]) -> None:
-    """Lists, objects, defaults and mistakes are graphql-core's."""
+    """Defaults, a list without its brackets and mistakes are graphql-core's."""
     assert both(declared, values)[0] is None
