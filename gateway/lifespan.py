@@ -160,7 +160,7 @@ class Runtime:
             limits_of(settings),
             cache_size=settings.document_cache_size,
             on_finish=self._finished,
-            on_lookup=lambda hit: self.metrics.document_looked_up(hit=hit),
+            on_lookup=self.metrics.document_looked_up,
             engine=self.engine,
             admission=Admission(settings.document_admission),
             on_admission=self.metrics.document_admitted,

@@ -355,6 +355,8 @@ class Metrics:
         self._max_operation_names = max_operation_names
         self._operation_names: set[str] = set()
         self._operations: dict[tuple[Enum, str], _OperationSeries] = {}
+        self._lately: dict[str, tuple[Enum, _OperationSeries]] = {}
+        """The series that operations of a name were last counted in, and their type."""
 
         def histogram(
             name: str, meaning: str, labels: tuple[str, ...], buckets: tuple[float, ...]
@@ -504,23 +506,27 @@ class Metrics:
 
         Call it on the event loop's thread alone: no lock guards the numbers.
         """
-        name = facts.name or ANONYMOUS
-        series = self._operations.get((facts.type, name))
-        if series is None:
-            series = self._series(facts.type, name)
+        name, type_, codes, stats = facts.name or ANONYMOUS, facts.type, facts.codes, facts.stats
+        # an enum's hash is a call of Python, so the last type of a name is compared instead
+        known = self._lately.get(name)
+        if known is None or known[0] is not type_:
+            known = (type_, self._series(type_, name))
+            if name in self._operation_names:
+                self._lately[name] = known
+        series = known[1]
         if facts.canceled:
             series.canceled.observe(facts.seconds)
+        elif codes:
+            series.failed.observe(facts.seconds)
+            for code in codes:
+                self._errors.add(code)
         else:
-            (series.failed if facts.codes else series.succeeded).observe(facts.seconds)
-        stats = facts.stats
+            series.succeeded.observe(facts.seconds)
         series.numbers.observe((stats.statements, stats.batches, stats.rows, facts.cost))
         if stats.retries:
             self._command_retries.inc(stats.retries)
-        for code in facts.codes:
-            self._errors.add(code)
         repetition = series.repetition
-        repetition.observe(stats)
-        if repetition.seen % _LOOKED_AFTER == 0:
+        if repetition.observe(stats) % _LOOKED_AFTER == 0:
             self._look_for_repetition(name, series)
 
     def _look_for_repetition(self, name: str, series: _OperationSeries) -> None:
@@ -550,7 +556,7 @@ class Metrics:
         """Count a request that never ran: its syntax, a limit, its credential."""
         self._refusals.add(reason)
 
-    def document_looked_up(self, *, hit: bool) -> None:
+    def document_looked_up(self, hit: bool) -> None:  # noqa: FBT001 - a listener
         """Count a lookup in the cache of parsed and validated documents."""
         self._documents.add("hit" if hit else "miss")
 

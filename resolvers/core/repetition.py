@@ -43,10 +43,11 @@ class Repetition:
         self.seen = 0
         """Executions so far."""
 
-    def observe(self, stats: OperationStats) -> None:
-        """Take one execution, which is over, into account."""
-        self.seen += 1
+    def observe(self, stats: OperationStats) -> int:
+        """Take one execution, which is over, into account; return how many there were so far."""
         self._latest.append((stats.statements, stats.statements_by_name))
+        self.seen = seen = self.seen + 1
+        return seen
 
     @property
     def ratio(self) -> float:
