@@ -196,3 +196,10 @@ def ean13(number: int) -> str:
     digits = f"20{number:010d}"
     odd, even = sum(map(int, digits[::2])), sum(map(int, digits[1::2]))
     return f"{digits}{-(odd + 3 * even) % 10}"
+
+
+def gtin14(level: int, barcode: str) -> str:
+    """Return the barcode of a pack of what has an EAN: 1 is that of the smallest pack."""
+    digits = f"{level}{barcode[:-1]}"
+    odd, even = sum(map(int, digits[::2])), sum(map(int, digits[1::2]))
+    return f"{digits}{-(3 * odd + even) % 10}"

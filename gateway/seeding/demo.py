@@ -18,6 +18,7 @@ from gateway.seeding.masters import (
     category_rows,
     client_rows,
     company_rows,
+    pack_rows,
     partner_rows,
     price_rows,
     product_rows,
@@ -116,6 +117,7 @@ class Demo:
         yield from _portions("categories", category_rows(categories()))
         entered = self._random("entered")
         yield from _portions("products", product_rows(world.products, companies, calendar, entered))
+        yield from _portions("packs", pack_rows(world.products, self._random("packs")))
         yield from _portions("partners", partner_rows(partners.all, calendar, entered))
         yield from _portions("prices", price_rows(world.prices, calendar))
         yield from _portions("terms", terms_rows(partners, companies, calendar))

@@ -1,13 +1,13 @@
 """Rows of what was there before the first order: companies, users, goods, partners, prices."""
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from random import Random
 
 from gateway.seeding.amounts import amount_text, converted
 from gateway.seeding.assortment import Category
 from gateway.seeding.calendar import Calendar
-from gateway.seeding.catalog import Product
+from gateway.seeding.catalog import Product, gtin14
 from gateway.seeding.companies import (
     APPROVED_FROM,
     CLIENT_CODE,
@@ -195,6 +195,33 @@ def product_rows(
             own.add(product.id, company.id, amount_text(cost), current, current and goods)
         yield rows
         yield own
+
+
+PACKED: Mapping[str, tuple[tuple[str, str, tuple[int, ...]], ...]] = {
+    "PCE": (
+        ("BOX", "Box of {}", (5, 10, 12, 20, 25, 50)),
+        ("PAL", "Pallet of {}", (480, 600, 960)),
+    ),
+    "KG": (("BAG", "Bag of {} kg", (5, 20, 25)),),
+    "M": (("ROL", "Roll of {} m", (25, 50, 100)),),
+}
+"""What packs there are of what is stocked in a unit: code, name, and how much may be in one."""
+IN_PACKS = 0.6
+ON_PALLETS = 0.2
+"""Share of goods that are packed, and of those packed that there is a larger pack of, too."""
+
+
+def pack_rows(products: Sequence[Product], rng: Random) -> Iterator[Sheet]:
+    """Yield the packs that goods come in."""
+    rows = Sheet("product_unit", "product_id", "code", "name", "factor", "barcode")
+    for product in products:
+        packs = PACKED.get(product.leaf.unit, ()) if product.kind is ProductKind.GOODS else ()
+        for level, (code, name, sizes) in enumerate(packs, 1):
+            if rng.random() >= (ON_PALLETS if level > 1 else IN_PACKS):
+                break
+            inside = rng.choice(sizes)
+            rows.add(product.id, code, name.format(inside), inside, gtin14(level, product.barcode))
+    yield rows
 
 
 def _entered(first_day: int, calendar: Calendar, rng: Random) -> str:

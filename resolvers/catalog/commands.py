@@ -1,11 +1,15 @@
 """The verbs of the catalog: one function per command."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from decimal import Decimal
+from typing import Any, ClassVar, Final, Protocol, TypeVar
 
-from sqlalchemy import text
+from sqlalchemy import BigInteger, any_, bindparam, select, text
+from sqlalchemy.dialects.postgresql import ARRAY
+from sqlalchemy.types import Text
 
-from resolvers.catalog.loaders import product
+from resolvers.catalog.loaders import product, product_unit
 from resolvers.core.archive import archive
 from resolvers.core.bulk import (
     Row,
@@ -16,11 +20,22 @@ from resolvers.core.bulk import (
     verdicts_on,
     write_staged,
 )
-from resolvers.core.command import Outcome
+from resolvers.core.command import CommandRefused, Outcome
 from resolvers.core.context import Context
-from resolvers.core.errors import Duplicate, ErpError, InvalidTransition, NotFound
+from resolvers.core.errors import (
+    Duplicate,
+    ErpError,
+    Invalid,
+    InvalidTransition,
+    NotFound,
+    shown,
+)
+from resolvers.core.quantities import LARGEST_QUANTITY
 from resolvers.core.statement import compile_statement
 from resolvers.core.transaction import Transaction
+from resolvers.core.units import Unit, convert, nearest
+from resolvers.reference.commands import units_by_code
+from resolvers.reference.loaders import unit_of_measure
 
 
 async def archive_product(
@@ -216,3 +231,211 @@ async def upsert_products(
     await _STAGED.fill(connection, verdicts, rows)
     await write_staged(context, connection, verdicts, _WRITE, _CODES, partly=partly)
     return verdicts
+
+
+@dataclass(frozen=True, slots=True)
+class Entered:
+    """A quantity of a product as somebody entered it, in the unit ``uom`` if one was named.
+
+    ``at`` is the path of the line of the input, ``name`` what that calls the quantity.
+    """
+
+    product_id: int
+    quantity: Decimal
+    uom: str | None
+    at: tuple[str, ...]
+    name: str = "qty"
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """A quantity in its product's unit; ``entered`` are the columns that keep how it was entered.
+
+    They say that ``entered_quantity`` x ``entered_factor`` = quantity x ``stock_factor``.
+    """
+
+    quantity: Decimal
+    entered: Mapping[str, Any]
+
+
+AS_STOCKED: Final[Mapping[str, Any]] = dict.fromkeys(
+    ("entered_quantity", "entered_uom", "entered_factor", "stock_factor")
+)
+"""Columns of a line that was entered in its product's unit."""
+
+
+def unit_asked(uom: str | None) -> list[dict[str, str]]:
+    """Return what the request of a line remembers of its unit: nothing where none was named.
+
+    So requests without units are what they were before there were any.
+    """
+    return [] if uom is None else [{"uom": uom}]
+
+
+async def in_stock_units(connection: Transaction, entered: Sequence[Entered]) -> list[Measured]:
+    """Convert quantities to their products' units; where no unit was named they are in it.
+
+    A unit is looked for among the product's packs, then among the units of measure.
+
+    Raises:
+        CommandRefused: a unit is unknown or measures something different, or what was entered in it
+            is no exact quantity of the product's unit, or too much.
+
+    """
+    named = [(one.product_id, one.uom) for one in entered if one.uom is not None]
+    if not named:
+        return [Measured(one.quantity, AS_STOCKED) for one in entered]
+    stocked = await _stocked_in(connection, [id_ for id_, _ in named])
+    units = await units_by_code(connection, [*stocked.values(), *(code for _, code in named)])
+    packs = await _packs(connection, named)
+    measured: list[Measured] = []
+    errors: dict[tuple[Any, ...], ErpError] = {}
+    for one in entered:
+        if one.uom is None:
+            measured.append(Measured(one.quantity, AS_STOCKED))
+            continue
+        wanted = units[stocked[one.product_id]]
+        pack = packs.get((one.product_id, one.uom))
+        if pack is not None:
+            # so many of the product's unit, whatever that is
+            wanted = replace(wanted, dimension=pack.dimension, factor=Decimal(1))
+        found = _measured(one, pack or units.get(one.uom), wanted)
+        if isinstance(found, ErpError):
+            # a line with two quantities names its unit once
+            errors.setdefault((found.path, found.message), found)
+        else:
+            measured.append(found)
+    if errors:
+        raise CommandRefused(list(errors.values()))
+    return measured
+
+
+class _Line(Protocol):
+    """A line of an input that may name a unit: a dataclass."""
+
+    __dataclass_fields__: ClassVar[dict[str, Any]]
+
+    @property
+    def uom(self) -> str | None: ...
+
+
+_L = TypeVar("_L", bound=_Line)
+
+
+async def lines_in_stock_units(
+    connection: Transaction,
+    lines: Sequence[_L],
+    product_of: Callable[[_L], int | None],
+    names: Mapping[str, str],
+) -> list[_L]:
+    """Return lines with their quantities in their products' units; see `in_stock_units`.
+
+    ``names`` maps each quantity of a line to what the input calls it. Lines of which there is no
+    product are left as they are, for whoever refuses them.
+    """
+    places = [
+        (position, attribute, product_id, value)
+        for position, line in enumerate(lines)
+        if (product_id := product_of(line)) is not None
+        for attribute in names
+        if (value := getattr(line, attribute)) is not None
+    ]
+    measured = await in_stock_units(
+        connection,
+        [
+            Entered(
+                product_id,
+                value,
+                lines[position].uom,
+                ("lines", str(position)),
+                names[attribute],
+            )
+            for position, attribute, product_id, value in places
+        ],
+    )
+    changes: list[dict[str, Decimal]] = [{} for _ in lines]
+    for (position, attribute, _, _), found in zip(places, measured, strict=True):
+        changes[position][attribute] = found.quantity
+    return [replace(line, **change) for line, change in zip(lines, changes, strict=True)]
+
+
+_PACK: Final = "PACK"
+"""In place of the dimension of units that only one product has."""
+
+
+async def _stocked_in(connection: Transaction, product_ids: Sequence[int]) -> dict[int, str]:
+    """Return the code of the unit that each product is stocked in."""
+    goods, unit = product.columns, unit_of_measure.columns
+    found = await connection.execute(
+        select(goods["id"], unit["code"])
+        .join(unit_of_measure.table, unit["id"] == goods["uom_id"])
+        .where(goods["id"] == any_(bindparam("products", type_=ARRAY(BigInteger)))),
+        {"products": sorted(set(product_ids))},
+    )
+    return {row.id: row.code for row in found}
+
+
+async def _packs(
+    connection: Transaction, named: Sequence[tuple[int, str]]
+) -> dict[tuple[int, str], Unit]:
+    """Return the packs that products have by these codes."""
+    pack = product_unit.columns
+    found = await connection.execute(
+        select(pack["product_id"], pack["code"], pack["factor"]).where(
+            pack["product_id"] == any_(bindparam("products", type_=ARRAY(BigInteger))),
+            pack["code"] == any_(bindparam("codes", type_=ARRAY(Text))),
+            pack["archived_at"].is_(None),
+        ),
+        {
+            "products": sorted({id_ for id_, _ in named}),
+            "codes": sorted({code for _, code in named}),
+        },
+    )
+    return {(row.product_id, row.code): Unit(row.code, _PACK, row.factor) for row in found}
+
+
+def _measured(one: Entered, given: Unit | None, wanted: Unit) -> Measured | ErpError:
+    """Convert a quantity that was entered in the unit ``given``, or tell why that cannot be."""
+    assert one.uom is not None
+    named = {"unit": shown(one.uom), "productUnit": wanted.code}
+    if given is None:
+        return NotFound(
+            f"There is no unit {shown(one.uom)} of the product; it is stocked in {wanted.code}.",
+            path=(*one.at, "uom"),
+            details=named,
+        )
+    if given.dimension != wanted.dimension:
+        return Invalid(
+            f"{given.code} measures {given.dimension}; the product is stocked in {wanted.code}, "
+            f"which measures {wanted.dimension}.",
+            path=(*one.at, "uom"),
+            details={**named, "dimension": given.dimension, "productDimension": wanted.dimension},
+        )
+    path = (*one.at, one.name)
+    quantity = convert(one.quantity, given, wanted)
+    if quantity is None:
+        below, above = nearest(one.quantity, given, wanted)
+        # nothing at all is seldom what somebody means
+        near = {"nearestBelow": below, "nearestAbove": above}
+        told = {name: f"{value:f}" for name, value in near.items() if value != 0}
+        return Invalid(
+            f"{one.quantity:f} {given.code} is no exact quantity in {wanted.code}; take "
+            f"{' or '.join(told.values())}.",
+            path=path,
+            details={**named, **told},
+        )
+    if abs(quantity) >= LARGEST_QUANTITY:
+        return Invalid(
+            f"{one.name} must be below {LARGEST_QUANTITY:f} in {wanted.code}.",
+            path=path,
+            details=named,
+        )
+    return Measured(
+        quantity,
+        {
+            "entered_quantity": one.quantity,
+            "entered_uom": given.code,
+            "entered_factor": given.factor,
+            "stock_factor": wanted.factor,
+        },
+    )

@@ -24,6 +24,7 @@ from resolvers.core.table import (
     instant,
     one_of,
     owned,
+    rate,
     required,
     shared,
     small_id,
@@ -98,6 +99,28 @@ product = table(
     Index("ix_product_search", "search", postgresql_using="gin"),
     rows=shared("insert", "update"),
     comment="What is bought, stocked and sold, by its SKU; shared by all companies of the database.",
+)
+
+product_unit = table(
+    "product_unit",
+    big_id(),
+    required("product_id", BigInteger, ForeignKey("product.id")),
+    required("code"),
+    required("name"),
+    required("factor", rate()),
+    Column("barcode", Text),
+    archived_at(),
+    CheckConstraint("factor > 0", name="factor"),
+    Index("uq_product_unit_code", "product_id", "code", unique=True, postgresql_where=_ACTIVE),
+    Index(
+        "uq_product_unit_barcode",
+        "barcode",
+        unique=True,
+        postgresql_where=text("barcode is not null and archived_at is null"),
+    ),
+    Index("ix_product_unit_product_id", "product_id", "factor", "id"),
+    rows=shared("insert", "update"),
+    comment="A pack of a product, such as a box: factor says how many of its unit are in one.",
 )
 
 product_company = table(

@@ -11,6 +11,7 @@ from typing import Any, Literal
 
 from sqlalchemy import (
     BigInteger,
+    CheckConstraint,
     Column,
     Computed,
     DateTime,
@@ -27,6 +28,7 @@ from sqlalchemy import (
     text,
 )
 from sqlalchemy.dialects.postgresql import ARRAY
+from sqlalchemy.schema import SchemaItem
 from sqlalchemy.types import TypeEngine
 
 metadata = MetaData(
@@ -185,6 +187,28 @@ def sortable(name: str, amount: str) -> "Column[Any]":
     """
     steps = Computed(f"(({amount}) * {AMOUNT_STEPS})::bigint", persisted=True)
     return Column(name, BigInteger, steps, nullable=False)
+
+
+def as_entered() -> tuple[SchemaItem, ...]:
+    """Columns of a line that keep what was entered in another unit than the product's, if it was.
+
+    The two factors say exactly how it became ``quantity``, whatever becomes of the unit.
+    """
+    return (
+        Column("entered_quantity", quantity()),
+        Column("entered_uom", Text),
+        Column("entered_factor", rate()),
+        Column("stock_factor", rate()),
+        CheckConstraint(
+            "num_nulls(entered_quantity, entered_uom, entered_factor, stock_factor) in (0, 4)",
+            name="entered",
+        ),
+        CheckConstraint("entered_factor > 0 and stock_factor > 0", name="entered_factors"),
+        # multiplied and not divided, so that it is exact to the last digit
+        CheckConstraint(
+            "entered_quantity * entered_factor = quantity * stock_factor", name="entered_exactly"
+        ),
+    )
 
 
 def big_id() -> "Column[Any]":

@@ -10,6 +10,7 @@ from typing import Any, Final
 
 from sqlalchemy import bindparam, func, insert, select, update
 
+from resolvers.catalog.commands import lines_in_stock_units, unit_asked
 from resolvers.core.command import CommandRefused, Outcome, run_command, write_audit
 from resolvers.core.context import Context
 from resolvers.core.document import (
@@ -67,6 +68,7 @@ class ShipLine:
     order_line_id: int
     quantity: Decimal
     lot_number: str | None = None
+    uom: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,8 +110,14 @@ async def ship_order(
                     "All that is reserved is in shipments.", path=("orderId",)
                 )
                 raise CommandRefused([refusal])
-        _refuse_more(wanted, free)
         products = {row.id: row.product_id for row in rows}
+        wanted = await lines_in_stock_units(
+            connection,
+            wanted,
+            lambda line: products.get(line.order_line_id),
+            {"quantity": "qty"},
+        )
+        _refuse_more(wanted, free)
         goods = await _picked(context, connection, order, products, wanted)
         move_ids = await ship_goods(context, connection, key, goods, source=SALES_ORDER_LINE)
         left = _sums(wanted)
@@ -132,7 +140,12 @@ async def ship_order(
             "lines": None
             if lines is None
             else [
-                [line.order_line_id, f"{line.quantity.normalize():f}", line.lot_number]
+                [
+                    line.order_line_id,
+                    f"{line.quantity.normalize():f}",
+                    line.lot_number,
+                    *unit_asked(line.uom),
+                ]
                 for line in lines
             ],
             "carrier": shipping.carrier,

@@ -24,6 +24,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql import ARRAY
 
+from resolvers.catalog.commands import lines_in_stock_units, unit_asked
 from resolvers.catalog.loaders import product as product_entity
 from resolvers.core.bulk import RowResult
 from resolvers.core.command import CommandRefused, Outcome, run_command, write_audit
@@ -117,7 +118,15 @@ async def adjust_stock(context: Context, key: str, lines: Sequence[AdjustmentLin
         raise CommandRefused(errors)
 
     async def body(connection: Transaction) -> Outcome:
-        return await post_adjustments(context, connection, key, lines, operation="adjustStock")
+        named = [line.sku for line in lines if line.uom is not None]
+        products = await products_of(connection, named) if named else {}
+        stocked = await lines_in_stock_units(
+            connection,
+            lines,
+            lambda line: getattr(products.get(line.sku), "id", None),
+            {"delta": "delta", "counted": "countedQty"},
+        )
+        return await post_adjustments(context, connection, key, stocked, operation="adjustStock")
 
     return await run_command(
         context,
@@ -655,6 +664,7 @@ def _as_json(line: AdjustmentLine) -> list[Any]:
         line.expected_version,
         # appended, so that requests without one are what they were
         *([] if line.lot_number is None else [line.lot_number.strip()]),
+        *unit_asked(line.uom),
     ]
 
 

@@ -110,6 +110,7 @@ class AdjustmentLine:
     counted: Decimal | None = None
     expected_version: int | None = None
     lot_number: str | None = None
+    uom: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

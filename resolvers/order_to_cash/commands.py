@@ -1,7 +1,7 @@
 """Verbs of sales orders that several modules have a say in: one function per command."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from decimal import Decimal
 from typing import Any, Final
@@ -11,6 +11,7 @@ from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.types import Text
 
 from resolvers.accounting.commands import check_credit
+from resolvers.catalog.commands import Entered, in_stock_units, unit_asked
 from resolvers.catalog.loaders import product as product_entity
 from resolvers.core.amounts import converted, line_amounts
 from resolvers.core.command import CommandRefused, Outcome, run_command
@@ -54,10 +55,11 @@ MAX_TEXT: Final = 100
 
 @dataclass(frozen=True, slots=True)
 class OrderLine:
-    """So much of a product that is ordered."""
+    """So much of a product that is ordered, in the unit ``uom`` or that of the product."""
 
     sku: str
     quantity: Decimal
+    uom: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +101,27 @@ async def place_order(
         currency = terms.list_currency or home.currency
         # shared locks: nobody archives a product or the customer until the order is there
         products = await _products(connection, new.lines)
-        lines = await _priced(context, connection, new, products, home=home, currency=currency)
+        measured = await in_stock_units(
+            connection,
+            [
+                Entered(
+                    products[line.sku].id,
+                    line.quantity,
+                    line.uom,
+                    ("input", "lines", str(position)),
+                )
+                for position, line in enumerate(new.lines)
+            ],
+        )
+        # prices, and the quantities they hold from, are those of the products' units
+        stocked = replace(
+            new,
+            lines=[
+                replace(line, quantity=one.quantity)
+                for line, one in zip(new.lines, measured, strict=True)
+            ],
+        )
+        lines = await _priced(context, connection, stocked, products, home=home, currency=currency)
         abroad = places.country not in (None, home.country)
         tax = await tax_on(connection, context.clock().date(), SALE, abroad=abroad)
         digits = await digits_of(connection, currency)
@@ -110,7 +132,8 @@ async def place_order(
                 path=("partnerId",),
             )
             raise CommandRefused([refusal])
-        for line in lines:
+        for line, one in zip(lines, measured, strict=True):
+            line.update(one.entered)
             amounts = line_amounts(
                 line["quantity"],
                 line["unit_price"],
@@ -154,7 +177,10 @@ async def place_order(
         key=key,
         request={
             "partnerId": new.partner_id,
-            "lines": [[line.sku, f"{line.quantity.normalize():f}"] for line in new.lines],
+            "lines": [
+                [line.sku, f"{line.quantity.normalize():f}", *unit_asked(line.uom)]
+                for line in new.lines
+            ],
             "warehouseId": new.warehouse_id,
             "shipToId": new.ship_to_id,
             "channel": new.channel,

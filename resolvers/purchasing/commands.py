@@ -4,13 +4,20 @@ A purchase order is locked first, then the sales orders that wait for its goods,
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, timedelta
 from decimal import Decimal
 from typing import Any, Final
 
 from sqlalchemy import bindparam, func, insert, select, true, update
 
+from resolvers.catalog.commands import (
+    AS_STOCKED,
+    Entered,
+    in_stock_units,
+    lines_in_stock_units,
+    unit_asked,
+)
 from resolvers.catalog.loaders import product as product_entity
 from resolvers.core.amounts import PRICE_STEP, line_amounts
 from resolvers.core.command import CommandRefused, Outcome, run_command, write_audit
@@ -77,6 +84,8 @@ class ReceiveLine:
     rejected: Decimal
     lot_number: str | None = None
     expires_on: date | None = None
+    uom: str | None = None
+    """Unit of both quantities, if it is not the product's."""
 
 
 async def change_purchase(
@@ -126,11 +135,15 @@ async def change_purchase(
 
 @dataclass(frozen=True, slots=True)
 class PurchaseLine:
-    """So much of a product that is bought, at the supplier's offer if there is no price."""
+    """So much of a product that is bought, at the supplier's offer if there is no price.
+
+    The price is that of one of the product's unit, whatever ``uom`` is.
+    """
 
     sku: str
     quantity: Decimal
     unit_price: Decimal | None = None
+    uom: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,7 +187,21 @@ async def create_purchase(context: Context, key: str, new: NewPurchase) -> Outco
         await _check_supplier(connection, new.supplier_id)
         await _check_warehouse(connection, new.warehouse_id)
         products = await _products(connection, new.lines)
-        offers = await _offers(connection, new, products)
+        measured = await in_stock_units(
+            connection,
+            [
+                Entered(products[line.sku].id, line.quantity, line.uom, ("lines", str(position)))
+                for position, line in enumerate(new.lines)
+            ],
+        )
+        stocked = replace(
+            new,
+            lines=[
+                replace(line, quantity=one.quantity)
+                for line, one in zip(new.lines, measured, strict=True)
+            ],
+        )
+        offers = await _offers(connection, stocked, products)
         missing: list[ErpError] = [
             Invalid(
                 "The supplier offers no such quantity; give a price.",
@@ -193,8 +220,9 @@ async def create_purchase(context: Context, key: str, new: NewPurchase) -> Outco
                 None if offer is None else offer.currency.strip(),
                 None if offer is None else offer.supplier_sku,
                 0 if offer is None else offer.lead_days,
+                one.entered,
             )
-            for line, offer in zip(new.lines, offers, strict=True)
+            for line, offer, one in zip(stocked.lines, offers, measured, strict=True)
         ]
         order_id = await _insert_purchase(
             context,
@@ -219,6 +247,7 @@ async def create_purchase(context: Context, key: str, new: NewPurchase) -> Outco
                     line.sku,
                     f"{line.quantity.normalize():f}",
                     None if line.unit_price is None else f"{line.unit_price.normalize():f}",
+                    *unit_asked(line.uom),
                 ]
                 for line in new.lines
             ],
@@ -262,6 +291,7 @@ async def run_replenishment(context: Context, key: str, warehouse_id: int | None
                         row.currency.strip(),
                         row.supplier_sku,
                         row.lead_days,
+                        AS_STOCKED,
                     )
                 )
         order_ids = [
@@ -472,7 +502,7 @@ async def receive_order(
     key: str,
     asked: Asked,
     *,
-    lines: Sequence[ReceiveLine],
+    came: Sequence[ReceiveLine],
     delivery_note: str | None,
 ) -> Outcome:
     """Take in what came of a confirmed purchase order, and promise it to orders that wait for it.
@@ -485,10 +515,16 @@ async def receive_order(
             tolerated, or a lot is wrong.
 
     """
-    _check(lines, delivery_note)
+    _check(came, delivery_note)
 
     async def change(connection: Transaction, order: Any) -> Outcome:
         rows = await _order_lines(connection, order)
+        lines = await lines_in_stock_units(
+            connection,
+            came,
+            lambda line: getattr(rows.get(line.order_line_id), "product_id", None),
+            {"quantity": "qty", "rejected": "qtyRejected"},
+        )
         _refuse_more(lines, rows)
         product_ids = sorted({rows[line.order_line_id].product_id for line in lines})
         waiting = await lock_waiting(connection, order.warehouse_id, product_ids)
@@ -539,8 +575,9 @@ async def receive_order(
                     f"{line.rejected.normalize():f}",
                     line.lot_number,
                     None if line.expires_on is None else line.expires_on.isoformat(),
+                    *unit_asked(line.uom),
                 ]
-                for line in lines
+                for line in came
             ],
             "deliveryNote": delivery_note,
         },
@@ -557,6 +594,7 @@ class Bought:
     currency: str | None
     supplier_sku: str | None
     lead_days: int
+    entered: Mapping[str, Any]
 
 
 async def _check_supplier(connection: Transaction, supplier_id: int) -> None:
@@ -731,6 +769,7 @@ async def _insert_purchase(
                 "description": products[line.product_id].name,
                 "uom_id": products[line.product_id].uom_id,
                 "quantity": line.quantity,
+                **line.entered,
                 "unit_price": line.unit_price,
                 "net": amount.net,
                 "tax": amount.tax,

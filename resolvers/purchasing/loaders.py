@@ -32,6 +32,7 @@ from resolvers.purchasing.tables import goods_receipt_line as receipt_line_table
 from resolvers.purchasing.tables import purchase_order as order_table
 from resolvers.purchasing.tables import purchase_order_line as line_table
 from resolvers.purchasing.tables import supplier_offer as offer_table
+from resolvers.reference.loaders import qty_entered, uom_entered
 
 _line = line_table.c
 _offer = offer_table.c
@@ -41,6 +42,8 @@ purchase_order = entity("PurchaseOrder", order_table)
 purchase_order_line = entity(
     "PurchaseOrderLine",
     line_table,
+    qty_entered=qty_entered(line_table),
+    uom_entered=uom_entered(line_table),
     outstanding=func.greatest(
         _line.quantity - _line.received - _line.canceled,
         literal_column("0.0000", Numeric(18, 4)),

@@ -20,6 +20,7 @@ from resolvers.core.archive import archive_rule
 from resolvers.core.numbering import numbered
 from resolvers.core.table import (
     archived_at,
+    as_entered,
     big_id,
     instant,
     money,
@@ -119,6 +120,7 @@ purchase_order_line = table(
     required("canceled", quantity(), server_default="0"),
     required("billed", quantity(), server_default="0"),
     required("over_receipt_percent", percentage(), server_default="0"),
+    *as_entered(),
     ForeignKeyConstraint(
         ["order_id", "company_id", "partner_id", "currency"],
         [

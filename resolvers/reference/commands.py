@@ -9,8 +9,9 @@ from sqlalchemy import or_, select
 from sqlalchemy.dialects.postgresql import distinct_on
 
 from resolvers.core.transaction import Transaction
+from resolvers.core.units import Unit
 from resolvers.reference.rules import TaxPosition, TaxUse
-from resolvers.reference.tables import currency, currency_rate, tax
+from resolvers.reference.tables import currency, currency_rate, tax, unit_of_measure
 
 SALE: Final = TaxUse.SALE
 PURCHASE: Final = TaxUse.PURCHASE
@@ -54,3 +55,14 @@ async def digits_of(connection: Transaction, code: str) -> int:
     return int(
         await connection.scalar(select(currency.c.digits).where(currency.c.code == code)) or 0
     )
+
+
+async def units_by_code(connection: Transaction, codes: Sequence[str]) -> dict[str, Unit]:
+    """Return the units of measure that have these codes, by code."""
+    unit = unit_of_measure.c
+    found = await connection.execute(
+        select(unit.code, unit.dimension, unit.factor, unit.rounding).where(
+            unit.code.in_(sorted(set(codes)))
+        )
+    )
+    return {row.code: Unit(*row) for row in found}

@@ -8,6 +8,7 @@ from typing import Any, Final
 from sqlalchemy import BigInteger, any_, bindparam, func, insert, select
 from sqlalchemy.dialects.postgresql import ARRAY
 
+from resolvers.catalog.commands import lines_in_stock_units, unit_asked
 from resolvers.core.command import CommandRefused, Outcome, run_command, write_audit
 from resolvers.core.context import Context
 from resolvers.core.document import Asked, lock_document, naming, request_for
@@ -57,6 +58,7 @@ class ReturnLine:
     quantity: Decimal
     disposition: Disposition
     lot_number: str | None = None
+    uom: str | None = None
 
 
 async def return_goods(
@@ -108,6 +110,7 @@ async def return_goods(
                         f"{line.quantity.normalize():f}",
                         line.disposition,
                         line.lot_number,
+                        *unit_asked(line.uom),
                     ]
                     for line in lines
                 ],
@@ -148,10 +151,16 @@ async def _take_back(  # noqa: PLR0917 - what a return is made of
     key: str,
     order: Any,
     waiting: Sequence[Any],
-    lines: Sequence[ReturnLine],
+    came_back: Sequence[ReturnLine],
     reason: str,
 ) -> Outcome:
     rows = {row.id: row for row in await order_lines(connection, order)}
+    lines = await lines_in_stock_units(
+        connection,
+        came_back,
+        lambda line: getattr(rows.get(line.order_line_id), "product_id", None),
+        {"quantity": "qty"},
+    )
     _refuse_more(lines, rows)
     lot_ids = await _lots_that_left(connection, lines, rows)
     targets = await _targets(connection, order, lines)

@@ -147,4 +147,14 @@ INVARIANTS = (
         "Projected outgoing stock differs from what confirmed orders still need.",
         _REBUILD_OUTGOING,
     ),
+    Invariant(
+        "line_as_entered",
+        """
+        select id as line_id, quantity, entered_quantity, entered_uom, entered_factor, stock_factor
+        from sales_order_line
+        where entered_quantity * entered_factor <> quantity * stock_factor
+           or num_nulls(entered_quantity, entered_uom, entered_factor, stock_factor) in (1, 2, 3)
+        """,
+        "A line's quantity is not what was entered, converted: what was entered is what was asked.",
+    ),
 )

@@ -3,6 +3,7 @@
 from resolvers.core.entity import entity
 from resolvers.core.relation import by_key, children
 from resolvers.inventory.loaders import SALES_ORDER_LINE, lines_by_lot, lots_by_line
+from resolvers.reference.loaders import qty_entered, uom_entered
 from resolvers.sales.tables import sales_order as order_table
 from resolvers.sales.tables import sales_order_line as line_table
 
@@ -12,6 +13,8 @@ sales_order = entity("SalesOrder", order_table)
 sales_order_line = entity(
     "SalesOrderLine",
     line_table,
+    qty_entered=qty_entered(line_table),
+    uom_entered=uom_entered(line_table),
     backordered=_line.quantity - _line.shipped - _line.canceled - _line.reserved,
 )
 

@@ -18,6 +18,7 @@ from sqlalchemy.dialects.postgresql import CHAR
 from resolvers.core.archive import archive_rule
 from resolvers.core.numbering import numbered
 from resolvers.core.table import (
+    as_entered,
     big_id,
     instant,
     money,
@@ -152,6 +153,7 @@ sales_order_line = table(
     Column("tax_id", Integer, ForeignKey("tax.id")),
     required("returned", quantity(), server_default="0"),
     required("invoiced", quantity(), server_default="0"),
+    *as_entered(),
     ForeignKeyConstraint(
         ["order_id", "company_id", "partner_id", "currency", "placed_on"],
         [

@@ -4,7 +4,7 @@ A transfer or a count is locked first, then the sales orders that wait for its g
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from decimal import Decimal
 from typing import Any, Final
@@ -12,6 +12,7 @@ from typing import Any, Final
 from sqlalchemy import BigInteger, all_, any_, bindparam, exists, func, insert, or_, select, update
 from sqlalchemy.dialects.postgresql import ARRAY
 
+from resolvers.catalog.commands import lines_in_stock_units, unit_asked
 from resolvers.catalog.loaders import product as product_entity
 from resolvers.core.command import CommandRefused, Outcome, run_command, write_audit
 from resolvers.core.context import Context
@@ -85,6 +86,7 @@ class TransferLine:
     sku: str
     quantity: Decimal
     lot_number: str | None = None
+    uom: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,8 +125,11 @@ async def transfer_stock(context: Context, key: str, new: NewTransfer) -> Outcom
             {"fromWarehouseId": new.from_warehouse_id, "toWarehouseId": new.to_warehouse_id},
         )
         products = await _goods_of(connection, new.lines)
+        stocked = await lines_in_stock_units(
+            connection, new.lines, lambda line: int(products[line.sku].id), {"quantity": "qty"}
+        )
         transit = await virtual_location(connection, TRANSIT)
-        taken = await _take(context, connection, new, products)
+        taken = await _take(context, connection, replace(new, lines=stocked), products)
         values = {
             "company_id": context.principal.company_id,
             "to_warehouse_id": new.to_warehouse_id,
@@ -197,7 +202,13 @@ async def transfer_stock(context: Context, key: str, new: NewTransfer) -> Outcom
             "from": new.from_warehouse_id,
             "to": new.to_warehouse_id,
             "lines": [
-                [line.sku, f"{line.quantity.normalize():f}", line.lot_number] for line in new.lines
+                [
+                    line.sku,
+                    f"{line.quantity.normalize():f}",
+                    line.lot_number,
+                    *unit_asked(line.uom),
+                ]
+                for line in new.lines
             ],
             "expectedOn": None if new.expected_on is None else new.expected_on.isoformat(),
         },
@@ -212,6 +223,7 @@ class TransferReceipt:
 
     line_id: int
     quantity: Decimal
+    uom: str | None = None
 
 
 async def receive_transfer(
@@ -237,6 +249,12 @@ async def receive_transfer(
         came = lines
         if came is None:
             came = [TransferReceipt(id_, line.in_transit) for id_, line in on_their_way.items()]
+        came = await lines_in_stock_units(
+            connection,
+            came,
+            lambda line: getattr(on_their_way.get(line.line_id), "product_id", None),
+            {"quantity": "qty"},
+        )
         sums = _sums(came, on_their_way)
         product_ids = sorted({on_their_way[id_].product_id for id_ in sums})
         waiting = await lock_waiting(connection, row.to_warehouse_id, product_ids)
@@ -261,7 +279,10 @@ async def receive_transfer(
         request={
             "lines": None
             if lines is None
-            else [[line.line_id, f"{line.quantity.normalize():f}"] for line in lines]
+            else [
+                [line.line_id, f"{line.quantity.normalize():f}", *unit_asked(line.uom)]
+                for line in lines
+            ]
         },
     )
 
@@ -708,6 +729,7 @@ class Counted:
     line_id: int
     quantity: Decimal
     again: bool = False
+    uom: str | None = None
 
 
 async def record_count(
@@ -735,13 +757,13 @@ async def record_count(
     async def change(connection: Transaction, row: Any) -> Outcome:
         line = stock_count_line.c
         found = await connection.execute(
-            select(line.id).where(
+            select(line.id, line.product_id).where(
                 line.count_id == row.id,
                 line.id == any_(bindparam("ids", type_=ARRAY(BigInteger))),
             ),
             {"ids": [one.line_id for one in lines]},
         )
-        known = {one.id for one in found}
+        known: dict[int, int] = {one.id: one.product_id for one in found}
         unknown: list[ErpError] = [
             NotFound("The count has no such line.", path=("lines", str(position), "lineId"))
             for position, one in enumerate(lines)
@@ -749,6 +771,9 @@ async def record_count(
         ]
         if unknown:
             raise CommandRefused(unknown)
+        counted = await lines_in_stock_units(
+            connection, lines, lambda one: known[one.line_id], {"quantity": "countedQty"}
+        )
         await _look_again(connection, [one.line_id for one in lines if one.again])
         await connection.execute(
             update(stock_count_line)
@@ -758,7 +783,7 @@ async def record_count(
                 counted_at=context.clock(),
                 counted_by=context.principal.actor,
             ),
-            [{"line": one.line_id, "found": one.quantity} for one in lines],
+            [{"line": one.line_id, "found": one.quantity} for one in counted],
         )
         await write_document(
             context,
@@ -768,7 +793,7 @@ async def record_count(
             {},
             operation="recordStockCount",
             action="record",
-            told={"counted": {str(one.line_id): f"{one.quantity:f}" for one in lines}},
+            told={"counted": {str(one.line_id): f"{one.quantity:f}" for one in counted}},
         )
         return {}
 
@@ -780,7 +805,10 @@ async def record_count(
         operation="recordStockCount",
         change=change,
         request={
-            "lines": [[one.line_id, f"{one.quantity.normalize():f}", one.again] for one in lines]
+            "lines": [
+                [one.line_id, f"{one.quantity.normalize():f}", one.again, *unit_asked(one.uom)]
+                for one in lines
+            ]
         },
     )
 

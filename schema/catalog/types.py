@@ -12,6 +12,8 @@ from resolvers.catalog.loaders import (
     product,
     product_by_id,
     product_of_company_by_product,
+    product_unit,
+    units_by_product,
 )
 from resolvers.reference.loaders import unit_by_id
 from schema.catalog.enums import ProductKind, Tracking
@@ -58,6 +60,18 @@ class ProductOfCompany(RowType):
     purchase_ok: bool = column("The company buys it.")
 
 
+@node_type(product_unit, "A pack of a product, such as a box of twelve.", requires=None)
+class ProductUnit(RowType, Node):
+    """A row of `product_unit`."""
+
+    id: ID = node_id("ProductUnit")
+    code: str = column("Code that lines of orders and stock name it by as their uom.")
+    name: str = column("What it is called, such as box of 12.")
+    factor: Decimal = column("How many of the product's unit are in one.")
+    barcode: str | None = column("Barcode on the pack, such as a GTIN.")
+    product: "Product" = related("Product it is a pack of.", product_by_id, "product_id")
+
+
 @node_type(product, "What is bought, stocked and sold, by its SKU.", requires=None)
 class Product(RowType, Node):
     """A row of `product`."""
@@ -89,6 +103,12 @@ class Product(RowType, Node):
         "Category it is sorted into.", category_by_id, "category_id"
     )
     uom: UnitOfMeasure = related("Unit in which it is stocked and sold.", unit_by_id, "uom_id")
+    units: list[ProductUnit] = related(
+        "Packs that quantities of it can be given in, the smallest first.",
+        units_by_product,
+        "id",
+        size=3,
+    )
     replaced_by: "Product | None" = related(
         "Product to take instead.", product_by_id, "replaced_by_id"
     )

@@ -7,6 +7,7 @@ import strawberry
 from resolvers.fulfillment.reads import shipments
 from schema.core.connection import DateRange, order_input
 from schema.fulfillment.enums import ShipmentState
+from schema.reference.inputs import UOM
 
 
 @strawberry.input(description="Which shipments to list; all conditions must hold.")
@@ -45,3 +46,4 @@ class ShipLineInput:
         description="Number of the lot, or serial number, it is taken from; null: what expires "
         "first, then what came first. Several lines may take one order line from several lots.",
     )
+    uom: str | None = strawberry.field(default=None, description=UOM)

@@ -109,6 +109,7 @@ class Mutation:
                     ),
                     line.qty,
                     _trimmed(line.lot_number),
+                    line.uom,
                 )
                 for position, line in enumerate(lines)
             ]

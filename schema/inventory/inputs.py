@@ -7,6 +7,7 @@ import strawberry
 from resolvers.inventory.reads import incoming, lots, stock_levels, stock_moves
 from schema.core.connection import DateRange, DateTimeRange, DecimalRange, order_input
 from schema.inventory.enums import MoveKind
+from schema.reference.inputs import UOM
 
 
 @strawberry.input(description="Which stock levels to list; all conditions must hold.")
@@ -117,6 +118,7 @@ class StockAdjustmentInput:
         description="Number of the lot, or serial number, of a product that is tracked; one that is"
         " not known yet is made when goods are added.",
     )
+    uom: str | None = strawberry.field(default=None, description=UOM)
 
 
 @strawberry.input(description="Which changes of stock to be told; all conditions must hold.")

@@ -71,4 +71,5 @@ def _line(position: int, line: StockAdjustmentInput) -> AdjustmentLine:
         counted=line.counted_qty,
         expected_version=None if version is None else int(version),
         lot_number=line.lot_number,
+        uom=line.uom,
     )

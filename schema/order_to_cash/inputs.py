@@ -5,13 +5,16 @@ from decimal import Decimal
 
 import strawberry
 
+from schema.reference.inputs import UOM
+
 
 @strawberry.input(description="So much of a product that is ordered.")
 class SalesOrderLineInput:
     """One line of `placeSalesOrder`."""
 
     sku: str = strawberry.field(description="SKU of the product.")
-    qty: Decimal = strawberry.field(description="How much of it, above 0, in the product's unit.")
+    qty: Decimal = strawberry.field(description="How much of it, above 0.")
+    uom: str | None = strawberry.field(default=None, description=UOM)
 
 
 @strawberry.input(description="An order of a customer; what is left out is found out.")

@@ -80,7 +80,7 @@ class Mutation:
 def _new_order(input: PlaceSalesOrderInput, valid_until: date | None) -> NewOrder:
     return NewOrder(
         partner_id=decode_id(input.partner_id, "Partner", path=("input", "partnerId")),
-        lines=[OrderLine(line.sku, line.qty) for line in input.lines],
+        lines=[OrderLine(line.sku, line.qty, line.uom) for line in input.lines],
         warehouse_id=None
         if input.warehouse_id is None
         else decode_id(input.warehouse_id, "Warehouse", path=("input", "warehouseId")),

@@ -13,6 +13,7 @@ from resolvers.purchasing.reads import (
 )
 from schema.core.connection import DateRange, order_input
 from schema.purchasing.enums import BillStatus, PurchaseOrderState, ReceiptStatus
+from schema.reference.inputs import UOM
 
 
 @strawberry.input(description="Which purchase orders to list; all conditions must hold.")
@@ -123,11 +124,13 @@ class PurchaseLineInput:
     """One line of `createPurchaseOrder`."""
 
     sku: str = strawberry.field(description="SKU of the product.")
-    qty: Decimal = strawberry.field(description="How much of it, above 0, in the product's unit.")
+    qty: Decimal = strawberry.field(description="How much of it, above 0.")
     unit_price: Decimal | None = strawberry.field(
         default=None,
-        description="Price of one unit; null: that of the supplier's offer for so much.",
+        description="Price of one of the product's unit, whatever uom is; null: that of the "
+        "supplier's offer for so much.",
     )
+    uom: str | None = strawberry.field(default=None, description=UOM)
 
 
 @strawberry.input(description="So much of a line of a purchase order that came.")
@@ -150,3 +153,4 @@ class ReceiveLineInput:
     expires_on: date | None = strawberry.field(
         default=None, description="Day a new lot expires on."
     )
+    uom: str | None = strawberry.field(default=None, description=UOM)

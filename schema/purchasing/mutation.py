@@ -100,7 +100,7 @@ class Mutation:
         new = NewPurchase(
             decode_id(supplier_id, "Partner", path=("supplierId",)),
             decode_id(warehouse_id, "Warehouse", path=("warehouseId",)),
-            [PurchaseLine(line.sku, line.qty, line.unit_price) for line in lines],
+            [PurchaseLine(line.sku, line.qty, line.unit_price, line.uom) for line in lines],
             expected_on,
         )
         return PurchaseOrderPayload.done(**await create_purchase(context, idempotency_key, new))
@@ -220,6 +220,7 @@ class Mutation:
                 Decimal(0) if line.qty_rejected is None else line.qty_rejected,
                 None if line.lot_number is None else line.lot_number.strip(),
                 line.expires_on,
+                line.uom,
             )
             for position, line in enumerate(lines)
         ]
@@ -228,7 +229,7 @@ class Mutation:
                 context,
                 idempotency_key,
                 Asked(ordered, expected_version, ("orderId",)),
-                lines=asked,
+                came=asked,
                 delivery_note=None if delivery_note is None else delivery_note.strip(),
             )
         )

@@ -65,6 +65,10 @@ class PurchaseOrderLine(RowType, Node):
     description: str = column("Text on the order.")
     uom: UnitOfMeasure = related("Unit of the quantities.", unit_by_id, "uom_id")
     qty: Decimal = column("Quantity ordered.", of="quantity")
+    qty_entered: Decimal = column(
+        "Quantity as it was entered, in uomEntered; qty where no unit was named."
+    )
+    uom_entered: str = column("Code of the unit it was entered in: a pack, or another unit.")
     unit_price: Money | None = money("Price of one unit.", "unit_price", requires="cost.read")
     net: Money | None = money("Amount without tax.", "net", requires="cost.read")
     tax: Money | None = money("Tax on it.", "tax", requires="cost.read")

@@ -1,10 +1,18 @@
 """Filters and orders of rates and taxes."""
 
+from typing import Final
+
 import strawberry
 
 from resolvers.reference.reads import currency_rates, taxes
 from schema.core.connection import DateRange, order_input
 from schema.reference.enums import TaxPosition, TaxUse
+
+UOM: Final = (
+    "Code of the unit the quantity is in: a pack of the product, or a unit of its unit's dimension;"
+    " null: the product's own. What does not convert exactly is refused."
+)
+"""Describes the unit of a line that has a quantity."""
 
 
 @strawberry.input(description="Which exchange rates to list; all conditions must hold.")

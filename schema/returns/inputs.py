@@ -6,6 +6,7 @@ import strawberry
 
 from resolvers.returns.reads import goods_returns
 from schema.core.connection import DateRange, order_input
+from schema.reference.inputs import UOM
 from schema.returns.enums import Disposition
 
 
@@ -44,3 +45,4 @@ class ReturnLineInput:
         description="Number of the lot, or serial number, of a product that is tracked; it must "
         "have left with this line.",
     )
+    uom: str | None = strawberry.field(default=None, description=UOM)

@@ -68,6 +68,7 @@ class Mutation:
                 line.qty,
                 line.disposition,
                 None if line.lot_number is None else line.lot_number.strip(),
+                line.uom,
             )
             for position, line in enumerate(lines)
         ]

@@ -56,6 +56,10 @@ class SalesOrderLine(RowType, Node):
     description: str = column("Text on the order.")
     uom: UnitOfMeasure = related("Unit of the quantities.", unit_by_id, "uom_id")
     qty: Decimal = column("Quantity ordered.", of="quantity")
+    qty_entered: Decimal = column(
+        "Quantity as it was entered, in uomEntered; qty where no unit was named."
+    )
+    uom_entered: str = column("Code of the unit it was entered in: a pack, or another unit.")
     unit_price: Money = money("Price of one unit.", "unit_price")
     discount_pct: Decimal = column("Discount in percent.", of="discount_percent")
     net: Money = money("Amount without tax.", "net")

@@ -6,6 +6,7 @@ import strawberry
 
 from resolvers.warehousing.reads import stock_counts, stock_transfers
 from schema.core.connection import DateRange, order_input
+from schema.reference.inputs import UOM
 from schema.warehousing.enums import CountState, TransferState
 
 
@@ -57,12 +58,13 @@ class TransferLineInput:
     """One line of `transferStock`."""
 
     sku: str = strawberry.field(description="SKU of the product.")
-    qty: Decimal = strawberry.field(description="How much of it, above 0, in the product's unit.")
+    qty: Decimal = strawberry.field(description="How much of it, above 0.")
     lot_number: str | None = strawberry.field(
         default=None,
         description="Number of the lot, or serial number, it is taken from; null: what expires "
         "first, then what came first.",
     )
+    uom: str | None = strawberry.field(default=None, description=UOM)
 
 
 @strawberry.input(description="So much of a line of a transfer that came.")
@@ -71,6 +73,7 @@ class TransferReceiptInput:
 
     transfer_line_id: strawberry.ID = strawberry.field(description="Line of the transfer.")
     qty: Decimal = strawberry.field(description="How much of it came, above 0.")
+    uom: str | None = strawberry.field(default=None, description=UOM)
 
 
 @strawberry.input(description="What was found of a line of a count.")
@@ -84,3 +87,4 @@ class CountedLineInput:
         description="True: it was counted once more, because goods moved meanwhile; what was found "
         "is then compared with what should be there now.",
     )
+    uom: str | None = strawberry.field(default=None, description=UOM)

@@ -132,7 +132,10 @@ class Mutation:
         new = NewTransfer(
             decode_id(from_warehouse_id, "Warehouse", path=("fromWarehouseId",)),
             decode_id(to_warehouse_id, "Warehouse", path=("toWarehouseId",)),
-            [TransferLine(line.sku, line.qty, _trimmed(line.lot_number)) for line in lines],
+            [
+                TransferLine(line.sku, line.qty, _trimmed(line.lot_number), line.uom)
+                for line in lines
+            ],
             expected_on,
         )
         return TransferStockPayload.done(**await transfer_stock(context, idempotency_key, new))
@@ -165,6 +168,7 @@ class Mutation:
                         path=("lines", str(position), "transferLineId"),
                     ),
                     line.qty,
+                    line.uom,
                 )
                 for position, line in enumerate(lines)
             ]
@@ -235,6 +239,7 @@ class Mutation:
                 decode_id(line.line_id, "StockCountLine", path=("lines", str(position), "lineId")),
                 line.counted_qty,
                 line.again,
+                line.uom,
             )
             for position, line in enumerate(lines)
         ]

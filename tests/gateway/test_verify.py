@@ -99,6 +99,7 @@ SABOTAGE: Mapping[str, str] = {
         " (select min(id) from stock_balance where is_serial)"
     ),
     "level_negative_flag": "update stock_level set allow_negative = true where id = 6",
+    "pack_holds_something": "update product_unit set factor = 0 where id = 1",
     "order_totals": (
         "update sales_order set subtotal = subtotal + 1, total = total + 1 where id = 7"
     ),
@@ -118,6 +119,10 @@ SABOTAGE: Mapping[str, str] = {
     ),
     "line_reserved": ("update sales_order_line set reserved = reserved / 2 where reserved > 0"),
     "line_tax": "update sales_order_line set tax = tax + 0.01 where id = 21",
+    "line_as_entered": (
+        "update sales_order_line set entered_quantity = quantity, entered_uom = 'BOX',"
+        " entered_factor = 12, stock_factor = 1 where id = 12"
+    ),
     "line_net": "update sales_order_line set net = net + 0.01 where id = 11",
     "projection_outgoing": "update stock_projection set outgoing = outgoing + 1",
     "projection_incoming": "update stock_projection set incoming = incoming + 1",
@@ -125,6 +130,9 @@ SABOTAGE: Mapping[str, str] = {
         "update purchase_order set subtotal = subtotal + 1, total = total + 1 where id = 12"
     ),
     "purchase_line_net": "update purchase_order_line set net = net + 1 where id = 13",
+    "purchase_line_as_entered": (
+        "update purchase_order_line set entered_quantity = quantity where id = 19"
+    ),
     "purchase_receipt_status": (
         "update purchase_order set receipt_status = 'PARTIAL' where state = 'FULFILLED' and id < 99"
     ),
