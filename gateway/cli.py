@@ -178,7 +178,7 @@ def import_command(
         bool, typer.Option("--dry-run", help="Look at all rows and write none.")
     ] = False,
 ) -> None:
-    """Make and change products or partners by the rows of a file."""
+    """Make and change products or partners, or set stock, by the rows of a file."""
     steps = Steps()
     with (
         with_database(Settings(), steps.say) as settings,

@@ -1,4 +1,4 @@
-"""Products and partners from a file: read some at a time, written some at a time."""
+"""Products, partners and stock from a file: read some at a time, written some at a time."""
 
 import csv
 import json
@@ -36,12 +36,18 @@ class Imported(StrEnum):
 
     PRODUCTS = "products"
     PARTNERS = "partners"
+    STOCK = "stock"
 
 
-_KINDS = {Imported.PRODUCTS: Upsert.PRODUCTS, Imported.PARTNERS: Upsert.PARTNERS}
+_KINDS = {
+    Imported.PRODUCTS: Upsert.PRODUCTS,
+    Imported.PARTNERS: Upsert.PARTNERS,
+    Imported.STOCK: Upsert.STOCK_LEVELS,
+}
 _REQUIRED = {
     Imported.PRODUCTS: ("sku", "name", "categoryCode", "uom", "listPrice"),
     Imported.PARTNERS: ("code", "name"),
+    Imported.STOCK: ("sku", "location", "countedQty"),
 }
 _OPTIONAL = {
     Imported.PRODUCTS: (
@@ -52,11 +58,17 @@ _OPTIONAL = {
         *("kind", "isCustomer", "isSupplier", "taxId", "email", "phone"),
         "language",
     ),
+    Imported.STOCK: ("reason", "lotNumber"),
 }
 _WORDS = {
     "kind": {"GOODS", "SERVICE", "ORGANIZATION", "PERSON"},
     "tracking": {"NONE", "LOT", "SERIAL"},
 }
+_NUMBERS = {"listPrice", "countedQty"}
+_MOST_DIGITS: Final = 100
+"""Most digits of a number before the point, and zeros behind it."""
+_REASON: Final = "Import"
+"""Why stock is corrected, where a row does not say."""
 _FLAGS = {"isCustomer", "isSupplier"}
 _BOOLEANS = {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False}
 
@@ -83,7 +95,8 @@ async def import_file(
     """Write the rows of a file, in transactions of `PORTION` rows, or of all if none may be wrong.
 
     The columns are named as in the API; those of a CSV file beginning with ``attributes.`` are
-    attributes of products. Rows are numbered from 0, without the head.
+    attributes of products, and a location of stock goes by its code. Rows are numbered from 0,
+    without the head.
 
     Raises:
         ImportFileError: there is no such company, or the file is none of this kind.
@@ -92,6 +105,11 @@ async def import_file(
     total = sum(1 for _ in read_rows(what, file))
     async with owner_connection(database_url(settings)) as owner:
         company_id = await owner.fetchval("select id from company where code = $1", company)
+        places: dict[str, int] = dict(
+            await owner.fetch(
+                "select code, id from stock_location where company_id = $1", company_id
+            )
+        )
     if company_id is None:
         raise ImportFileError(f"There is no company {company}.")
     report, rows = ImportReport(), read_rows(what, file)
@@ -99,7 +117,7 @@ async def import_file(
     portion = PORTION if on_error is OnError.REJECT_FAILED_ROWS else max(total, 1)
     async with back_office(settings) as office:
         for first in range(0, total, portion):
-            part = list(islice(rows, portion))
+            part = [_placed(row, places) for row in islice(rows, portion)]
             async with office.open(company_id, ACTOR, f"import:{run}") as context:
                 context.rehearsing = dry_run
                 try:
@@ -113,6 +131,14 @@ async def import_file(
             report.rejected += done["rows"]
             progress("rows", min(first + portion, total), total)
     return report
+
+
+def _placed(row: dict[str, Any], places: Mapping[str, int]) -> dict[str, Any]:
+    """Return a row with the id of the location it names; 0, which none has, if it is unknown."""
+    if "location" not in row:
+        return row
+    rest = {name: value for name, value in row.items() if name != "location"}
+    return {"reason": _REASON, **rest, "locationId": places.get(row["location"], 0)}
 
 
 def read_rows(what: Imported, file: Path) -> Iterator[dict[str, Any]]:
@@ -183,9 +209,13 @@ def _value(name: str, value: Any, where: str) -> Any:
     if name in _WORDS and value not in _WORDS[name]:
         words = ", ".join(sorted(_WORDS[name]))
         raise ImportFileError(f"{where}: {name} is one of {words}, not {value!r}.")
-    if name == "listPrice":
+    if name in _NUMBERS:
         try:
-            return f"{Decimal(value.strip()):f}"
+            number = Decimal(value.strip())
         except ArithmeticError:
-            raise ImportFileError(f"{where}: {name} is a number, not {value!r}.") from None
+            number = Decimal("NaN")
+        # an exponent can ask for a number of any length
+        if not number.is_finite() or abs(number.adjusted()) > _MOST_DIGITS:
+            raise ImportFileError(f"{where}: {name} is a number, not {value!r}.")
+        return f"{number:f}"
     return value.strip()

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from gateway.importing import Imported, ImportFileError, import_file, read_rows
+from gateway.verify import verify
 from resolvers.bulk.rules import OnError
 from tests.fixtures.gateway import Gateway, settings_for
 
@@ -86,6 +87,80 @@ async def test_what_is_wrong_is_told(
         assert [row["index"] for row in report.rejected] == [1]
         found = "select count(*) from partner where code in ('IMP', 'BAD')"
         assert await own_gateway.owner.fetchval(found) == there
+
+
+async def test_stock_is_set_to_what_was_counted(
+    own_gateway: Gateway, own_database_url: str, tmp_path: Path
+) -> None:
+    """By the code of the location; differences are adjustments, and counted again nothing moves."""
+    owner = own_gateway.owner
+    found: Any = await owner.fetchrow(
+        """select p.sku, x.code, b.on_hand, b.product_id, b.location_id
+           from stock_balance b join product p on p.id = b.product_id
+           join stock_location x on x.id = b.location_id
+           join stock_level l on l.product_id = p.id and l.warehouse_id = x.warehouse_id
+           where b.company_id = 1 and x.sellable and p.tracking = 'NONE' and p.archived_at is null
+             and b.on_hand > 0 order by b.id limit 1"""
+    )
+    lines = written(
+        tmp_path,
+        "s.jsonl",
+        f'{{"sku": "{found["sku"]}", "location": "{found["code"]}",'
+        f' "countedQty": {found["on_hand"] + 2}}}\n',
+    )
+    table = written(
+        tmp_path,
+        "s.csv",
+        "sku,location,countedQty,reason,lotNumber\n"
+        f"{found['sku']},{found['code']},{found['on_hand'] + 5},Shelf,\n"
+        f"{found['sku']},NOWHERE,1,,\n"
+        f"NO-SUCH,{found['code']},1,,\n"
+        f"{found['sku']},{found['code']},1,,LOT-1\n",
+    )
+    settings = settings_for(own_database_url)
+
+    async def run(file: Path, **more: Any) -> Any:
+        report = await import_file(
+            settings,
+            Imported.STOCK,
+            file,
+            company="DE01",
+            on_error=OnError.REJECT_FAILED_ROWS,
+            **more,
+        )
+        return (report.accepted, report.refused), [row["index"] for row in report.rejected]
+
+    on_hand = "select on_hand from stock_balance where product_id = $1 and location_id = $2"
+    moves = "select count(*) from stock_move where product_id = $1 and kind = 'ADJUSTMENT'"
+    at = (found["product_id"], found["location_id"])
+    before = await owner.fetchval(moves, at[0])
+    assert await run(lines, dry_run=True) == ((1, 0), [])
+    assert await owner.fetchval(on_hand, *at) == found["on_hand"]
+    assert await run(lines) == ((1, 0), [])
+    assert await owner.fetchval(on_hand, *at) == found["on_hand"] + 2
+    assert await run(lines) == ((1, 0), [])
+    assert await owner.fetchval(moves, at[0]) == before + 1
+    assert await run(table) == ((1, 3), [1, 2, 3])
+    assert await owner.fetchval(on_hand, *at) == found["on_hand"] + 5
+    reasons = await owner.fetch(
+        "select reason, posted_by from stock_move where product_id = $1 order by id desc limit 2",
+        at[0],
+    )
+    assert [tuple(row) for row in reasons] == [
+        ("Shelf", "process:import"),
+        ("Import", "process:import"),
+    ]
+    assert all(result.holds for result in await verify(own_database_url))
+
+
+@pytest.mark.parametrize(
+    "value", ["x", "NaN", "Infinity", "1e999999999", "1e-999999999", "1,5", "1 000"]
+)
+def test_counted_is_a_plain_number(tmp_path: Path, value: str) -> None:
+    """What is none, or could be one of any length, is told with the row."""
+    file = written(tmp_path, "s.csv", f'sku,location,countedQty\nA,B,"{value}"\n')
+    with pytest.raises(ImportFileError, match="row 1: countedQty is a number"):
+        list(read_rows(Imported.STOCK, file))
 
 
 @pytest.mark.parametrize(
