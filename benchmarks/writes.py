@@ -89,8 +89,8 @@ with made as (
   from generate_series(1, $2) n returning id, partner_id, placed_on,
     split_part(number, '-', 3)::int as n)
 insert into sales_order_line (company_id, partner_id, order_id, position, product_id, description,
-                              uom_id, currency, quantity, unit_price, net, placed_on)
-select 1, m.partner_id, m.id, x.position, x.product_id, 'Bench', 1, 'EUR', 1, 0, 0, m.placed_on
+                              uom_id, currency, quantity, unit_price, net, placed_on, warehouse_id)
+select 1, m.partner_id, m.id, x.position, x.product_id, 'Bench', 1, 'EUR', 1, 0, 0, m.placed_on, 1
 from made m join unnest($3::int[], $4::int[], $5::bigint[]) as x (n, position, product_id) using (n)
 returning order_id
 """

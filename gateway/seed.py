@@ -48,7 +48,7 @@ select row_number() over (order by l.id), l.company_id, s.id, 'SALES_ORDER_LINE'
        o.confirmed_at
 from sales_order_line l
 join sales_order o on o.id = l.order_id
-join stock_level s on s.product_id = l.product_id and s.warehouse_id = o.warehouse_id
+join stock_level s on s.product_id = l.product_id and s.warehouse_id = l.warehouse_id
 where o.confirmed_at is not null and (l.shipped + l.reserved > 0 or o.state = 'CANCELED')
 """
 """What lines have reserved and shipped is what their reservations hold and held."""

@@ -147,6 +147,7 @@ class OrderBook:
             "placed_on",
             "tax_id",
             "invoiced",
+            "warehouse_id",
         )
 
     def open(self, day: int, basket: Basket) -> Order:
@@ -255,4 +256,5 @@ class OrderBook:
             self._calendar.iso(order.day),
             sales_tax(order.account.company.id, at_home=order.account.at_home),
             amount_text(line.shipped),  # what leaves is invoiced the same day
+            order.account.warehouse.id,
         )

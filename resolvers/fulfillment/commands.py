@@ -48,6 +48,7 @@ from resolvers.sales.commands import (
     change_order,
     lock_order,
     order_lines,
+    refuse_part,
     write_shipped,
 )
 
@@ -78,6 +79,8 @@ class Shipping:
     lines: Sequence[ShipLine] | None
     carrier: str | None
     tracking_no: str | None
+    warehouse_id: int | None = None
+    """Where it leaves from, if not from all warehouses."""
 
 
 async def ship_order(
@@ -88,8 +91,9 @@ async def ship_order(
 ) -> Outcome:
     """Let goods of a confirmed order leave that are promised to it.
 
-    What is in shipments that are being prepared is left to them. Returns the order's ``id``, the
-    ``shipment_id`` and the ``move_ids`` of the stock ledger.
+    What is in shipments that are being prepared is left to them. From each warehouse that lines
+    leave from goes a shipment of its own. Returns the order's ``id``, the ``shipment_ids``, of them
+    the first as ``shipment_id``, and the ``move_ids`` of the stock ledger.
 
     Raises:
         CommandRefused: there is no such order, it changed, is on hold, or less is promised to it or
@@ -104,7 +108,11 @@ async def ship_order(
         free = await _free(connection, order, rows)
         wanted = lines
         if wanted is None:
-            wanted = [ShipLine(row.id, free[row.id]) for row in rows if free[row.id] > 0]
+            wanted = [
+                ShipLine(row.id, free[row.id])
+                for row in rows
+                if free[row.id] > 0 and shipping.warehouse_id in (None, row.warehouse_id)
+            ]
             if not wanted:
                 refusal = InsufficientStock(
                     "All that is reserved is in shipments.", path=("orderId",)
@@ -118,15 +126,30 @@ async def ship_order(
             {"quantity": "qty"},
         )
         _refuse_more(wanted, free)
-        goods = await _picked(context, connection, order, products, wanted)
-        move_ids = await ship_goods(context, connection, key, goods, source=SALES_ORDER_LINE)
         left = _sums(wanted)
-        shipment_id = await _write_shipment(
-            context, connection, order, left, products=products, shipping=shipping
-        )
+        refuse_part(order, rows, left, ("orderId",))
+        by_id = {row.id: row for row in rows}
+        goods = await _picked(context, connection, by_id, wanted)
+        move_ids = await ship_goods(context, connection, key, goods, source=SALES_ORDER_LINE)
+        shipment_ids = [
+            await _write_shipment(
+                context,
+                connection,
+                order,
+                {id_: much for id_, much in left.items() if by_id[id_].warehouse_id == from_},
+                warehouse_id=from_,
+                products=products,
+                shipping=shipping,
+            )
+            for from_ in sorted({by_id[id_].warehouse_id for id_ in left})
+        ]
         if await write_shipped(context, connection, order, left, operation="shipOrder"):
             await _finish_steps(context, connection, order)
-        return {"shipment_id": shipment_id, "move_ids": move_ids}
+        return {
+            "shipment_id": shipment_ids[0],
+            "shipment_ids": shipment_ids,
+            "move_ids": move_ids,
+        }
 
     return await change_order(
         context,
@@ -150,6 +173,8 @@ async def ship_order(
             ],
             "carrier": shipping.carrier,
             "trackingNo": shipping.tracking_no,
+            # appended, so that requests without one are what they were
+            **({} if shipping.warehouse_id is None else {"warehouseId": shipping.warehouse_id}),
         },
     )
 
@@ -346,9 +371,10 @@ async def ship_shipment(context: Context, key: str, asked: Asked, shipping: Ship
             .order_by(shipment_line.c.position)
         )
         rows = found.all()
-        products = {line.order_line_id: line.product_id for line in rows}
         wanted = [ShipLine(line.order_line_id, line.quantity) for line in rows]
-        goods = await _picked(context, connection, order, products, wanted)
+        lines = await order_lines(connection, order)
+        refuse_part(order, lines, _sums(wanted), ("id",))
+        goods = await _picked(context, connection, {line.id: line for line in lines}, wanted)
         move_ids = await ship_goods(context, connection, key, goods, source=SALES_ORDER_LINE)
         values = {
             "state": ShipmentState.SHIPPED,
@@ -462,6 +488,9 @@ def _check(shipping: Shipping) -> None:
     ]
     if lines is not None and not 1 <= len(lines) <= MAX_LINES:
         errors.append(Invalid(f"Give 1 to {MAX_LINES} lines, or none at all.", path=("lines",)))
+    if lines is not None and shipping.warehouse_id is not None:
+        message = "Lines tell where they leave from; leave warehouseId out."
+        errors.append(Invalid(message, path=("warehouseId",)))
     for position, line in enumerate(lines or ()):
         errors += check_quantity(line.quantity, ("lines", str(position), "qty"))
     if errors:
@@ -504,22 +533,23 @@ def _refuse_more(lines: Sequence[ShipLine], free: dict[int, Decimal]) -> None:
 async def _picked(
     context: Context,
     connection: Transaction,
-    order: Any,
-    products: dict[int, int],
+    rows: Mapping[int, Any],
     lines: Sequence[ShipLine],
 ) -> list[Goods]:
-    """Choose what leaves from where: lots that are named, then what is first to go."""
-    picker = await stock_to_pick(
-        connection,
-        context.principal.company_id,
-        order.warehouse_id,
-        [products[line.order_line_id] for line in lines],
-    )
+    """Choose what leaves from where: lots that are named, then what is first to go.
+
+    ``rows`` are the lines of the order, by their ids.
+    """
+    wanted: dict[int, list[int]] = {}
+    for line in lines:
+        row = rows[line.order_line_id]
+        wanted.setdefault(row.warehouse_id, []).append(row.product_id)
+    pickers = await stock_to_pick(connection, context.principal.company_id, wanted)
     goods: dict[int, list[Goods]] = {}
     errors: list[ErpError] = []
     for position, line in sorted(enumerate(lines), key=lambda one: one[1].lot_number is None):
-        product_id = products[line.order_line_id]
-        parts = picker.take(product_id, line.quantity, line.lot_number)
+        row = rows[line.order_line_id]
+        parts = pickers[row.warehouse_id].take(row.product_id, line.quantity, line.lot_number)
         found = sum((part for _, part in parts), Decimal(0))
         if found < line.quantity:
             name = "qty" if line.lot_number is None else "lotNumber"
@@ -533,7 +563,7 @@ async def _picked(
                 )
             )
         goods[position] = [
-            Goods(product_id, stock.location_id, part, stock.lot_id, line.order_line_id)
+            Goods(row.product_id, stock.location_id, part, stock.lot_id, row.id)
             for stock, part in parts
         ]
     if errors:
@@ -547,6 +577,7 @@ async def _write_shipment(
     order: Any,
     left: dict[int, Decimal],
     *,
+    warehouse_id: int,
     products: dict[int, int],
     shipping: Shipping,
 ) -> int:
@@ -558,7 +589,7 @@ async def _write_shipment(
             **owner,
             number=f"SH-{now.year}-",  # completed with the id
             order_id=order.id,
-            warehouse_id=order.warehouse_id,
+            warehouse_id=warehouse_id,
             ship_to_id=order.ship_to_id,
             state=ShipmentState.SHIPPED,
             planned_on=now.date(),

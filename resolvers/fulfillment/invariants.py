@@ -36,9 +36,9 @@ INVARIANTS = (
         join sales_order_line l on l.id = x.order_line_id
         join sales_order o on o.id = s.order_id
         where l.order_id <> s.order_id or l.product_id <> x.product_id
-           or o.partner_id <> s.partner_id
+           or o.partner_id <> s.partner_id or l.warehouse_id <> s.warehouse_id
         """,
-        "A line in a shipment is of another order, another product or another customer.",
+        "A line in a shipment is of another order, product, customer or warehouse.",
     ),
     Invariant(
         "packed_is_picked",

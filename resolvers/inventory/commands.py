@@ -56,6 +56,7 @@ from resolvers.inventory.tables import (
     stock_level,
     stock_location,
     stock_move,
+    warehouse,
 )
 
 MAX_LINES = 200
@@ -306,6 +307,31 @@ async def reserve(
     ]
 
 
+async def free_stock(connection: Transaction, product_ids: Sequence[int]) -> Sequence[Any]:
+    """Return the warehouses, each with what is free in it of each of the products it ever had.
+
+    Nothing is locked: it may be promised to others the next moment.
+    """
+    site, level = warehouse.c, stock_level.c
+    products = bindparam("products", type_=ARRAY(BigInteger))
+    rows = await connection.execute(
+        select(
+            site.id,
+            site.priority,
+            site.region,
+            site.negative_stock,
+            level.product_id,
+            (level.on_hand - level.reserved).label("free"),
+        )
+        .outerjoin(
+            stock_level, (level.warehouse_id == site.id) & (level.product_id == any_(products))
+        )
+        .where(site.archived_at.is_(None)),
+        {"products": sorted(set(product_ids))},
+    )
+    return rows.all()
+
+
 async def release(connection: Transaction, source_ids: Sequence[int], *, source: str) -> None:
     """Give back what is promised to lines of documents of the kind ``source``."""
     await connection.execute(
@@ -319,15 +345,29 @@ async def release(connection: Transaction, source_ids: Sequence[int], *, source:
 
 
 async def stock_to_pick(
-    connection: Transaction, company_id: int, warehouse_id: int, product_ids: Sequence[int]
-) -> Picker:
-    """Lock products in a warehouse; return who takes them from where they are.
+    connection: Transaction, company_id: int, wanted: Mapping[int, Sequence[int]]
+) -> dict[int, Picker]:
+    """Lock products in warehouses; return by warehouse who takes them from where they are.
 
     First what expires first, then what came first: FEFO, then FIFO. Where stock may be negative,
     what is not tracked is there in any quantity. Nobody changes any of it before the transaction
     ends.
     """
-    levels = await lock_levels(connection, company_id, [(id_, warehouse_id) for id_ in product_ids])
+    levels = await lock_levels(
+        connection, company_id, [(id_, at) for at, products in wanted.items() for id_ in products]
+    )
+    return {
+        at: await _picker(
+            connection,
+            at,
+            [level for (_, warehouse_id), level in levels.items() if warehouse_id == at],
+        )
+        for at in wanted
+    }
+
+
+async def _picker(connection: Transaction, warehouse_id: int, levels: Sequence[Any]) -> Picker:
+    """Return who takes the products of locked levels from where they are in a warehouse."""
     balance, place, batch = stock_balance.c, stock_location.c, lot.c
     rows = await connection.execute(
         select(
@@ -342,7 +382,7 @@ async def stock_to_pick(
             balance.on_hand > 0,
         )
         .order_by(batch.expires_on.nulls_last(), batch.received_on, place.code, balance.id),
-        {"products": sorted(set(product_ids)), "warehouse": warehouse_id},
+        {"products": sorted(level.product_id for level in levels), "warehouse": warehouse_id},
     )
     found: dict[int, list[Stock]] = {}
     for row in rows:
@@ -352,9 +392,9 @@ async def stock_to_pick(
         level.product_id: LARGEST_QUANTITY
         if level.allow_negative
         else level.on_hand - level.reserved
-        for level in levels.values()
+        for level in levels
     }
-    negative = [level.product_id for level in levels.values() if level.allow_negative]
+    negative = [level.product_id for level in levels if level.allow_negative]
     for product_id, location_id in await _places_below_zero(connection, warehouse_id, negative):
         endless = Stock(location_id, None, None, LARGEST_QUANTITY)
         found.setdefault(product_id, []).append(endless)

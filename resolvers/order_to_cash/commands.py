@@ -38,12 +38,17 @@ from resolvers.partners.loaders import terms as terms_entity
 from resolvers.pricing.loaders import price_by_product, price_list
 from resolvers.reference.commands import SALE, digits_of, rates_on, tax_on
 from resolvers.sales.commands import (
+    BACKORDER,
     CONFIRM,
+    SINGLE_WAREHOUSE_FIRST,
+    Policy,
+    Strategy,
     change_order,
     hold_for_credit,
     insert_order,
     lock_order,
     order_of_reference,
+    source_order,
     write_confirmed,
 )
 
@@ -76,6 +81,10 @@ class NewOrder:
     requested_on: date | None = None
     valid_until: date | None = None
     """Last day of a quote."""
+    sourcing: Strategy = SINGLE_WAREHOUSE_FIRST
+    """How it is chosen where lines leave from, where no warehouse is given."""
+    policy: Policy = BACKORDER
+    """What becomes of what there is not enough stock for."""
 
 
 async def place_order(
@@ -158,6 +167,7 @@ async def place_order(
                 "external_ref": new.external_ref,
                 "requested_on": new.requested_on,
                 "valid_until": new.valid_until,
+                "fulfillment_policy": new.policy,
             },
             lines,
             quoted=quote,
@@ -168,7 +178,7 @@ async def place_order(
                 "There is an order with this reference already.", path=("input", "externalRef")
             )
             raise CommandRefused([duplicate], {} if known is None else {"id": known})
-        shortages = await _confirm_new(context, connection, order_id) if confirm else []
+        shortages = await _accept(context, connection, new, order_id, confirm=confirm)
         return {"id": order_id, "shortages": shortages}
 
     return await run_command(
@@ -190,24 +200,44 @@ async def place_order(
             "confirm": confirm,
             # appended, so that requests without one are what they were
             **({} if new.valid_until is None else {"validUntil": new.valid_until.isoformat()}),
+            **({} if new.sourcing == SINGLE_WAREHOUSE_FIRST else {"sourcing": new.sourcing}),
+            **({} if new.policy == BACKORDER else {"fulfillmentPolicy": new.policy}),
         },
         cause="RESERVATION",
         body=body,
     )
 
 
-async def _confirm_new(
-    context: Context, connection: Transaction, order_id: int
+async def _accept(
+    context: Context, connection: Transaction, new: NewOrder, order_id: int, *, confirm: bool
 ) -> list[dict[str, Any]]:
+    """Choose where the lines of a new order leave from, and ``confirm`` it; return its shortages.
+
+    Over the customer's credit it is put on hold instead.
+    """
+    strategy = new.sourcing if new.warehouse_id is None else None
+    if not confirm and strategy is None:
+        return []
     order = await lock_order(connection, order_id)
+    if confirm and await _has_credit(context, connection, order):
+        return await write_confirmed(
+            context, connection, order, operation="placeSalesOrder", strategy=strategy
+        )
+    if strategy is not None:
+        await source_order(connection, order, strategy)
+    if confirm:
+        await hold_for_credit(context, connection, order, operation="placeSalesOrder")
+    return []
+
+
+async def _has_credit(context: Context, connection: Transaction, order: Any) -> bool:
     try:
         await check_credit(context, connection, order.partner_id, order.total, order.fx_rate)
     except CommandRefused as refusal:
         if not any(isinstance(error, CreditLimit) for error in refusal.errors):
             raise
-        await hold_for_credit(context, connection, order, operation="placeSalesOrder")
-        return []
-    return await write_confirmed(context, connection, order, operation="placeSalesOrder")
+        return False
+    return True
 
 
 def _check(new: NewOrder, today: date) -> None:

@@ -554,7 +554,12 @@ async def receive_order(
         ]
         move_ids = await receive_goods(context, connection, key, goods, source=GOODS_RECEIPT_LINE)
         reserved_ids = await promise_waiting(
-            context, connection, waiting, product_ids, operation="receiveGoods"
+            context,
+            connection,
+            waiting,
+            order.warehouse_id,
+            product_ids,
+            operation="receiveGoods",
         )
         await _write_received(context, connection, order, lines)
         return {"receipt_id": receipt_id, "move_ids": move_ids, "reserved_ids": reserved_ids}

@@ -127,22 +127,25 @@ async def _lock_waiting(
 ) -> list[Any]:
     """Lock the orders that wait for what can be sold again, and the order it came back of."""
     order, line = sales_order.columns, sales_order_line.columns
-    restocked = [one.order_line_id for one in lines if one.disposition is Disposition.RESTOCK]
     found = await connection.execute(
-        select(order["warehouse_id"], line["product_id"])
+        select(line["id"], line["warehouse_id"], line["product_id"])
         .join(sales_order_line.table, line["order_id"] == order["id"])
         .where(
             order["id"] == bindparam("order", order_id, type_=as_given(order["id"].type)),
             line["id"] == any_(bindparam("ids", type_=ARRAY(BigInteger))),
         ),
-        {"ids": restocked},
+        {"ids": [one.order_line_id for one in lines]},
     )
-    rows = found.all()
-    if not rows:
+    rows = {row.id: row for row in found}
+    restocked = {
+        rows[one.order_line_id].product_id
+        for one in lines
+        if one.disposition is Disposition.RESTOCK and one.order_line_id in rows
+    }
+    first = rows.get(lines[0].order_line_id)
+    if first is None or not restocked:
         return []
-    return await lock_waiting(
-        connection, rows[0].warehouse_id, [row.product_id for row in rows], besides=order_id
-    )
+    return await lock_waiting(connection, first.warehouse_id, sorted(restocked), besides=order_id)
 
 
 async def _take_back(  # noqa: PLR0917 - what a return is made of
@@ -163,8 +166,12 @@ async def _take_back(  # noqa: PLR0917 - what a return is made of
     )
     _refuse_more(lines, rows)
     lot_ids = await _lots_that_left(connection, lines, rows)
-    targets = await _targets(connection, order, lines)
-    return_id, line_ids = await _write_return(context, connection, order, lines, rows, reason)
+    # all of it goes to where the first line left from
+    warehouse_id = rows[lines[0].order_line_id].warehouse_id
+    targets = await _targets(connection, warehouse_id, lines)
+    return_id, line_ids = await _write_return(
+        context, connection, order, lines, rows=rows, reason=reason
+    )
     customers = await virtual_location(connection, CUSTOMER)
     goods = [
         Goods(rows[line.order_line_id].product_id, customers, line.quantity, lot_id, line_id)
@@ -189,7 +196,12 @@ async def _take_back(  # noqa: PLR0917 - what a return is made of
         if line.disposition is Disposition.RESTOCK
     }
     reserved_ids = await promise_waiting(
-        context, connection, waiting, sorted(restocked), operation="returnGoods"
+        context,
+        connection,
+        waiting,
+        warehouse_id,
+        sorted(restocked),
+        operation="returnGoods",
     )
     return {"return_id": return_id, "move_ids": move_ids, "reserved_ids": reserved_ids}
 
@@ -285,10 +297,10 @@ async def _moved_by_lot(
 
 
 async def _targets(
-    connection: Transaction, order: Any, lines: Sequence[ReturnLine]
+    connection: Transaction, warehouse_id: int, lines: Sequence[ReturnLine]
 ) -> dict[Disposition, int]:
-    """Return where goods go by what becomes of them."""
-    places = await places_to_put(connection, order.warehouse_id)
+    """Return where goods go in a warehouse by what becomes of them."""
+    places = await places_to_put(connection, warehouse_id)
     targets = {Disposition.RESTOCK: places.to_sell, Disposition.INSPECT: places.aside}
     if any(line.disposition is Disposition.SCRAP for line in lines):
         targets[Disposition.SCRAP] = await virtual_location(connection, SCRAP)
@@ -302,11 +314,12 @@ async def _targets(
     return {one: place for one, place in targets.items() if place is not None}
 
 
-async def _write_return(  # noqa: PLR0917 - what a return is made of
+async def _write_return(
     context: Context,
     connection: Transaction,
     order: Any,
     lines: Sequence[ReturnLine],
+    *,
     rows: dict[int, Any],
     reason: str,
 ) -> tuple[int, list[int]]:
@@ -318,7 +331,7 @@ async def _write_return(  # noqa: PLR0917 - what a return is made of
             **owner,
             number=f"RT-{now.year}-",  # completed with the id
             order_id=order.id,
-            warehouse_id=order.warehouse_id,
+            warehouse_id=rows[lines[0].order_line_id].warehouse_id,
             reason=reason,
             received_on=now.date(),
             posted_at=now,

@@ -1,15 +1,28 @@
 """The verbs of sales orders: one function per command."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from decimal import Decimal
+from itertools import groupby
 from typing import Any, Final
 
-from sqlalchemy import ColumnElement, exists, func, insert, select, update
+from sqlalchemy import (
+    BigInteger,
+    ColumnElement,
+    Integer,
+    bindparam,
+    exists,
+    func,
+    insert,
+    select,
+    update,
+)
+from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.dialects.postgresql import insert as upsert
 
 from resolvers.catalog.loaders import product as product_entity
+from resolvers.core.amounts import line_amounts
 from resolvers.core.command import CommandRefused, Outcome, write_audit
 from resolvers.core.context import Context
 from resolvers.core.document import (
@@ -21,17 +34,28 @@ from resolvers.core.document import (
     write_document,
 )
 from resolvers.core.errors import InsufficientStock, InvalidTransition
-from resolvers.core.table import given_quantities
+from resolvers.core.table import given_quantities, money, quantity
 from resolvers.core.transaction import Transaction
-from resolvers.inventory.commands import Promise, Wanted, release, reserve
+from resolvers.inventory.commands import Promise, Wanted, free_stock, release, reserve
 from resolvers.inventory.loaders import SALES_ORDER_LINE
+from resolvers.partners.loaders import address as address_entity
+from resolvers.reference.commands import digits_of
+from resolvers.reference.loaders import tax as tax_entity
 from resolvers.sales.rules import (
+    FulfillmentPolicy,
+    Need,
     OrderAction,
     OrderHold,
     OrderState,
+    Places,
     ReservationStatus,
     ShipmentStatus,
+    Site,
+    Source,
+    SourcingStrategy,
+    distance,
     order_actions,
+    plan_sources,
     reservation_status,
     shipment_status,
     state_after,
@@ -39,10 +63,19 @@ from resolvers.sales.rules import (
 from resolvers.sales.tables import sales_order, sales_order_line
 
 _product = product_entity.table.c
+_tax = tax_entity.columns
 
 MOST_WAITING: Final = 100
 """Most orders that are looked at when goods come; the others wait for the next."""
 
+MOST_PLANS: Final = 3
+"""Times it is planned where goods come from, all in all, while others are quicker."""
+
+Policy = FulfillmentPolicy
+Strategy = SourcingStrategy
+BACKORDER: Final = FulfillmentPolicy.BACKORDER
+SINGLE_WAREHOUSE_FIRST: Final = SourcingStrategy.SINGLE_WAREHOUSE_FIRST
+"""What orders are placed with that say nothing else."""
 CANCEL: Final = OrderAction.CANCEL
 CONFIRM: Final = OrderAction.CONFIRM
 SHIP: Final = OrderAction.SHIP
@@ -96,11 +129,13 @@ async def reserve_order(
     asked: Asked,
     *,
     all_or_nothing: bool,
+    strategy: SourcingStrategy | None = None,
 ) -> Outcome:
-    """Promise stock to the lines of a confirmed order that wait for it, from its warehouse.
+    """Promise stock to the lines of a confirmed order that wait for it.
 
-    As much as there is, first line first, or with ``all_or_nothing`` everything or nothing. Returns
-    the order's ``id`` and ``shortages``: the lines that still wait.
+    As much as there is, first line first, or with ``all_or_nothing`` everything or nothing; from
+    the warehouses the lines leave from, or with a ``strategy`` from others as well. Returns the
+    order's ``id`` and ``shortages``: the lines that still wait.
 
     Raises:
         CommandRefused: there is no such order, it changed, is not to be reserved now, or not all of
@@ -109,14 +144,19 @@ async def reserve_order(
     """
 
     async def change(connection: Transaction, order: Any) -> Outcome:
-        promised = await promise_lines(connection, order, partly=not all_or_nothing)
+        promised = await promise_lines(
+            connection,
+            order,
+            partly=not all_or_nothing,
+            sourcing=None if strategy is None else await sourcing_of(connection, order, strategy),
+        )
         if all_or_nothing and promised.shortages:
             missing = ", ".join(shortage["sku"] for shortage in promised.shortages)
             refusal = InsufficientStock(
                 f"There is not enough of {missing}.", path=("allOrNothing",)
             )
             raise CommandRefused([refusal], {"shortages": promised.shortages})
-        if promised.reserved:
+        if promised.reserved or promised.moved:
             await write_order(
                 context,
                 connection,
@@ -136,7 +176,11 @@ async def reserve_order(
         operation="reserveOrder",
         cause="RESERVATION",
         change=change,
-        request={"allOrNothing": all_or_nothing},
+        request={
+            "allOrNothing": all_or_nothing,
+            # appended, so that requests without one are what they were
+            **({} if strategy is None else {"sourcing": strategy}),
+        },
     )
 
 
@@ -198,35 +242,289 @@ class Promised:
     reserved: Mapping[int, Decimal]
     status: ReservationStatus
     shortages: list[dict[str, Any]]
+    moved: bool = False
+    """Whether lines are to leave other warehouses now."""
 
     def told(self) -> dict[str, str]:
         """Return what the lines got, as JSON."""
         return {str(id_): f"{got:f}" for id_, got in self.reserved.items()}
 
 
-async def promise_lines(connection: Transaction, order: Any, *, partly: bool) -> Promised:
+@dataclass(frozen=True, slots=True)
+class Sourcing:
+    """How warehouses are chosen for goods that go to a country and a region of it."""
+
+    strategy: SourcingStrategy
+    country: str | None = None
+    region: str | None = None
+
+
+async def promise_lines(
+    connection: Transaction, order: Any, *, partly: bool, sourcing: Sourcing | None = None
+) -> Promised:
     """Promise stock to the lines of a locked order, and write that down on the lines.
 
-    All or nothing, unless ``partly``. The order is left to the caller.
+    All or nothing, unless ``partly`` and the order's policy is content with a part. With a
+    ``sourcing`` lines may move to other warehouses; where somebody is quicker than the plan, it is
+    made again. The order is left to the caller.
     """
-    lines = await _waiting_lines(connection, order)
-    promises = await reserve(
-        connection,
-        [Wanted(line.id, line.product_id, order.warehouse_id, line.waiting) for line in lines],
-        source=SALES_ORDER_LINE,
-        partly=partly,
-    )
+    partly = partly and order.fulfillment_policy != FulfillmentPolicy.ALL_OR_NOTHING
+    reserved: dict[int, Decimal] = {}
+    short: list[Promise] = []
+    lines: Sequence[Any] = ()
+    moved = False
+    for _ in range(MOST_PLANS):
+        lines = await _waiting_lines(connection, order)
+        planned: Places = {}
+        if sourcing is not None:
+            changed, planned = await _source_lines(connection, order, lines, sourcing)
+            if changed:
+                moved = True
+                lines = await _waiting_lines(connection, order)
+        promises = await reserve(
+            connection,
+            [Wanted(line.id, line.product_id, line.warehouse_id, line.waiting) for line in lines],
+            source=SALES_ORDER_LINE,
+            partly=partly,
+        )
+        short = [one for one in promises if one.got < one.wanted.quantity]
+        if partly or not short:
+            got = {one.wanted.source_id: one.got for one in promises if one.got}
+            await _add_to_lines(connection, got, shipped=False)
+            for id_, much in got.items():
+                reserved[id_] = reserved.get(id_, Decimal(0)) + much
+        if not _somebody_was_quicker(planned, promises):
+            break
     skus = {line.id: line.sku for line in lines}
-    shortages = [
-        _shortage(skus[promise.wanted.source_id], promise)
-        for promise in promises
-        if promise.got < promise.wanted.quantity
+    return Promised(
+        reserved,
+        (await _status(connection, order))[0],
+        [_shortage(skus[one.wanted.source_id], one) for one in short],
+        moved=moved,
+    )
+
+
+def _somebody_was_quicker(planned: Places, promises: Sequence[Promise]) -> bool:
+    """Tell whether less was there than the plan says."""
+    got: Places = {}
+    for one in promises:
+        key = one.wanted.product_id, one.wanted.warehouse_id
+        got[key] = got.get(key, Decimal(0)) + one.got
+    return any(got.get(key, Decimal(0)) < much for key, much in planned.items())
+
+
+async def sourcing_of(connection: Transaction, order: Any, strategy: SourcingStrategy) -> Sourcing:
+    """Return how warehouses are chosen for an order, given where it goes."""
+    at = address_entity.columns
+    found = await connection.execute(
+        select(at["country"], at["region"]).where(at["id"] == order.ship_to_id)
+    )
+    goes_to = found.first()
+    return Sourcing(strategy, *(() if goes_to is None else goes_to))
+
+
+async def source_order(connection: Transaction, order: Any, strategy: SourcingStrategy) -> None:
+    """Choose where the lines of an order leave from that was just placed; nothing is promised."""
+    lines = await _waiting_lines(connection, order)
+    await _source_lines(connection, order, lines, await sourcing_of(connection, order, strategy))
+
+
+async def _source_lines(
+    connection: Transaction, order: Any, lines: Sequence[Any], sourcing: Sourcing
+) -> tuple[bool, Places]:
+    """Let waiting lines leave from where goods are, in parts where they are in several places.
+
+    A line is divided only if its parts come to the same amounts, to the last cent. Tells whether
+    any line changed, and how much there is where.
+    """
+    if not lines:
+        return False, {}
+    sites, free = await _sites(connection, lines, sourcing)
+    digits = await digits_of(connection, order.currency)
+    needs = [
+        Need(
+            line.product_id,
+            line.waiting,
+            home=None if _is_untouched(line) else line.warehouse_id,
+        )
+        for line in lines
     ]
-    got = {promise.wanted.source_id: promise.got for promise in promises if promise.got}
-    if shortages and not partly:
-        got = {}
-    await _add_to_lines(connection, got, shipped=False)
-    return Promised(got, (await _status(connection, order))[0], shortages)
+    while True:
+        plans = plan_sources(needs, sites, free, sourcing.strategy)
+        uneven = [
+            place
+            for place, (line, plan) in enumerate(zip(lines, plans, strict=True))
+            if not _is_even(line, plan[1:], digits)
+        ]
+        if not uneven:
+            break
+        for place in uneven:
+            needs[place] = replace(needs[place], whole=True)
+    moves = {
+        line.id: plan[0].warehouse_id
+        for line, plan in zip(lines, plans, strict=True)
+        if plan[0].there and plan[0].warehouse_id != line.warehouse_id
+    }
+    parts = [(line, part) for line, plan in zip(lines, plans, strict=True) for part in plan[1:]]
+    there: Places = {}
+    for line, plan in zip(lines, plans, strict=True):
+        for part in plan:
+            key = line.product_id, part.warehouse_id
+            there[key] = there.get(key, Decimal(0)) + part.there
+    await _move_lines(connection, order, moves)
+    await _divide_lines(connection, order, parts, digits)
+    return bool(moves or parts), there
+
+
+async def _sites(
+    connection: Transaction, lines: Sequence[Any], sourcing: Sourcing
+) -> tuple[list[Site], Places]:
+    """Return the warehouses, and what is free in them of the products of lines."""
+    sites: dict[int, Site] = {}
+    free: Places = {}
+    for row in await free_stock(connection, [line.product_id for line in lines]):
+        far = distance(row.region, sourcing.country, sourcing.region)
+        sites[row.id] = Site(row.id, row.priority, far, endless=row.negative_stock)
+        if row.product_id is not None:
+            free[row.product_id, row.id] = row.free
+    return list(sites.values()), free
+
+
+def _is_untouched(line: Any) -> bool:
+    """Tell whether nothing happened to a line yet, so that all of it can leave elsewhere."""
+    return bool(line.waiting == line.quantity)
+
+
+def _is_even(line: Any, parts: Sequence[Source], digits: int) -> bool:
+    """Tell whether a line and the parts that leave it come to what the line comes to whole."""
+    if not parts:
+        return True
+    rest = line.quantity - sum((part.quantity for part in parts), Decimal(0))
+    amounts = [_amounts(line, much, digits) for much in (rest, *(part.quantity for part in parts))]
+    net, tax = (sum(column, Decimal(0)) for column in zip(*amounts, strict=True))
+    return (net, tax) == (line.net, line.tax)
+
+
+def _amounts(line: Any, quantity: Decimal, digits: int) -> tuple[Decimal, Decimal]:
+    """Return what so much of a line comes to: net and tax."""
+    found = line_amounts(
+        quantity,
+        (line.unit_price * (100 - line.discount_percent)).scaleb(-2),
+        tax_kind=line.tax_kind,
+        tax_rate=line.tax_rate or Decimal(0),
+        digits=digits,
+    )
+    return found.net, found.tax
+
+
+async def _move_lines(connection: Transaction, order: Any, moves: Mapping[int, int]) -> None:
+    """Let lines leave from other warehouses, and the order from that of its first line.
+
+    Unless any line still leaves from where the order does.
+    """
+    if not moves:
+        return
+    line, there = sales_order_line.c, sales_order_line.alias("there")
+    given = (
+        func.unnest(
+            bindparam("lines", type_=ARRAY(BigInteger)), bindparam("sites", type_=ARRAY(Integer))
+        )
+        .table_valued("id", "warehouse_id", name="given")
+        .render_derived()
+    )
+    await connection.execute(
+        update(sales_order_line)
+        .where(line.id == given.c.id)
+        .values(warehouse_id=given.c.warehouse_id),
+        {"lines": list(moves), "sites": list(moves.values())},
+    )
+    await connection.execute(
+        update(sales_order)
+        .where(
+            sales_order.c.id == order.id,
+            line.order_id == sales_order.c.id,
+            line.position == 1,
+            ~exists().where(
+                there.c.order_id == sales_order.c.id,
+                there.c.warehouse_id == sales_order.c.warehouse_id,
+            ),
+        )
+        .values(warehouse_id=line.warehouse_id)
+    )
+
+
+_ENTERED: Final = ("entered_quantity", "entered_uom", "entered_factor", "stock_factor")
+"""Columns that tell in which unit all of a line was entered; parts of it were in none."""
+_OWN: Final = ("id", "reserved", "shipped", "canceled", "returned", "invoiced", *_ENTERED)
+"""Columns that a part of a line does not have from it."""
+
+
+async def _divide_lines(
+    connection: Transaction,
+    order: Any,
+    parts: Sequence[tuple[Any, Source]],
+    digits: int,
+) -> None:
+    """Make lines of their own of parts of lines that leave from other warehouses.
+
+    They come after all others, and are the same in everything but quantity and amounts.
+    """
+    if not parts:
+        return
+    line = sales_order_line.c
+    last = await connection.scalar(select(func.max(line.position)).where(line.order_id == order.id))
+    amounts = [_amounts(whole, part.quantity, digits) for whole, part in parts]
+    given = (
+        func.unnest(
+            bindparam("lines", type_=ARRAY(BigInteger)),
+            bindparam("places", type_=ARRAY(Integer)),
+            bindparam("sites", type_=ARRAY(Integer)),
+            bindparam("given", type_=ARRAY(quantity())),
+            bindparam("nets", type_=ARRAY(money())),
+            bindparam("taxes", type_=ARRAY(money())),
+        )
+        .table_valued("id", "position", "warehouse_id", "quantity", "net", "tax", name="given")
+        .render_derived()
+    )
+    arrays = {
+        "lines": [whole.id for whole, _ in parts],
+        "places": [last + place for place in range(1, len(parts) + 1)],
+        "sites": [part.warehouse_id for _, part in parts],
+        "given": [part.quantity for _, part in parts],
+        "nets": [net for net, _ in amounts],
+        "taxes": [tax for _, tax in amounts],
+    }
+    names = [column.name for column in line if column.name not in _OWN]
+    await connection.execute(
+        insert(sales_order_line).from_select(
+            names,
+            select(*(given.c.get(name, line[name]) for name in names)).join(
+                given, given.c.id == line.id
+            ),
+        ),
+        arrays,
+    )
+    gone = (
+        select(
+            given.c.id,
+            func.sum(given.c.quantity).label("quantity"),
+            func.sum(given.c.net).label("net"),
+            func.sum(given.c.tax).label("tax"),
+        )
+        .group_by(given.c.id)
+        .subquery("gone")
+    )
+    await connection.execute(
+        update(sales_order_line)
+        .where(line.id == gone.c.id)
+        .values(
+            quantity=line.quantity - gone.c.quantity,
+            net=line.net - gone.c.net,
+            tax=line.tax - gone.c.tax,
+            **dict.fromkeys(_ENTERED),
+        ),
+        arrays,
+    )
 
 
 async def lock_waiting(
@@ -246,10 +544,9 @@ async def lock_waiting(
     waiting = (
         select(order.id)
         .where(
-            order.warehouse_id == warehouse_id,
             order.state == OrderState.CONFIRMED,
             order.hold.is_(None),
-            exists().where(line.order_id == order.id, *_waiting_for(product_ids)),
+            exists().where(line.order_id == order.id, *_waiting_for(warehouse_id, product_ids)),
         )
         .order_by(func.coalesce(order.requested_on, order.placed_on), order.id)
         .limit(MOST_WAITING)
@@ -276,13 +573,15 @@ async def promise_waiting(
     context: Context,
     connection: Transaction,
     orders: Sequence[Any],
+    warehouse_id: int,
     product_ids: Sequence[int],
     *,
     operation: str,
 ) -> list[int]:
-    """Promise products to lines of locked orders that wait for them, those due first.
+    """Promise products in a warehouse to lines of locked orders that wait there, those due first.
 
-    Returns the ids of the orders that got something.
+    One that is to have all or nothing gets something only if there is everything for it. Returns
+    the ids of the orders that got something.
     """
     if not orders:
         return []
@@ -295,25 +594,29 @@ async def promise_waiting(
             line.product_id,
             (line.quantity - line.shipped - line.canceled - line.reserved).label("waiting"),
         )
-        .where(line.order_id.in_(by_id), *_waiting_for(product_ids))
+        .where(line.order_id.in_(by_id), *_waiting_for(warehouse_id, product_ids))
         .order_by(line.order_id, line.position)
     )
     rows = sorted(found, key=lambda row: _due(by_id[row.order_id]))
-    promises = await reserve(
-        connection,
-        [
-            Wanted(row.id, row.product_id, by_id[row.order_id].warehouse_id, row.waiting)
-            for row in rows
-        ],
-        source=SALES_ORDER_LINE,
-        partly=True,
-    )
-    got = {promise.wanted.source_id: promise.got for promise in promises if promise.got}
-    await _add_to_lines(connection, got, shipped=False)
     lines: dict[int, dict[str, str]] = {}
-    for row in rows:
-        if row.id in got:
-            lines.setdefault(row.order_id, {})[str(row.id)] = f"{got[row.id]:f}"
+    for whole, group in groupby(rows, key=lambda row: _all_or_nothing(by_id[row.order_id])):
+        if whole is not None:
+            promised = await promise_lines(connection, whole, partly=False)
+            if promised.reserved:
+                lines[whole.id] = promised.told()
+            continue
+        order_of = {row.id: row.order_id for row in group}
+        wanted = [row for row in rows if row.id in order_of]
+        promises = await reserve(
+            connection,
+            [Wanted(row.id, row.product_id, warehouse_id, row.waiting) for row in wanted],
+            source=SALES_ORDER_LINE,
+            partly=True,
+        )
+        got = {one.wanted.source_id: one.got for one in promises if one.got}
+        await _add_to_lines(connection, got, shipped=False)
+        for id_, much in got.items():
+            lines.setdefault(order_of[id_], {})[str(id_)] = f"{much:f}"
     for order_id, reserved in sorted(lines.items()):
         order = by_id[order_id]
         await write_order(
@@ -328,13 +631,19 @@ async def promise_waiting(
     return sorted(lines)
 
 
+def _all_or_nothing(order: Any) -> Any:
+    """Return an order that is not content with a part, None if it is."""
+    return order if order.fulfillment_policy == FulfillmentPolicy.ALL_OR_NOTHING else None
+
+
 def _due(order: Any) -> tuple[date, int]:
     return order.requested_on or order.placed_on, order.id
 
 
-def _waiting_for(product_ids: Sequence[int]) -> tuple[ColumnElement[bool], ...]:
+def _waiting_for(warehouse_id: int, product_ids: Sequence[int]) -> tuple[ColumnElement[bool], ...]:
     line = sales_order_line.c
     return (
+        line.warehouse_id == warehouse_id,
         line.product_id.in_(sorted(set(product_ids))),
         # as the index on open lines says it
         line.shipped + line.canceled < line.quantity,
@@ -349,11 +658,13 @@ async def order_lines(connection: Transaction, order: Any) -> list[Any]:
         select(
             line.id,
             line.product_id,
+            line.warehouse_id,
             _product.sku,
             _product.tracking,
             line.quantity,
             line.reserved,
             line.shipped,
+            line.canceled,
             line.returned,
         )
         .join(product_entity.table, _product.id == line.product_id)
@@ -376,6 +687,8 @@ async def write_shipped(
     Tells whether the order is fulfilled now.
     """
     await _add_to_lines(connection, shipped, shipped=True)
+    if order.fulfillment_policy == FulfillmentPolicy.PARTIAL:
+        await _give_up_waiting(connection, order)
     reservation, shipment = await _status(connection, order)
     state = state_after(OrderState(order.state), shipment)
     await write_order(
@@ -388,6 +701,40 @@ async def write_shipped(
         told={"shipped": {str(id_): f"{sent:f}" for id_, sent in shipped.items()}},
     )
     return state is OrderState.FULFILLED
+
+
+async def _give_up_waiting(connection: Transaction, order: Any) -> None:
+    """Cancel what the lines of an order wait for."""
+    line = sales_order_line.c
+    waiting = line.quantity - line.shipped - line.canceled - line.reserved
+    await connection.execute(
+        update(sales_order_line)
+        .where(line.order_id == order.id, waiting > 0)
+        .values(canceled=line.canceled + waiting)
+    )
+
+
+def refuse_part(
+    order: Any, lines: Sequence[Any], leaving: Mapping[int, Decimal], at: tuple[str, ...]
+) -> None:
+    """Refuse that a part leaves of an order that is to have all or nothing.
+
+    ``lines`` are those that `order_lines` returns.
+
+    Raises:
+        CommandRefused: something of the order would be left.
+
+    """
+    if order.fulfillment_policy == FulfillmentPolicy.ALL_OR_NOTHING and any(
+        leaving.get(line.id, Decimal(0)) < line.quantity - line.shipped - line.canceled
+        for line in lines
+    ):
+        refusal = InvalidTransition(
+            "The order is to leave all at once.",
+            path=at,
+            details={"fulfillmentPolicy": order.fulfillment_policy},
+        )
+        raise CommandRefused([refusal])
 
 
 async def write_returned(
@@ -520,8 +867,22 @@ async def _waiting_lines(connection: Transaction, order: Any) -> Any:
     line = sales_order_line.c
     waiting = line.quantity - line.shipped - line.canceled - line.reserved
     rows = await connection.execute(
-        select(line.id, line.product_id, _product.sku, waiting.label("waiting"))
+        select(
+            line.id,
+            line.product_id,
+            line.warehouse_id,
+            _product.sku,
+            waiting.label("waiting"),
+            line.quantity,
+            line.unit_price,
+            line.discount_percent,
+            line.net,
+            line.tax,
+            _tax["kind"].label("tax_kind"),
+            _tax["rate"].label("tax_rate"),
+        )
         .join(product_entity.table, _product.id == line.product_id)
+        .outerjoin(tax_entity.table, _tax["id"] == line.tax_id)
         .where(line.order_id == order.id, waiting > 0)
         .order_by(line.position)
     )
@@ -617,6 +978,7 @@ async def insert_order(
         insert(sales_order_line),
         [
             {
+                "warehouse_id": header["warehouse_id"],
                 **line,
                 "company_id": context.principal.company_id,
                 "partner_id": header["partner_id"],
@@ -661,10 +1023,19 @@ async def hold_for_credit(
 
 
 async def write_confirmed(
-    context: Context, connection: Transaction, order: Any, *, operation: str
+    context: Context,
+    connection: Transaction,
+    order: Any,
+    *,
+    operation: str,
+    strategy: SourcingStrategy | None = None,
 ) -> list[dict[str, Any]]:
-    """Confirm a locked order and promise it what there is; return its shortages."""
-    promised = await promise_lines(connection, order, partly=True)
+    """Confirm a locked order and promise it what there is; return its shortages.
+
+    With a ``strategy`` it is chosen once more where its lines leave from.
+    """
+    sourcing = None if strategy is None else await sourcing_of(connection, order, strategy)
+    promised = await promise_lines(connection, order, partly=True, sourcing=sourcing)
     await write_order(
         context,
         connection,

@@ -7,7 +7,7 @@ _REBUILD_OUTGOING = """
         select w.company_id, product_id, warehouse_id, coalesce(d.outgoing, 0)
         from stock_projection p
         full join (
-            select l.product_id, o.warehouse_id, sum(l.quantity - l.shipped - l.canceled) as outgoing
+            select l.product_id, l.warehouse_id, sum(l.quantity - l.shipped - l.canceled) as outgoing
             from sales_order_line l join sales_order o on o.id = l.order_id
             where o.state = 'CONFIRMED' group by 1, 2
         ) d using (product_id, warehouse_id)
@@ -121,6 +121,26 @@ INVARIANTS = (
         "What left of a line is not what was used up of its reservations.",
     ),
     Invariant(
+        "reserved_where_it_leaves",
+        """
+        select l.id as line_id, r.id as reservation_id, l.warehouse_id, s.warehouse_id as reserved_in
+        from stock_reservation r
+        join sales_order_line l on r.source = 'SALES_ORDER_LINE' and l.id = r.source_id
+        join stock_level s on s.id = r.level_id
+        where s.warehouse_id <> l.warehouse_id and (r.state = 'ACTIVE' or r.consumed > 0)
+        """,
+        "Something is promised to a line from another warehouse than the one it leaves.",
+    ),
+    Invariant(
+        "all_or_nothing",
+        """
+        select id as order_id, number, reservation_status, shipment_status from sales_order
+        where fulfillment_policy = 'ALL_OR_NOTHING'
+          and (reservation_status = 'PARTIAL' or shipment_status = 'PARTIAL')
+        """,
+        "An order that is to have everything at once has a part of it.",
+    ),
+    Invariant(
         "line_net",
         """
         select l.id as line_id, l.net
@@ -135,7 +155,7 @@ INVARIANTS = (
         "projection_outgoing",
         """
         with demand as (
-            select l.product_id, o.warehouse_id, sum(l.quantity - l.shipped - l.canceled) as outgoing
+            select l.product_id, l.warehouse_id, sum(l.quantity - l.shipped - l.canceled) as outgoing
             from sales_order_line l join sales_order o on o.id = l.order_id
             where o.state = 'CONFIRMED' group by 1, 2
         )

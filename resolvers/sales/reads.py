@@ -51,7 +51,7 @@ sales_order_lines = Listing(
         "placed_on": Between(_line["placed_on"]),
         "states": _of_order(OneOf(_order["state"])),
         "partner_ids": OneOf(_line["partner_id"], "Partner"),
-        "warehouse_ids": _of_order(OneOf(_order["warehouse_id"], "Warehouse")),
+        "warehouse_ids": OneOf(_line["warehouse_id"], "Warehouse"),
         "product_ids": OneOf(_line["product_id"], "Product"),
     },
 )
@@ -94,6 +94,7 @@ sales_order_line_aggregates = Aggregation(
     listing=sales_order_lines,
     groups={
         **_ORDER_KEYS,
+        "WAREHOUSE": Grouping({"warehouse_id": _line["warehouse_id"]}),
         "PRODUCT": Grouping({"product_id": _line["product_id"]}),
         "CATEGORY": Grouping({"category_id": product.columns["category_id"]}, (_of_product,)),
     },

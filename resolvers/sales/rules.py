@@ -1,5 +1,7 @@
 """Words and rules of sales orders; pure, no I/O."""
 
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from decimal import Decimal
 from enum import StrEnum
 
@@ -54,6 +56,14 @@ class OrderPaymentStatus(StrEnum):
     NOT_PAID = "NOT_PAID"
     PARTIAL = "PARTIAL"
     PAID = "PAID"
+
+
+class FulfillmentPolicy(StrEnum):
+    """What becomes of an order that there is not enough stock for."""
+
+    ALL_OR_NOTHING = "ALL_OR_NOTHING"
+    PARTIAL = "PARTIAL"
+    BACKORDER = "BACKORDER"
 
 
 class OrderAction(StrEnum):
@@ -116,3 +126,130 @@ def reservation_status(open_quantity: Decimal, reserved: Decimal) -> Reservation
     if reserved <= 0:
         return ReservationStatus.NONE
     return ReservationStatus.FULL if reserved >= open_quantity else ReservationStatus.PARTIAL
+
+
+class SourcingStrategy(StrEnum):
+    """How the warehouses are chosen that goods come from."""
+
+    SINGLE_WAREHOUSE_FIRST = "SINGLE_WAREHOUSE_FIRST"
+    PRIORITY = "PRIORITY"
+    NEAREST_REGION = "NEAREST_REGION"
+    HIGHEST_AVAILABLE = "HIGHEST_AVAILABLE"
+
+
+Places = dict[tuple[int, int], Decimal]
+"""So much by product and warehouse."""
+
+
+@dataclass(frozen=True, slots=True)
+class Site:
+    """A warehouse that goods may come from; ``distance`` is 0 in the region they go to.
+
+    One that is ``endless`` may promise more than is there.
+    """
+
+    id: int
+    priority: int
+    distance: int = 0
+    endless: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Need:
+    """So much of a product, above 0, that is to come from somewhere.
+
+    It comes from ``home`` first where it has one; ``whole`` from one place, and that is home.
+    """
+
+    product_id: int
+    quantity: Decimal
+    home: int | None = None
+    whole: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """So much that comes from a warehouse; of it, so much is there."""
+
+    warehouse_id: int
+    quantity: Decimal
+    there: Decimal
+
+
+def distance(site: str | None, country: str | None, region: str | None) -> int:
+    """Tell how far a warehouse's region is from an address: 0 the same, 1 its country, else 2."""
+    wanted = (site or "").casefold()
+    if not wanted:
+        return 2
+    return next(
+        (far for far, at in enumerate((region, country)) if (at or "").casefold() == wanted), 2
+    )
+
+
+def plan_sources(
+    needs: Sequence[Need],
+    sites: Sequence[Site],
+    available: Mapping[tuple[int, int], Decimal],
+    strategy: SourcingStrategy,
+) -> list[list[Source]]:
+    """Choose for each need, first to last, the warehouses that it comes from, in quantities.
+
+    ``available`` is what is promised to nobody, by product and warehouse. As much of it is used as
+    is needed, and no more; what is missing then waits at home, or at the first warehouse chosen.
+    The same input gives the same plan.
+
+    Raises:
+        ValueError: there is no warehouse.
+
+    """
+    if not sites:
+        message = "There is no warehouse."
+        raise ValueError(message)
+    left = {key: quantity for key, quantity in available.items() if quantity > 0}
+    near = strategy is SourcingStrategy.NEAREST_REGION
+    ranked = sorted(sites, key=lambda one: (one.distance if near else 0, one.priority, one.id))
+    if strategy is SourcingStrategy.SINGLE_WAREHOUSE_FIRST:
+        wanted: dict[int, Decimal] = {}
+        for need in needs:
+            wanted[need.product_id] = wanted.get(need.product_id, Decimal(0)) + need.quantity
+        for site in ranked:
+            if all(need.home in (None, site.id) for need in needs) and all(
+                left.get((one, site.id), 0) >= much for one, much in wanted.items()
+            ):
+                return [[Source(site.id, need.quantity, need.quantity)] for need in needs]
+    return [_sources(need, ranked, left, strategy) for need in needs]
+
+
+def _sources(
+    need: Need, ranked: Sequence[Site], left: Places, strategy: SourcingStrategy
+) -> list[Source]:
+    """Take a need from what is ``left``, from the sites in the order of the strategy.
+
+    Home is the first source, even of nothing.
+    """
+    free = {site.id: left.get((need.product_id, site.id), Decimal(0)) for site in ranked}
+    most_first = sorted(ranked, key=lambda site: -free[site.id])
+    if strategy is SourcingStrategy.HIGHEST_AVAILABLE:
+        ranked = most_first
+    if need.whole or strategy is SourcingStrategy.SINGLE_WAREHOUSE_FIRST:
+        covering = [site for site in ranked if free[site.id] >= need.quantity]
+        ranked = (covering[:1] if need.home is None else ()) or most_first
+    # false sorts before true
+    ranked = sorted(ranked, key=lambda site: need.home is not None and site.id != need.home)
+    if need.whole:
+        ranked = [site for site in ranked if need.home in (None, site.id)][:1]
+    taken = {} if need.home is None else {need.home: Decimal(0)}
+    rest = need.quantity
+    for site in ranked:
+        got = min(free[site.id], rest)
+        if got > 0:
+            taken[site.id] = got
+            left[need.product_id, site.id] = free[site.id] - got
+            rest -= got
+    there = dict(taken)
+    if rest:
+        first = need.home or next(
+            (site.id for site in ranked if site.endless), next(iter(taken), ranked[0].id)
+        )
+        taken[first] = taken.get(first, Decimal(0)) + rest
+    return [Source(id_, much, there.get(id_, Decimal(0))) for id_, much in taken.items()]

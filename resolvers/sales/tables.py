@@ -35,6 +35,7 @@ from resolvers.core.table import (
     version,
 )
 from resolvers.sales.rules import (
+    FulfillmentPolicy,
     InvoiceStatus,
     OrderHold,
     OrderPaymentStatus,
@@ -74,6 +75,7 @@ sales_order = table(
     Column("valid_until", Date),
     required("invoice_status", server_default="NONE"),
     required("payment_status", server_default="NOT_PAID"),
+    required("fulfillment_policy", server_default="BACKORDER"),
     UniqueConstraint("company_id", "number"),
     # what lines refer to: a line cannot be of another company, partner, currency or date
     UniqueConstraint(
@@ -85,6 +87,7 @@ sales_order = table(
     CheckConstraint(one_of("shipment_status", ShipmentStatus), name="shipment_status"),
     CheckConstraint(one_of("invoice_status", InvoiceStatus), name="invoice_status"),
     CheckConstraint(one_of("payment_status", OrderPaymentStatus), name="payment_status"),
+    CheckConstraint(one_of("fulfillment_policy", FulfillmentPolicy), name="fulfillment_policy"),
     CheckConstraint("total = subtotal + tax_total", name="total"),
     CheckConstraint("valid_until >= placed_on", name="valid_until"),
     Index("ix_sales_order_placed_on", "company_id", "placed_on", "id"),
@@ -154,6 +157,7 @@ sales_order_line = table(
     required("returned", quantity(), server_default="0"),
     required("invoiced", quantity(), server_default="0"),
     *as_entered(),
+    required("warehouse_id", Integer),
     ForeignKeyConstraint(
         ["order_id", "company_id", "partner_id", "currency", "placed_on"],
         [
@@ -165,6 +169,11 @@ sales_order_line = table(
         ],
         name="fk_sales_order_line_order",
         onupdate="CASCADE",
+    ),
+    ForeignKeyConstraint(
+        ["warehouse_id", "company_id"],
+        ["warehouse.id", "warehouse.company_id"],
+        name="fk_sales_order_line_warehouse",
     ),
     UniqueConstraint("order_id", "position"),
     CheckConstraint("quantity > 0", name="quantity"),
@@ -178,6 +187,7 @@ sales_order_line = table(
     Index("ix_sales_order_line_product", "product_id", "company_id", "placed_on", "id"),
     Index("ix_sales_order_line_placed_on", "company_id", "placed_on", "id"),
     Index("ix_sales_order_line_partner", "partner_id", "company_id", "placed_on", "id"),
+    Index("ix_sales_order_line_warehouse", "warehouse_id", "placed_on", "id"),
     Index(
         "ix_sales_order_line_open",
         "product_id",
@@ -194,13 +204,12 @@ _DEMAND = """
   on conflict (product_id, warehouse_id) do update set outgoing = p.outgoing + excluded.outgoing;
 """
 _OPEN = """
-    select l.company_id, l.product_id, o.warehouse_id,
+    select l.company_id, l.product_id, l.warehouse_id,
            {sign} (l.quantity - l.shipped - l.canceled) as amount
     from {lines} l join {orders} o on o.id = l.order_id where o.state = 'CONFIRMED'"""
 _NEW_LINES = _OPEN.format(sign="", lines="changed", orders="sales_order")
 _OLD_LINES = _OPEN.format(sign="-", lines="before", orders="sales_order")
-_SAME = """ and exists (select from {other} n where n.id = o.id
-      and (n.state, n.warehouse_id) is distinct from (o.state, o.warehouse_id))"""
+_SAME = " and exists (select from {other} n where n.id = o.id and n.state <> o.state)"
 
 # The orders are locked first, so that of a line and its order changed at once both are seen.
 DEMAND_OF_LINES = f"""
@@ -242,7 +251,7 @@ create trigger sales_order_updated after update on sales_order
   referencing old table as before new table as changed
   for each statement execute function sales_order_changed()
 """
-"""The same when an order is confirmed or given up, or is to leave another warehouse."""
+"""The same when an order is confirmed or given up."""
 
 _OPEN_LINES = """sales_order_line l join sales_order o on o.id = l.order_id
     where l.shipped + l.canceled < l.quantity and o.state not in ('FULFILLED', 'CANCELED')"""

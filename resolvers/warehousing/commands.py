@@ -262,7 +262,12 @@ async def receive_transfer(
             context, connection, key, on_their_way, sums, warehouse_id=row.to_warehouse_id
         )
         reserved_ids = await promise_waiting(
-            context, connection, waiting, product_ids, operation="receiveTransfer"
+            context,
+            connection,
+            waiting,
+            row.to_warehouse_id,
+            product_ids,
+            operation="receiveTransfer",
         )
         await _write_ended(
             context, connection, row, sums, operation="receiveTransfer", returned=False
@@ -305,7 +310,14 @@ async def cancel_transfer(context: Context, key: str, asked: Asked) -> Outcome:
         move_ids = await _leave_transit(
             context, connection, key, on_their_way, sums, warehouse_id=row.from_warehouse_id
         )
-        await promise_waiting(context, connection, waiting, product_ids, operation="cancelTransfer")
+        await promise_waiting(
+            context,
+            connection,
+            waiting,
+            row.from_warehouse_id,
+            product_ids,
+            operation="cancelTransfer",
+        )
         await _write_ended(
             context, connection, row, sums, operation="cancelTransfer", returned=True
         )
@@ -409,12 +421,12 @@ async def _take(
     context: Context, connection: Transaction, new: NewTransfer, products: Mapping[str, Any]
 ) -> list[tuple[int, int, int | None, Decimal]]:
     """Choose what leaves from where, as (product, location, lot, quantity); stock is locked."""
-    picker = await stock_to_pick(
+    pickers = await stock_to_pick(
         connection,
         context.principal.company_id,
-        new.from_warehouse_id,
-        [products[line.sku].id for line in new.lines],
+        {new.from_warehouse_id: [products[line.sku].id for line in new.lines]},
     )
+    picker = pickers[new.from_warehouse_id]
     taken: dict[int, list[tuple[int, int, int | None, Decimal]]] = {}
     errors: list[ErpError] = []
     # those that name a lot first: the others take what is left

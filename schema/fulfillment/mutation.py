@@ -34,7 +34,12 @@ class ShipOrderPayload(Payload):
     """Outcome of `resolvers.fulfillment.commands.ship_order`."""
 
     shipment: Shipment | None = related(
-        "The shipment that left; null when there is none.", shipment_by_id, "shipment_id"
+        "The shipment that left, the first of several; null when there is none.",
+        shipment_by_id,
+        "shipment_id",
+    )
+    shipments: list[Shipment] = listed(
+        "The shipments that left, one from each warehouse.", shipment_by_id, "shipment_ids"
     )
     moves: list[StockMove] = listed(
         "Entries made in the stock ledger: which lots left, and from where.",
@@ -92,6 +97,10 @@ class Mutation:
                 "What leaves, 1 to 200 lines; null: all that is reserved and in no shipment yet."
             ),
         ] = None,
+        warehouse_id: Annotated[
+            strawberry.ID | None,
+            argument("Where it leaves from; null: from all warehouses. Not with lines."),
+        ] = None,
         carrier: Carrier = None,
         tracking_no: TrackingNo = None,
         expected_version: ExpectedVersion = None,
@@ -118,7 +127,14 @@ class Mutation:
                 context,
                 idempotency_key,
                 Asked(ordered, expected_version, ("orderId",)),
-                Shipping(asked, _trimmed(carrier), _trimmed(tracking_no)),
+                Shipping(
+                    asked,
+                    _trimmed(carrier),
+                    _trimmed(tracking_no),
+                    None
+                    if warehouse_id is None
+                    else decode_id(warehouse_id, "Warehouse", path=("warehouseId",)),
+                ),
             )
         )
 

@@ -6,6 +6,7 @@ from decimal import Decimal
 import strawberry
 
 from schema.reference.inputs import UOM
+from schema.sales.enums import FulfillmentPolicy, SourcingStrategy
 
 
 @strawberry.input(description="So much of a product that is ordered.")
@@ -26,7 +27,17 @@ class PlaceSalesOrderInput:
         description="What is ordered, 1 to 400 lines."
     )
     warehouse_id: strawberry.ID | None = strawberry.field(
-        default=None, description="Where it leaves from; null: the company's first warehouse."
+        default=None,
+        description="Where all of it leaves from; null: it is chosen by what there is.",
+    )
+    sourcing: SourcingStrategy = strawberry.field(
+        default=SourcingStrategy.SINGLE_WAREHOUSE_FIRST,
+        description="How it is chosen where lines leave from, where warehouseId is null. A line "
+        "may become several that come to the same amounts.",
+    )
+    fulfillment_policy: FulfillmentPolicy = strawberry.field(
+        default=FulfillmentPolicy.BACKORDER,
+        description="What becomes of it where there is not enough stock.",
     )
     ship_to_id: strawberry.ID | None = strawberry.field(
         default=None,

@@ -21,7 +21,7 @@ class Mutation:
     """Root fields of this module."""
 
     @mutation(
-        "Accept an order: what it needs is planned for, and what there is in its warehouse is "
+        "Accept an order: what it needs is planned for, and what there is in its warehouses is "
         "promised to it. Refused when the customer would owe more than was agreed.",
         requires="sales.write",
     )
@@ -92,6 +92,8 @@ def _new_order(input: PlaceSalesOrderInput, valid_until: date | None) -> NewOrde
         external_ref=_trimmed(input.external_ref),
         requested_on=input.requested_on,
         valid_until=valid_until,
+        sourcing=input.sourcing,
+        policy=input.fulfillment_policy,
     )
 
 

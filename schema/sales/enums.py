@@ -1,6 +1,7 @@
 """Words of sales as GraphQL enums."""
 
 from resolvers.sales.rules import (
+    FulfillmentPolicy,
     InvoiceStatus,
     OrderAction,
     OrderHold,
@@ -8,10 +9,12 @@ from resolvers.sales.rules import (
     OrderState,
     ReservationStatus,
     ShipmentStatus,
+    SourcingStrategy,
 )
 from schema.core.enums import describe_enum
 
 __all__ = [
+    "FulfillmentPolicy",
     "InvoiceStatus",
     "OrderAction",
     "OrderHold",
@@ -19,6 +22,7 @@ __all__ = [
     "OrderState",
     "ReservationStatus",
     "ShipmentStatus",
+    "SourcingStrategy",
 ]
 
 describe_enum(
@@ -69,6 +73,27 @@ describe_enum(
         "NOT_PAID": "Nothing.",
         "PARTIAL": "A part, or all of what was invoiced while more is to be.",
         "PAID": "All of it was invoiced, and the invoices are paid.",
+    },
+)
+describe_enum(
+    FulfillmentPolicy,
+    "What becomes of a sales order that there is not enough stock for.",
+    {
+        "ALL_OR_NOTHING": "It waits until everything is there, and leaves all at once.",
+        "PARTIAL": "What is there leaves; what is not reserved by then is canceled.",
+        "BACKORDER": "What is there leaves, and the rest waits.",
+    },
+)
+describe_enum(
+    SourcingStrategy,
+    "How the warehouses are chosen that goods come from.",
+    {
+        "SINGLE_WAREHOUSE_FIRST": "The first warehouse that has everything, else for each line the "
+        "first that has all of it, else as few as there can be.",
+        "PRIORITY": "By their priority.",
+        "NEAREST_REGION": "First those whose region is that of the address, then those that serve "
+        "its country, then the others, each by priority.",
+        "HIGHEST_AVAILABLE": "For each line, those first that have most of it.",
     },
 )
 describe_enum(

@@ -10,7 +10,7 @@ from resolvers.sales.commands import hold_order, release_hold, reserve_order
 from schema.core.fields import argument
 from schema.core.ids import decode_id
 from schema.core.payload import ExpectedVersion, IdempotencyKey, mutation
-from schema.sales.enums import OrderHold
+from schema.sales.enums import OrderHold, SourcingStrategy
 from schema.sales.types import ReserveOrderPayload, SalesOrderPayload
 
 
@@ -19,7 +19,7 @@ class Mutation:
     """Root fields of this module."""
 
     @mutation(
-        "Promise stock to the lines of a confirmed order that wait for it, from its warehouse. "
+        "Promise stock to the lines of a confirmed order that wait for it. "
         "What is promised cannot be promised to others, nor be taken away.",
         requires="sales.write",
     )
@@ -27,6 +27,7 @@ class Mutation:
         context: Context,
         idempotency_key: IdempotencyKey,
         id: Annotated[strawberry.ID, argument("Id of the order.")],
+        *,
         expected_version: ExpectedVersion = None,
         all_or_nothing: Annotated[
             bool,
@@ -35,6 +36,13 @@ class Mutation:
                 "rest comes back as shortages."
             ),
         ] = False,
+        sourcing: Annotated[
+            SourcingStrategy | None,
+            argument(
+                "Look in other warehouses as well, in this order; lines move there, or are divided "
+                "if that changes no amount. Null: only where the lines leave from."
+            ),
+        ] = None,
     ) -> ReserveOrderPayload | None:
         """Run the command."""
         order_id = decode_id(id, "SalesOrder", path=("id",))
@@ -44,6 +52,7 @@ class Mutation:
                 idempotency_key,
                 Asked(order_id, expected_version),
                 all_or_nothing=all_or_nothing,
+                strategy=sourcing,
             )
         )
 

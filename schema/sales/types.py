@@ -36,6 +36,7 @@ from schema.inventory.types import Lot, Warehouse
 from schema.partners.types import Address, Partner
 from schema.reference.types import Tax, UnitOfMeasure
 from schema.sales.enums import (
+    FulfillmentPolicy,
     InvoiceStatus,
     OrderAction,
     OrderHold,
@@ -74,6 +75,7 @@ class SalesOrderLine(RowType, Node):
     qty_canceled: Decimal = column("Canceled.", of="canceled")
     qty_invoiced: Decimal = column("Asked for by invoices.", of="invoiced")
     qty_backordered: Decimal = column("Still to be shipped and not reserved.", of="backordered")
+    warehouse: Warehouse = related("Warehouse it leaves from.", warehouse_by_id, "warehouse_id")
     order: "SalesOrder" = related("Order it is on.", order_by_id, "order_id")
     lots: list[Lot] | None = related(
         "Lots that were shipped for it or came back, if the product is tracked.",
@@ -106,7 +108,12 @@ class SalesOrder(RowType, Node):
     channel: str = column("Where the order came from, such as MANUAL, WEB or EDI.")
     partner: Partner = related("Customer.", partner_by_id, "partner_id")
     ship_to: Address | None = related("Where the goods go.", address_by_id, "ship_to_id")
-    warehouse: Warehouse = related("Warehouse it ships from.", warehouse_by_id, "warehouse_id")
+    warehouse: Warehouse = related(
+        "Warehouse it ships from, unless lines name others.", warehouse_by_id, "warehouse_id"
+    )
+    fulfillment_policy: FulfillmentPolicy = column(
+        "What becomes of it where there is not enough stock."
+    )
     currency: CurrencyCode = column("Currency of all amounts of the order.")
     valid_until: date | None = column(
         "Last day a quote can be accepted on; null where it does not end."

@@ -53,6 +53,7 @@ SINGLE = {
     "SalesOrderPayload.order": "a command concerns one order",
     "ShipOrderPayload.order": "a command concerns one order",
     "ShipOrderPayload.shipment": "a command makes one shipment",
+    "ShipOrderPayload.shipments": "all of it left from one warehouse",
     "ShipOrderPayload.moves": "one line left, from one place",
     "ShipmentPayload.shipment": "a command concerns one shipment",
     "PurchaseOrderPayload.order": "a command concerns one order",

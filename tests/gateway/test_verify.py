@@ -117,6 +117,11 @@ SABOTAGE: Mapping[str, str] = {
     "sales_payment_status": (
         "update sales_order set payment_status = 'PARTIAL' where payment_status = 'PAID'"
     ),
+    "reserved_where_it_leaves": "update sales_order_line set warehouse_id = 3 - warehouse_id",
+    "all_or_nothing": (
+        "update sales_order set fulfillment_policy = 'ALL_OR_NOTHING'"
+        " where shipment_status = 'PARTIAL'"
+    ),
     "line_reserved": ("update sales_order_line set reserved = reserved / 2 where reserved > 0"),
     "line_tax": "update sales_order_line set tax = tax + 0.01 where id = 21",
     "line_as_entered": (

@@ -1,0 +1,18 @@
+"""Where lines of sales orders leave from.
+
+Phase: expand
+"""
+
+from pathlib import Path
+
+from gateway.migrations.scripts import run_script
+
+revision = "0026"
+down_revision = "0025"
+branch_labels = None
+depends_on = None
+
+
+def upgrade() -> None:
+    """Run the script frozen beside this file."""
+    run_script(Path(__file__).with_suffix(".sql"))
