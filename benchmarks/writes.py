@@ -13,13 +13,14 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from decimal import Decimal
 from pathlib import Path
 from statistics import median
+from tempfile import TemporaryDirectory
 from time import perf_counter
 from typing import Any, Final, get_args
 
@@ -31,11 +32,13 @@ from pydantic import SecretStr
 
 from benchmarks.asking import Client, client
 from benchmarks.database import USER, Database, describe, open_database
+from gateway.importing import Imported, import_file
 from gateway.postgres import EmbeddedPostgresError
 from gateway.seeding.sizes import SizeName
 from gateway.settings import Settings
 from gateway.steps import Steps
 from gateway.tokens import issue_user_token
+from resolvers.core.bulk import OnError
 from resolvers.core.clock import system_clock
 from resolvers.core.principal import STAFF_ROLE
 from schema.core.ids import encode_id
@@ -44,6 +47,8 @@ PUBLISHED: Final = Path(__file__).parent / "WRITES.md"
 SECRET: Final = "signs the tokens of a benchmark, and nothing else"  # noqa: S105
 PRODUCTS: Final = 50_000
 AT_ONCE: Final = 1_000
+MOST_BYTES: Final = 32 * 1024 * 1024
+"""What the gateway lets one request be, so that all products fit in."""
 IN_FLIGHT: Final = 2
 """Requests with products that are on their way at once."""
 CLIENTS: Final = 16
@@ -55,8 +60,11 @@ ORDERS: Final = 1_500
 ROUNDS: Final = 3
 
 UPSERT = """
-mutation Upsert($key: String!, $rows: [ProductUpsertInput!]!) {
-  upsertProducts(idempotencyKey: $key, rows: $rows) { accepted userErrors { message } }
+mutation Upsert($key: String!, $rows: [ProductUpsertInput!]!,
+                $onError: OnError! = REJECT_EVERYTHING) {
+  upsertProducts(idempotencyKey: $key, rows: $rows, onError: $onError) {
+    accepted userErrors { message }
+  }
 }
 """
 RESERVE = """
@@ -130,15 +138,12 @@ class Gateway:
         return payload
 
 
-@asynccontextmanager
-async def running_gateway(database: Database) -> AsyncIterator[Gateway]:
-    """Serve a database with one process for as long as the block lasts."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+@contextmanager
+def running(database: Database, *arguments: str) -> Iterator[None]:
+    """Run a command of the gateway on a database for as long as the block lasts."""
     environment = {name: v for name, v in os.environ.items() if not name.startswith("GATEWAY_")}
-    process = subprocess.Popen(  # noqa: ASYNC220 - nothing else runs yet
-        [sys.executable, "-m", "gateway", "serve", "--port", str(port)],
+    process = subprocess.Popen(
+        [sys.executable, "-m", "gateway", *arguments],
         env={
             **environment,
             "GATEWAY_ENVIRONMENT": "test",
@@ -146,12 +151,26 @@ async def running_gateway(database: Database) -> AsyncIterator[Gateway]:
             "GATEWAY_SERVING_DATABASE_URL": database.serving_url,
             "GATEWAY_JWT_SECRET": SECRET,
             "GATEWAY_LOG_LEVEL": "error",
+            "GATEWAY_MAX_BODY_BYTES": str(MOST_BYTES),
         },
     )
+    try:
+        yield
+    finally:
+        process.send_signal(signal.SIGTERM)
+        process.wait(30)
+
+
+@asynccontextmanager
+async def running_gateway(database: Database) -> AsyncIterator[Gateway]:
+    """Serve a database with one process for as long as the block lasts."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
     token = issue_user_token(
         Settings(jwt_secret=SecretStr(SECRET)), USER, timedelta(hours=2), system_clock
     )
-    try:
+    with running(database, "serve", "--port", str(port)):
         async with httpx2.AsyncClient() as looking:
             for _ in range(200):
                 try:
@@ -163,9 +182,6 @@ async def running_gateway(database: Database) -> AsyncIterator[Gateway]:
                 await asyncio.sleep(0.1)
         async with client(port, token) as asking:
             yield Gateway(asking)
-    finally:
-        process.send_signal(signal.SIGTERM)
-        process.wait(30)
 
 
 async def seconds_of(run: Callable[[], Awaitable[Any]]) -> float:
@@ -191,53 +207,120 @@ def _asks(gateway: Gateway, document: str, variables: Sequence[Any]) -> list[Any
     return [lambda body=body: gateway.ask(body) for body in bodies]
 
 
-async def upserts(database: Database, gateway: Gateway, category: str) -> list[tuple[str, ...]]:
-    """Measure products that are new, unchanged and changed, here and by hand."""
-    hand: asyncpg.Connection[Any] = await asyncpg.connect(
+Rows = list[dict[str, str]]
+Way = Callable[[str, Rows], Awaitable[None]]
+"""Writes rows in one of the ways there are; the text is another one each time."""
+
+
+def product_rows(start: str, count: int, category: str, price: str) -> Rows:
+    """Return rows as the API takes them, with SKUs that begin with ``start``."""
+    return [
+        {
+            "sku": f"{start}-{n:06}",
+            "name": f"Product {n}",
+            "categoryCode": category,
+            "uom": "PCE",
+            "listPrice": price,
+        }
+        for n in range(count)
+    ]
+
+
+def by_requests(gateway: Gateway) -> Way:
+    """Return the way of many requests."""
+
+    async def write(key: str, rows: Rows) -> None:
+        parts = [(n, rows[n : n + AT_ONCE]) for n in range(0, len(rows), AT_ONCE)]
+        variables = [{"key": f"{key} {first}", "rows": part} for first, part in parts]
+        await in_flight(IN_FLIGHT, _asks(gateway, UPSERT, variables))
+
+    return write
+
+
+def by_job(gateway: Gateway, owner: Any, on_error: OnError) -> Way:
+    """Return the way of one request, until the worker has done it."""
+
+    async def write(key: str, rows: Rows) -> None:
+        [ask] = _asks(gateway, UPSERT, [{"key": key, "rows": rows, "onError": on_error}])
+        await ask()
+        state = "QUEUED"
+        while state in {"QUEUED", "RUNNING"}:
+            await asyncio.sleep(0.01)
+            state = await owner.fetchval("select state from job order by id desc limit 1")
+        if state != "SUCCEEDED":
+            raise WrongAnswer(f"The job is {state}.")
+
+    return write
+
+
+def by_import(database: Database, company: str, folder: Path) -> Way:
+    """Return the way of a file, read in this process."""
+    settings = Settings(
+        database_url=SecretStr(database.owner_url),
+        serving_database_url=SecretStr(database.serving_url),
+    )
+
+    async def write(key: str, rows: Rows) -> None:
+        file = folder / f"{key}.jsonl"
+        file.write_bytes(b"\n".join(map(orjson.dumps, rows)))
+        report = await import_file(
+            settings, Imported.PRODUCTS, file, company=company, on_error=OnError.REJECT_EVERYTHING
+        )
+        if report.accepted != len(rows):
+            raise WrongAnswer(f"{report.refused} rows were refused.")
+
+    return write
+
+
+def by_hand(connection: Any) -> Way:
+    """Return the way of somebody who knows SQL."""
+
+    async def write(key: str, rows: Rows) -> None:
+        del key
+        names = ("sku", "name", "categoryCode", "uom")
+        records = [(*(row[name] for name in names), Decimal(row["listPrice"])) for row in rows]
+        async with connection.transaction():
+            await connection.execute(
+                "create temp table hand (sku text, name text, category text, uom text,"
+                " price numeric) on commit drop"
+            )
+            await connection.copy_records_to_table("hand", records=records)
+            await connection.execute(BY_HAND)
+
+    return write
+
+
+async def upserts(
+    database: Database, owner: Any, gateway: Gateway, category: str
+) -> list[tuple[str, ...]]:
+    """Measure products that are new, unchanged and changed: in every way there is, and by hand."""
+    connection: asyncpg.Connection[Any] = await asyncpg.connect(
         database.serving_url,
         server_settings={"role": STAFF_ROLE, "app.company_id": str(database.company_id)},
     )
+    company = await owner.fetchval("select code from company where id = $1", database.company_id)
+    hand = by_hand(connection)
     table = []
-    try:
-        for number, (what, price) in enumerate(
-            (("new", "1.5"), ("unchanged", "1.5"), ("changed", "2.5"))
+    with TemporaryDirectory() as folder, running(database, "worker"):
+        job = by_job(gateway, owner, OnError.REJECT_EVERYTHING)
+        partly = by_job(gateway, owner, OnError.REJECT_FAILED_ROWS)
+        await job("warm", product_rows("WARM", AT_ONCE + 1, category, "1"))
+        for way, ours in (
+            ("", by_requests(gateway)),
+            (", one job", job),
+            (", one job of the good ones", partly),
+            (", one file", by_import(database, company, Path(folder))),
         ):
-            rows = [(f"{n:06}", f"Product {n}", category, "PCE", price) for n in range(PRODUCTS)]
-            variables = [
-                {
-                    "key": f"upsert {number} {first}",
-                    "rows": [
-                        {
-                            "sku": f"API-{sku}",
-                            "name": name,
-                            "categoryCode": code,
-                            "uom": unit,
-                            "listPrice": price,
-                        }
-                        for sku, name, code, unit, price in rows[first : first + AT_ONCE]
-                    ],
-                }
-                for first in range(0, PRODUCTS, AT_ONCE)
-            ]
-            asks = _asks(gateway, UPSERT, variables)
-            ours = await seconds_of(lambda asks=asks: in_flight(IN_FLIGHT, asks))
-
-            async def by_hand(rows: Any = rows) -> None:
-                async with hand.transaction():
-                    await hand.execute(
-                        "create temp table hand (sku text, name text, category text, uom text,"
-                        " price numeric) on commit drop"
-                    )
-                    await hand.copy_records_to_table(
-                        "hand", records=[(f"HAND-{r[0]}", *r[1:4], Decimal(r[4])) for r in rows]
-                    )
-                    await hand.execute(BY_HAND)
-
-            theirs = await seconds_of(by_hand)
-            name = f"{PRODUCTS:,} products, {what}"
-            table.append((name, f"{ours:.1f} s", f"{theirs:.1f} s", f"{ours / theirs:.2f} x"))
-    finally:
-        await hand.close()
+            for what, price in (("new", "1.5"), ("unchanged", "1.5"), ("changed", "2.5")):
+                seconds = []
+                for side, write in (("OURS", ours), ("HAND", hand)):
+                    rows = product_rows(f"{side}{way}", PRODUCTS, category, price)
+                    key = f"{what}{way}"
+                    seconds.append(await seconds_of(lambda w=write, k=key, r=rows: w(k, r)))
+                here, there = seconds
+                name = f"{PRODUCTS:,} products, {what}{way}"
+                table.append((name, f"{here:.1f} s", f"{there:.1f} s", f"{here / there:.2f} x"))
+    await connection.close()
     return table
 
 
@@ -361,7 +444,7 @@ async def measure(database: Database, say: Callable[[str], None]) -> list[tuple[
                 say(f"reservations, {kind}")
                 table.append(await reservations(database, owner, gateway, kind))
             say("products")
-            table += await upserts(database, gateway, category)
+            table += await upserts(database, owner, gateway, category)
     finally:
         await owner.close()
     return table
@@ -401,8 +484,9 @@ def page(size: str, table: Sequence[Sequence[str]]) -> str:
         "its clients and PostgreSQL on the same cores, beside SQL on connections of its own.",
         "",
         f"- Data: `{size}`; {ORDERS:,} orders per round, {CLIENTS} clients, {ROUNDS} rounds",
-        f"- Products: {AT_ONCE:,} per request, {IN_FLIGHT} requests at once; by hand one COPY",
-        "  and one statement, without keys, verdicts and audit",
+        f"- Products: {AT_ONCE:,} per request, {IN_FLIGHT} requests at once; or all in one",
+        "  request, until a worker has done the job; or from a file of JSON lines. By hand one",
+        "  COPY and one statement, without keys, verdicts and audit",
         "- Reservations: each with its key, audit trail and events; by hand `reserve_stock` alone",
         "",
         "| what | gateway | by hand | ratio |",

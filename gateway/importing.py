@@ -102,7 +102,15 @@ async def import_file(
         ImportFileError: there is no such company, or the file is none of this kind.
 
     """
-    total = sum(1 for _ in read_rows(what, file))
+    rows: Iterator[dict[str, Any]]
+    if on_error is OnError.REJECT_FAILED_ROWS:
+        # not all in memory, but looked at before any is written
+        total = sum(1 for _ in read_rows(what, file))
+        portion, rows = PORTION, read_rows(what, file)
+    else:
+        every = list(read_rows(what, file))
+        total = len(every)
+        portion, rows = max(total, 1), iter(every)
     async with owner_connection(database_url(settings)) as owner:
         company_id = await owner.fetchval("select id from company where code = $1", company)
         places: dict[str, int] = dict(
@@ -112,9 +120,7 @@ async def import_file(
         )
     if company_id is None:
         raise ImportFileError(f"There is no company {company}.")
-    report, rows = ImportReport(), read_rows(what, file)
-    run = uuid4()
-    portion = PORTION if on_error is OnError.REJECT_FAILED_ROWS else max(total, 1)
+    report, run = ImportReport(), uuid4()
     async with back_office(settings) as office:
         for first in range(0, total, portion):
             part = [_placed(row, places) for row in islice(rows, portion)]

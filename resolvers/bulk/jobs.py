@@ -1,5 +1,6 @@
 """What the worker does with jobs of upserts: in portions, each a command that is done once."""
 
+import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Final
 
@@ -12,6 +13,8 @@ from resolvers.operations.commands import JobFailed
 
 PORTION: Final = 5_000
 """Rows of one transaction, where rows that are wrong do not keep the others from being written."""
+AT_ONCE: Final = 2
+"""Such transactions that run at once: while one is worked on here, the database is at the other."""
 
 Progress = Callable[[int], Awaitable[None]]
 """Is told how much of a job is done."""
@@ -31,10 +34,10 @@ async def run_upsert(
     """
     rows, on_error = arguments["rows"], OnError(arguments["onError"])
     portion = PORTION if on_error is OnError.REJECT_FAILED_ROWS else len(rows)
-    outcome: Outcome = {"accepted": 0, "rejected": 0, "rows": []}
-    for first in range(0, len(rows), portion):
+
+    async def write(first: int) -> Outcome:
         try:
-            done = await upsert_some(
+            return await upsert_some(
                 context,
                 f"job:{job_id}:{first}",
                 Upsert(kind),
@@ -44,10 +47,16 @@ async def run_upsert(
             )
         except CommandRefused as refusal:
             raise JobFailed(str(refusal), refusal.outcome) from refusal
-        outcome["accepted"] += done["accepted"]
-        outcome["rejected"] += done["rejected"]
-        outcome["rows"] = (outcome["rows"] + done["rows"])[:MOST_TOLD]
-        await progress(min(first + portion, len(rows)))
+
+    outcome: Outcome = {"accepted": 0, "rejected": 0, "rows": []}
+    places = range(0, len(rows), portion)
+    for turn in range(0, len(places), AT_ONCE):
+        firsts = places[turn : turn + AT_ONCE]
+        for done in await asyncio.gather(*map(write, firsts)):
+            outcome["accepted"] += done["accepted"]
+            outcome["rejected"] += done["rejected"]
+            outcome["rows"] = (outcome["rows"] + done["rows"])[:MOST_TOLD]
+        await progress(min(firsts[-1] + portion, len(rows)))
     return outcome
 
 

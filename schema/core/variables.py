@@ -2,7 +2,7 @@
 
 graphql-core looks up the type of each variable and of all that is in it, and checks how deep each
 value is nested, for every request. Here the types are looked up once. What is left to graphql-core
-are defaults, and whatever is wrong.
+is whatever is wrong.
 """
 
 from collections.abc import Collection, Mapping
@@ -11,6 +11,7 @@ from typing import Any, Final
 from graphql import (
     GraphQLError,
     GraphQLSchema,
+    Undefined,
     VariableDefinitionNode,
     is_non_null_type,
 )
@@ -19,6 +20,7 @@ from graphql.execution.get_variable_signature import (
     get_variable_signature,
 )
 from graphql.execution.values import VariableValues, VariableValueSource
+from graphql.utilities.coerce_input_value import coerce_default_value
 
 from schema.core.inputs import fit_for
 
@@ -51,6 +53,8 @@ class Variables:
                 if not declared.omittable:
                     return None
                 sources[declared.name] = declared.omitted
+                if declared.default is not Undefined:
+                    coerced[declared.name] = declared.default
                 continue
             sources[declared.name] = VariableValueSource(declared.signature, value)
             try:
@@ -63,11 +67,21 @@ class Variables:
 class _Declared:
     """One variable."""
 
-    __slots__ = ("fit", "name", "omittable", "omitted", "signature")
+    __slots__ = ("default", "fit", "name", "omittable", "omitted", "signature")
 
     def __init__(self, signature: GraphQLVariableSignature) -> None:
         self.signature = signature
         self.name = signature.name
-        self.omittable = signature.default is None and not is_non_null_type(signature.type)
+        self.default = self._default()
+        self.omittable = self.default is not Undefined or (
+            signature.default is None and not is_non_null_type(signature.type)
+        )
         self.omitted = VariableValueSource(signature)
         self.fit = fit_for(signature.type)
+
+    def _default(self) -> Any:
+        """Return what it is where it is not given, `Undefined` where that is nothing, or wrong."""
+        try:
+            return coerce_default_value(self.signature)
+        except TypeError:
+            return Undefined
