@@ -11,6 +11,8 @@ from sqlalchemy import (
     BigInteger,
     ColumnElement,
     Integer,
+    Select,
+    Update,
     bindparam,
     exists,
     func,
@@ -34,6 +36,7 @@ from resolvers.core.document import (
     write_document,
 )
 from resolvers.core.errors import InsufficientStock, InvalidTransition
+from resolvers.core.statement import Statement, compile_statement
 from resolvers.core.table import given_quantities, money, quantity
 from resolvers.core.transaction import Transaction
 from resolvers.inventory.commands import Promise, Wanted, free_stock, release, reserve
@@ -273,6 +276,7 @@ async def promise_lines(
     short: list[Promise] = []
     lines: Sequence[Any] = ()
     moved = False
+    status = ReservationStatus(order.reservation_status)
     for _ in range(MOST_PLANS):
         lines = await _waiting_lines(connection, order)
         planned: Places = {}
@@ -290,7 +294,7 @@ async def promise_lines(
         short = [one for one in promises if one.got < one.wanted.quantity]
         if partly or not short:
             got = {one.wanted.source_id: one.got for one in promises if one.got}
-            await _add_to_lines(connection, got, shipped=False)
+            status = await _reserve_lines(connection, order, got)
             for id_, much in got.items():
                 reserved[id_] = reserved.get(id_, Decimal(0)) + much
         if not _somebody_was_quicker(planned, promises):
@@ -298,7 +302,7 @@ async def promise_lines(
     skus = {line.id: line.sku for line in lines}
     return Promised(
         reserved,
-        (await _status(connection, order))[0],
+        status,
         [_shortage(skus[one.wanted.source_id], one) for one in short],
         moved=moved,
     )
@@ -864,9 +868,13 @@ def _not_now(
 
 async def _waiting_lines(connection: Transaction, order: Any) -> Any:
     """Return the lines that are not reserved in full, with how much each waits for."""
+    return await connection.run(_WAITING_LINES, {"order": order.id})
+
+
+def _waiting_of_order() -> Statement:
     line = sales_order_line.c
     waiting = line.quantity - line.shipped - line.canceled - line.reserved
-    rows = await connection.execute(
+    return compile_statement(
         select(
             line.id,
             line.product_id,
@@ -883,10 +891,9 @@ async def _waiting_lines(connection: Transaction, order: Any) -> Any:
         )
         .join(product_entity.table, _product.id == line.product_id)
         .outerjoin(tax_entity.table, _tax["id"] == line.tax_id)
-        .where(line.order_id == order.id, waiting > 0)
+        .where(line.order_id == _THE_ORDER, waiting > 0)
         .order_by(line.position)
     )
-    return rows.all()
 
 
 def _shortage(sku: str, promise: Promise) -> dict[str, Any]:
@@ -907,35 +914,59 @@ async def _add_to_lines(
     """Reserve so much more of lines, or let it leave out of what is reserved."""
     if not quantities:
         return
-    line = sales_order_line.c
-    given = given_quantities()
+    await connection.run(
+        _LET_LEAVE if shipped else _RESERVE,
+        {"ids": list(quantities), "given": list(quantities.values())},
+    )
+
+
+async def _reserve_lines(
+    connection: Transaction, order: Any, quantities: Mapping[int, Decimal]
+) -> ReservationStatus:
+    """Reserve so much more of lines of an order, and return how much of it is reserved then."""
+    given = list(quantities.values())
+    parameters = {"ids": list(quantities), "given": given, "order": order.id}
+    # a statement sees the lines as they were before it
+    before = (await connection.run(_RESERVE_AND_SUM, parameters)).one()
+    return reservation_status(before.ordered - before.shipped, before.reserved + sum(given))
+
+
+async def _status(connection: Transaction, order: Any) -> tuple[ReservationStatus, ShipmentStatus]:
+    """Derive how much of an order is reserved and has left, from its lines."""
+    sums = (await connection.run(_SUM, {"order": order.id})).one()
+    return (
+        reservation_status(sums.ordered - sums.shipped, sums.reserved),
+        shipment_status(sums.ordered, sums.shipped),
+    )
+
+
+def _adding(*, shipped: bool) -> Update:
+    line, given = sales_order_line.c, given_quantities()
     values = (
         {"shipped": line.shipped + given.c.quantity, "reserved": line.reserved - given.c.quantity}
         if shipped
         else {"reserved": line.reserved + given.c.quantity}
     )
-    await connection.execute(
-        update(sales_order_line).where(line.id == given.c.id).values(values),
-        {"ids": list(quantities), "given": list(quantities.values())},
-    )
+    return update(sales_order_line).where(line.id == given.c.id).values(values)
 
 
-async def _status(connection: Transaction, order: Any) -> tuple[ReservationStatus, ShipmentStatus]:
-    """Derive how much of an order is reserved and has left, from its lines."""
+def _summing() -> Select[Any]:
     line = sales_order_line.c
-    sums = (
-        await connection.execute(
-            select(
-                func.sum(line.quantity - line.canceled).label("ordered"),
-                func.sum(line.shipped).label("shipped"),
-                func.sum(line.reserved).label("reserved"),
-            ).where(line.order_id == order.id)
-        )
-    ).one()
-    return (
-        reservation_status(sums.ordered - sums.shipped, sums.reserved),
-        shipment_status(sums.ordered, sums.shipped),
-    )
+    return select(
+        func.sum(line.quantity - line.canceled).label("ordered"),
+        func.sum(line.shipped).label("shipped"),
+        func.sum(line.reserved).label("reserved"),
+    ).where(line.order_id == _THE_ORDER)
+
+
+_THE_ORDER: Final = bindparam("order", type_=BigInteger)
+_WAITING_LINES: Final = _waiting_of_order()
+_RESERVE: Final = compile_statement(_adding(shipped=False))
+_LET_LEAVE: Final = compile_statement(_adding(shipped=True))
+_SUM: Final = compile_statement(_summing())
+_RESERVE_AND_SUM: Final = compile_statement(
+    _summing().add_cte(_adding(shipped=False).cte("reserved"))
+)
 
 
 async def insert_order(
