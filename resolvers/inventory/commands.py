@@ -300,7 +300,7 @@ async def reserve(
     )
     got = {row.line_id: row.promised.quantize(QUANTITY_STEP) for row in rows}
     short = [one for one in wanted if got[one.source_id] < one.quantity]
-    coming = await _next_incoming(connection, short)
+    coming = await next_incoming(connection, [(one.product_id, one.warehouse_id) for one in short])
     return [
         Promise(one, got[one.source_id], *coming.get((one.product_id, one.warehouse_id), ()))
         for one in wanted
@@ -675,20 +675,16 @@ async def move_goods(
     return [row.move_id for row in rows]
 
 
-async def _next_incoming(
-    connection: Transaction, short: Sequence[Wanted]
+async def next_incoming(
+    connection: Transaction, wanted: Sequence[tuple[int, int]]
 ) -> dict[tuple[int, int], tuple[date, Decimal]]:
-    """Return what comes next of each product to its warehouse."""
-    if not short:
+    """Return by product and warehouse what comes next of it there, where something does."""
+    if not wanted:
         return {}
     coming = incoming_stock.c
     rows = await connection.execute(
         select(coming.product_id, coming.warehouse_id, coming.expected_on, coming.quantity)
-        .where(
-            tuple_(coming.product_id, coming.warehouse_id).in_(
-                [(one.product_id, one.warehouse_id) for one in short]
-            )
-        )
+        .where(tuple_(coming.product_id, coming.warehouse_id).in_(wanted))
         .order_by(coming.expected_on.desc(), coming.id.desc())
     )
     return {(row.product_id, row.warehouse_id): (row.expected_on, row.quantity) for row in rows}

@@ -35,6 +35,7 @@ from resolvers.inventory.commands import (
     Goods,
     counted_line,
     move_goods,
+    next_incoming,
     places_to_put,
     post_adjustments,
     products_of,
@@ -428,7 +429,7 @@ async def _take(
     )
     picker = pickers[new.from_warehouse_id]
     taken: dict[int, list[tuple[int, int, int | None, Decimal]]] = {}
-    errors: list[ErpError] = []
+    missing: list[tuple[int, InsufficientStock]] = []
     # those that name a lot first: the others take what is left
     for position, line in sorted(enumerate(new.lines), key=lambda one: one[1].lot_number is None):
         product_id = products[line.sku].id
@@ -437,16 +438,25 @@ async def _take(
         free = picker.free[product_id]
         picker.free[product_id] = free - line.quantity
         if free < line.quantity or found < line.quantity:
-            errors.append(_too_little(line, free, found, position))
+            missing.append((product_id, _too_little(line, free, found, position)))
         taken[position] = [
             (product_id, stock.location_id, stock.lot_id, part) for stock, part in parts
         ]
-    if errors:
-        raise CommandRefused(errors)
+    if missing:
+        places = [(product_id, new.from_warehouse_id) for product_id, _ in missing]
+        coming = await next_incoming(connection, places)
+        for place, (_, error) in zip(places, missing, strict=True):
+            if place in coming:
+                day, quantity = coming[place]
+                error.details["nextIncomingOn"] = day.isoformat()
+                error.details["nextIncomingQty"] = f"{quantity:f}"
+        raise CommandRefused([error for _, error in missing])
     return [one for position in sorted(taken) for one in taken[position]]
 
 
-def _too_little(line: TransferLine, free: Decimal, found: Decimal, position: int) -> ErpError:
+def _too_little(
+    line: TransferLine, free: Decimal, found: Decimal, position: int
+) -> InsufficientStock:
     at = ("lines", str(position))
     if free < line.quantity:
         return InsufficientStock(

@@ -1,6 +1,7 @@
 """What is refused of quantities, versions, keys and other companies' rows, by every verb alike."""
 
 from collections.abc import Mapping
+from decimal import Decimal
 from typing import Any, Final
 
 import pytest
@@ -277,7 +278,7 @@ async def test_what_was_archived_is_not_traded(own_gateway: Gateway) -> None:
 
 
 async def test_a_shortage_tells_what_comes_and_when(own_gateway: Gateway) -> None:
-    """An order for more than there is, confirmed at once, is told the next delivery."""
+    """An order or a transfer of more than there is, is told the next delivery."""
     await own_gateway.owner.execute("update partner_company set credit_limit = null")
     coming = await found(
         own_gateway,
@@ -288,9 +289,18 @@ async def test_a_shortage_tells_what_comes_and_when(own_gateway: Gateway) -> Non
            order by i.product_id, i.expected_on, i.id limit 1""",
     )
     asks = with_line(await asked(own_gateway, "placeSalesOrder"), sku=coming["sku"], qty="9999999")
-    told = await run(own_gateway, "placeSalesOrder", {"input": {**asks["input"], "confirm": True}})
+    order = {**asks["input"], "confirm": True, "warehouseId": encode_id("Warehouse", 1)}
+    told = await run(own_gateway, "placeSalesOrder", {"input": order})
     assert told["userErrors"] == []
     [shortage] = told["shortages"]
     assert (shortage["sku"], shortage["requested"]) == (coming["sku"], "9999999.0000")
     assert shortage["nextIncomingOn"] == coming["expected_on"].isoformat()
     assert shortage["nextIncomingQty"] == f"{coming['quantity']:f}"
+    asks = with_line(await asked(own_gateway, "transferStock"), sku=coming["sku"], qty="9999999")
+    told = await run(own_gateway, "transferStock", asks, key="t")
+    [error] = told["userErrors"]
+    assert (error["code"], error["path"]) == ("INSUFFICIENT_STOCK", ["lines", "0", "qty"])
+    details = {one["name"]: one["value"] for one in error["details"]}
+    assert Decimal(details["available"]) >= 0
+    assert details["nextIncomingOn"] == shortage["nextIncomingOn"]
+    assert details["nextIncomingQty"] == shortage["nextIncomingQty"]
