@@ -14,6 +14,7 @@ NAMES: tuple[str, ...] = (
     "catalog",
     "pricing",
     "inventory",
+    "valuation",
     "sales",
     "warehousing",
     "returns",

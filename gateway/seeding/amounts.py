@@ -36,6 +36,14 @@ def line_net(quantity: int, unit_price: int, discount_percent: int, digits: int)
     return half_up(exact, HUNDRED_PERCENT * SCALE * step) * step
 
 
+def goods_cost(quantity: int, unit_price: int, rate: str, digits: int) -> int:
+    """Return quantity x price x rate, a text of up to 12 decimals, rounded once, at the end."""
+    whole, _, part = rate.partition(".")
+    step: int = 10 ** (DECIMALS - digits)
+    exact = quantity * unit_price * int(whole + part.ljust(12, "0"))
+    return half_up(exact, SCALE * 10**12 * step) * step
+
+
 def percent_of(amount: int, percent: int, digits: int) -> int:
     """Return ``percent`` of an amount, rounded to a currency's digits."""
     step: int = 10 ** (DECIMALS - digits)

@@ -3,9 +3,10 @@
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from gateway.seeding.amounts import SCALE
+from gateway.seeding.amounts import SCALE, converted
 from gateway.seeding.sizes import Size
 from resolvers.inventory.rules import LocationKind
+from resolvers.valuation.rules import Costing
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,8 +89,8 @@ class Site:
 class Firm:
     """What is known about a company before it gets its ids.
 
-    ``tax_percent`` is its one sales tax, ``abroad`` the countries it exports to, ``share`` its part
-    of all orders.
+    ``tax_percent`` is its one sales tax, ``costing`` how it values goods,
+    ``abroad`` the countries it exports to, ``share`` its part of all orders.
     """
 
     code: str
@@ -99,6 +100,7 @@ class Firm:
     currency: str
     tax_percent: int
     share: int
+    costing: Costing
     at_home: tuple[str, ...]
     abroad: tuple[str, ...]
     sites: tuple[Site, ...]
@@ -113,6 +115,7 @@ FIRMS: tuple[Firm, ...] = (
         currency="EUR",
         tax_percent=19 * SCALE,
         share=50,
+        costing=Costing.FIFO,
         at_home=("DE", "DE", "DE", "DE", "AT", "FR", "NL", "IT", "ES"),
         abroad=("CH", "PL", "GB", "SE", "CZ", "US", "JP", "KW"),
         sites=(
@@ -130,6 +133,7 @@ FIRMS: tuple[Firm, ...] = (
         currency="USD",
         tax_percent=72_500,
         share=35,
+        costing=Costing.AVERAGE,
         at_home=("US",),
         abroad=("CA", "GB", "DE", "JP", "CA"),
         sites=(
@@ -146,6 +150,7 @@ FIRMS: tuple[Firm, ...] = (
         currency="GBP",
         tax_percent=20 * SCALE,
         share=15,
+        costing=Costing.AVERAGE,
         at_home=("GB",),
         abroad=("FR", "NL", "US", "SE", "KW"),
         sites=(
@@ -161,6 +166,7 @@ FIRMS: tuple[Firm, ...] = (
         currency="JPY",
         tax_percent=10 * SCALE,
         share=10,
+        costing=Costing.FIFO,
         at_home=("JP",),
         abroad=("US", "DE", "GB"),
         sites=(Site("OSA", "Ōsaka bay", "Ōsaka", 3), Site("TYO", "Tōkyō north", "Tōkyō", 2)),
@@ -173,6 +179,7 @@ FIRMS: tuple[Firm, ...] = (
         currency="KWD",
         tax_percent=0,
         share=5,
+        costing=Costing.AVERAGE,
         at_home=("KW",),
         abroad=("US", "GB", "DE"),
         sites=(Site("KWI", "Shuwaikh", "Al Asimah", 2),),
@@ -204,6 +211,11 @@ class Company:
     def currency(self) -> Currency:
         """The currency its books are kept in."""
         return CURRENCIES[self.firm.currency]
+
+
+def standard_cost(cost: int, company: Company) -> int:
+    """Return what a product is planned to cost a company, of its ``cost`` in EUR."""
+    return converted(cost, company.currency.rate, 4)
 
 
 @dataclass(frozen=True, slots=True)

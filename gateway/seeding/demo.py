@@ -40,6 +40,7 @@ from gateway.seeding.shipping import Shipping
 from gateway.seeding.sizes import SIZES, SizeName
 from gateway.seeding.stock import Stock
 from gateway.seeding.taxes import tax_rows
+from gateway.seeding.valuation import Valuation
 from gateway.seeding.warehouse_book import WarehouseBook
 from gateway.seeding.warehousing import Warehousing
 
@@ -136,7 +137,8 @@ class Demo:
             orders=size.orders - EDGE_ORDERS,
             rng=self._random("demand"),
         )
-        stock = Stock(calendar, world.companies, world.locations, products)
+        valuation = Valuation(world.companies, products)
+        stock = Stock(calendar, world.companies, world.locations, products, valuation)
         warehouses = [house for company in world.companies for house in company.warehouses]
         daily = (
             (stock.slot(product, house), quantity)
@@ -197,6 +199,7 @@ class Demo:
             *purchases.sheets,
             stock.lots.sheet,
             stock.moves,
+            valuation.entries,
             *books.sheets,
         )
         sheets += (*shipping.sheets, *papers.sheets)
@@ -211,6 +214,7 @@ class Demo:
         yield from _portions("stock levels", stock.levels())
         yield from _portions("stock projections", stock.projections())
         yield from _portions("stock balances", stock.balances())
+        yield from _portions("stock value", valuation.rows())
         yield from _portions("reorder rules", replenishment.rules())
         yield from _portions("incoming stock", purchasing.incoming())
         self.archived_products = warehousing.archived

@@ -20,6 +20,7 @@ from gateway.seeding.companies import (
     USERS,
     Company,
     Location,
+    standard_cost,
 )
 from gateway.seeding.partners import Account, Partner, Partners
 from gateway.seeding.prices import PriceBook
@@ -63,7 +64,7 @@ def company_rows(companies: Sequence[Company], locations: Sequence[Location]) ->
     """Yield companies with their warehouses and locations."""
     rows = Sheet(
         *("company", "id", "code", "name", "country", "tax_id", "currency", "tax_rounding"),
-        "purchase_approval_from",
+        *("costing", "purchase_approval_from"),
     )
     warehouses = Sheet("warehouse", "id", "company_id", "code", "name", "priority", "region")
     places = Sheet(
@@ -73,7 +74,7 @@ def company_rows(companies: Sequence[Company], locations: Sequence[Location]) ->
         firm = company.firm
         rows.add(
             *(company.id, firm.code, firm.name, firm.country, firm.tax_id, firm.currency, "LINE"),
-            amount_text(APPROVED_FROM),
+            *(firm.costing, amount_text(APPROVED_FROM)),
         )
         for house in company.warehouses:
             site = house.site
@@ -190,7 +191,7 @@ def product_rows(
             entered,
         )
         for company in companies:
-            cost = converted(product.cost, company.currency.rate, 4)
+            cost = standard_cost(product.cost, company)
             current = product.discontinued > calendar.days
             own.add(product.id, company.id, amount_text(cost), current, current and goods)
         yield rows

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from random import Random
 
-from gateway.seeding.amounts import SCALE, amount_text, line_net, percent_of
+from gateway.seeding.amounts import SCALE, amount_text, goods_cost, line_net, percent_of
 from gateway.seeding.calendar import Calendar
 from gateway.seeding.catalog import Product
 from gateway.seeding.companies import UNIT_IDS, Company, Warehouse, actor
@@ -85,6 +85,7 @@ class Purchase:
     second: int
     expected: int
     lines: list[PurchaseLine]
+    rate: str
     state: PurchaseOrderState = PurchaseOrderState.DRAFT
     version: int = 1
     supplier_ref: str | None = None
@@ -95,6 +96,10 @@ class Purchase:
     def total(self) -> int:
         """Amount to pay."""
         return sum(line.net + line.tax for line in self.lines)
+
+    def worth(self, line: PurchaseLine, quantity: int) -> int:
+        """Return what so much of a line costs in the currency of the books."""
+        return goods_cost(quantity, line.unit_price, self.rate, self.company.currency.digits)
 
     @property
     def done(self) -> bool:
@@ -212,6 +217,7 @@ class PurchaseBook:
             second=second,
             expected=expected,
             lines=[self._line(*line, percent, expected) for line in wanted],
+            rate=self._rates.rate(company.currency, supplier.currency, day),
         )
 
     def _number(self, prefix: str, company: Company, day: int) -> str:
@@ -285,7 +291,7 @@ class PurchaseBook:
             supplier.partner.id,
             purchase.warehouse.id,
             supplier.currency.code,
-            self._rates.rate(company.currency, supplier.currency, purchase.day),
+            purchase.rate,
             purchase.supplier_ref,
             self._calendar.iso(purchase.day),
             self._calendar.iso(purchase.expected),

@@ -9,6 +9,7 @@ from gateway.seeding.catalog import Product
 from gateway.seeding.companies import Company, Location, Warehouse, actor
 from gateway.seeding.lots import Lots, Taken
 from gateway.seeding.rows import Sheet
+from gateway.seeding.valuation import Valuation
 from resolvers.catalog.rules import Tracking
 from resolvers.inventory.rules import (
     RECEIPT_LINE,
@@ -17,6 +18,7 @@ from resolvers.inventory.rules import (
     MoveKind,
     ReservationSource,
 )
+from resolvers.valuation.rules import INSIDE, share, value_kind
 from resolvers.warehousing.rules import COUNT_LINE, TRANSFER_LINE
 
 
@@ -32,6 +34,7 @@ class Stock:
         companies: Sequence[Company],
         locations: Sequence[Location],
         products: Sequence[Product],
+        valuation: Valuation,
     ) -> None:
         self._calendar = calendar
         self._products = products
@@ -54,6 +57,9 @@ class Stock:
 
         self._tracking = [Tracking.NONE, *(product.tracking for product in products)]
         self.lots = Lots()
+        self._valuation = valuation
+        self._inside = [False, *(place.kind in INSIDE for place in locations)]
+        self._kinds = [LocationKind.INTERNAL, *(place.kind for place in locations)]
         self._corrected: dict[int, tuple[int, Taken]] = {}
         """Of each correction its lots, and the place, until it could be taken back no more."""
         self._moves = 0
@@ -77,6 +83,7 @@ class Stock:
             "posted_at",
             "posted_by",
             "lot_id",
+            "cost",
         )
 
     def at(self, day: int, second: int) -> None:
@@ -146,8 +153,10 @@ class Stock:
             lots=self._new(slot, quantity),
         )
 
-    def receive(self, slot: int, place: int, quantity: int, reason: str, line_id: int) -> None:
-        """Take in goods from a supplier, for a line of a goods receipt."""
+    def receive(  # noqa: PLR0917 - what a move is made of
+        self, slot: int, place: int, quantity: int, reason: str, line_id: int, cost: int
+    ) -> None:
+        """Take in goods from a supplier, for a line of a goods receipt, at what all of it costs."""
         supplier = self._virtual(slot, LocationKind.SUPPLIER)
         self._move(
             MoveKind.RECEIPT,
@@ -159,6 +168,7 @@ class Stock:
             line_id=line_id,
             source=RECEIPT_LINE,
             lots=self._new(slot, quantity, line_id),
+            cost=cost,
         )
 
     def ship(self, slot: int, quantity: int, line_id: int) -> None:
@@ -187,6 +197,9 @@ class Stock:
 
     def take_back(self, slot: int, place: int, quantity: int, line_id: int, back_id: int) -> None:
         """Take back goods that left for an order's line, by a return's line."""
+        cost = None
+        if self._inside[place]:
+            cost = self._valuation.cost_of_return(self.company(slot), line_id, quantity)
         self._move(
             MoveKind.RETURN,
             slot,
@@ -196,6 +209,7 @@ class Stock:
             line_id=back_id,
             source=RETURN_LINE,
             lots=self.lots.back(line_id, quantity) if self._is_tracked(slot) else None,
+            cost=cost,
         )
 
     def scrapped(self, slot: int) -> int:
@@ -366,8 +380,9 @@ class Stock:
         source: str = ReservationSource.SALES_ORDER_LINE,
         reversal_of: int | None = None,
         lots: Taken | None = None,
+        cost: int | None = None,
     ) -> list[int]:
-        """Post a move, one for each lot; balances at both ends follow, and the level."""
+        """Post a move, one for each lot; balances at both ends follow, the level, and the worth."""
         product_id, warehouse = divmod(slot, len(self._warehouses))
         company_id = self._warehouses[warehouse][0].id
         row = product_id * self._row
@@ -378,9 +393,16 @@ class Stock:
         if gain:
             self.on_hand[slot] += gain * quantity
             self._changed[slot] = self._now
-        first = self._moves + 1
+        first, done = self._moves + 1, 0
         for lot, part in lots or ((None, quantity),):
             self._moves += 1
+            its_cost = None
+            if cost is not None:
+                step = 10 ** (4 - self.company(slot).currency.digits)
+                its_cost = share(cost, done + part, quantity, step)
+                its_cost -= share(cost, done, quantity, step)
+                done += part
+            self._value(slot, kind, (origin, target), part, lot, line_id, its_cost)
             if lot is not None:
                 self.lots.move(product_id, origin, target, lot, part)
                 if kind is MoveKind.ADJUSTMENT and reversal_of is None:
@@ -402,8 +424,32 @@ class Stock:
                 self._posted_at,
                 actor(company_id),
                 lot,
+                None if its_cost is None else amount_text(its_cost),
             )
         return list(range(first, self._moves + 1))
+
+    def _value(  # noqa: PLR0917 - what an entry is made of
+        self,
+        slot: int,
+        kind: MoveKind,
+        ends: tuple[int, int],
+        quantity: int,
+        lot: int | None,
+        line_id: int | None,
+        cost: int | None,
+    ) -> None:
+        """Value the last move, if it came into the company or left it."""
+        origin, target = ends
+        if self._inside[origin] is self._inside[target]:
+            return
+        product_id = slot // len(self._warehouses)
+        comes = self._inside[target]
+        why = value_kind(kind, self._kinds[origin if comes else target])
+        told = (self.company(slot), product_id, self._moves, quantity, lot, why, self._posted_at)
+        if comes:
+            self._valuation.came(*told, cost)
+        else:
+            self._valuation.left(*told, line_id)
 
     def levels(self) -> Iterator[Sheet]:
         """Yield the levels of all warehouses, some at a time."""

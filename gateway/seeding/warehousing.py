@@ -12,8 +12,8 @@ from gateway.seeding.companies import Warehouse
 from gateway.seeding.demand import Assortment
 from gateway.seeding.fulfillment import Fulfillment
 from gateway.seeding.orders import Line, Order
-from gateway.seeding.purchases import PurchaseLine, Receipt
-from gateway.seeding.purchasing import Delivery, Purchasing
+from gateway.seeding.purchases import Purchase, Receipt
+from gateway.seeding.purchasing import Arrival, Delivery, Purchasing
 from gateway.seeding.replenishment import Replenishment
 from gateway.seeding.stock import Stock
 from gateway.seeding.warehouse_book import Looked, Transfer, WarehouseBook
@@ -343,14 +343,15 @@ class Warehousing:
         if arrived:
             receipt = self._purchasing.open_receipt(day, delivery)
             for arrival in arrived:
-                self._take_in(day, receipt, arrival.line, arrival.quantity)
+                self._take_in(day, delivery.purchase, receipt, arrival)
             self._books.received(day, delivery.purchase, receipt)
         self._purchasing.settle(delivery)
         for arrival in delivery.arrivals:
             self._replenishment.note(arrival.line.slot)
 
-    def _take_in(self, day: int, receipt: Receipt, line: PurchaseLine, quantity: int) -> None:
+    def _take_in(self, day: int, purchase: Purchase, receipt: Receipt, arrival: Arrival) -> None:
         """Take in what arrived of a line and promise it to those who wait."""
+        line, quantity, before = arrival.line, arrival.quantity, arrival.line.received
         rng, stock, slot = self._rng, self._stock, line.slot
         rejected = 0
         if rng.random() < REJECTED:
@@ -358,11 +359,14 @@ class Warehousing:
         line_id = self._purchasing.receive(receipt, line, quantity, rejected)
         reason = f"Delivery from {line.offer.supplier.partner.name}"
         if rejected:
-            stock.receive(slot, stock.warehouse(slot).quarantine, rejected, reason, line_id)
+            cost = purchase.worth(line, before + rejected) - purchase.worth(line, before)
+            stock.receive(slot, stock.warehouse(slot).quarantine, rejected, reason, line_id, cost)
             self._inspect_after(day, slot, rejected)
         if quantity > rejected:
             place = stock.zone(slot, overflow=rng.random() < OVERFLOW)
-            stock.receive(slot, place, quantity - rejected, reason, line_id)
+            cost = purchase.worth(line, before + quantity)
+            cost -= purchase.worth(line, before + rejected)
+            stock.receive(slot, place, quantity - rejected, reason, line_id, cost)
             self._fulfillment.refill(day, slot)
 
     def _take_back(self, order: Order, line: Line, quantity: int, day: int) -> None:

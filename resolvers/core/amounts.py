@@ -38,6 +38,18 @@ def line_amounts(
     return Amounts(net, _EXACT.quantize(due, step))
 
 
+def goods_cost(quantity: Decimal, unit_price: Decimal, rate: Decimal, digits: int) -> Decimal:
+    """Return quantity x price x rate, rounded once, half away from zero."""
+    exact = _EXACT.multiply(_EXACT.multiply(quantity, unit_price), rate)
+    return _EXACT.quantize(exact, Decimal(1).scaleb(-digits))
+
+
+def share_of(value: Decimal, part: Decimal, whole: Decimal, digits: int) -> Decimal:
+    """Return what a part of a whole, above 0, has of a value, rounded half away from zero."""
+    exact = _EXACT.divide(_EXACT.multiply(value, part), whole)
+    return _EXACT.quantize(exact, Decimal(1).scaleb(-digits))
+
+
 def converted(
     price: Decimal, currency: str, wanted: str, rates: Mapping[str, Decimal]
 ) -> Decimal | None:

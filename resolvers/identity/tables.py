@@ -39,11 +39,13 @@ company = table(
     Column("tax_id", Text),
     required("currency", CHAR(3), ForeignKey("currency.code")),
     required("tax_rounding", server_default="DOCUMENT"),
+    required("costing", server_default="AVERAGE"),
     Column("lock_date", Date),
     Column("purchase_approval_from", money()),
     archived_at(),
     CheckConstraint("purchase_approval_from >= 0", name="purchase_approval_from"),
     CheckConstraint("tax_rounding in ('LINE', 'DOCUMENT')", name="tax_rounding"),
+    CheckConstraint("costing in ('AVERAGE', 'FIFO')", name="costing"),
     rows=RowRule(f"id = {COMPANY}", f"id = {COMPANY}", owned=True),
     comment="A company: the tenant that owns rows.",
 )

@@ -32,7 +32,7 @@ from resolvers.core.context import Context
 from resolvers.core.errors import ErpError, Invalid, NotFound, shown
 from resolvers.core.quantities import LARGEST_QUANTITY, QUANTITY_STEP
 from resolvers.core.statement import Statement, compile_statement
-from resolvers.core.table import as_given, quantity
+from resolvers.core.table import as_given, money, quantity
 from resolvers.core.transaction import Transaction
 from resolvers.inventory.locks import lock_balances, lock_levels, lock_lots
 from resolvers.inventory.rules import (
@@ -101,6 +101,8 @@ class Goods:
     quantity: Decimal
     lot_id: int | None
     source_id: int
+    cost: Decimal | None = None
+    """What all of it costs in the currency of the books; None: what goods that are there do."""
 
 
 async def adjust_stock(context: Context, key: str, lines: Sequence[AdjustmentLine]) -> Outcome:
@@ -652,6 +654,7 @@ async def move_goods(
         bindparam("day", type_=Date),
         bindparam("actor", type_=Text),
         bindparam("moment", type_=DateTime(timezone=True)),
+        bindparam("costs", type_=ARRAY(money())),
     ).table_valued("place", "move_id")
     rows = await connection.execute(
         select(called.c.move_id).order_by(called.c.place),
@@ -670,6 +673,7 @@ async def move_goods(
             "day": now.date(),
             "actor": principal.actor,
             "moment": now,
+            "costs": [one.cost for one in goods],
         },
     )
     return [row.move_id for row in rows]

@@ -6,8 +6,6 @@ from typing import Any
 from sqlalchemy import (
     BigInteger,
     ColumnElement,
-    Date,
-    Integer,
     Numeric,
     Select,
     Table,
@@ -21,12 +19,11 @@ from sqlalchemy import (
     literal_column,
     select,
 )
-from sqlalchemy.dialects.postgresql import ARRAY, CHAR
+from sqlalchemy.dialects.postgresql import ARRAY
 
 from resolvers.core.entity import Entity, entity
 from resolvers.core.kept import kept
 from resolvers.core.relation import KEY, Relation, by_key, children
-from resolvers.core.report import Report
 from resolvers.core.table import as_given
 from resolvers.inventory.rules import RECEIPT_LINE, RETURN_LINE, IncomingSource, ReservationSource
 from resolvers.inventory.tables import incoming_stock as incoming_table
@@ -255,18 +252,3 @@ def lots_by_line(line: str, source: str) -> Relation:
         return ordered.order_by(lot_table.c.id)
 
     return Relation(f"LotsBy{line}Id", lot, "id", many=True, source=find, key_type=BigInteger())
-
-
-stock_valuation = Report(
-    "StockValuation",
-    "stock_valuation",
-    {
-        "warehouse_id": Integer(),
-        "category_id": Integer(),
-        "currency": CHAR(3),
-        "on_hand": Numeric(18, 4),
-        "value": Numeric(20, 4),
-    },
-    {"day": Date()},
-    order=("warehouse_id", "category_id"),
-)

@@ -1,12 +1,7 @@
 """Lists of warehouses, levels, moves, reservations and what is on its way."""
 
-from collections.abc import Mapping
-from datetime import date
-from typing import Any
-
 from resolvers.catalog.loaders import product
 from resolvers.core.aggregation import Aggregation, Grouping, days_and_months
-from resolvers.core.context import Context
 from resolvers.core.listing import AmountBetween, Between, Flag, Listing, OneOf
 from resolvers.inventory.loaders import (
     incoming_stock,
@@ -14,7 +9,6 @@ from resolvers.inventory.loaders import (
     reservation,
     stock_level,
     stock_move,
-    stock_valuation,
     warehouse,
 )
 
@@ -113,13 +107,3 @@ incoming = Listing(
         "expected_on": Between(_incoming["expected_on"]),
     },
 )
-
-
-async def read_stock_valuation(context: Context, day: date) -> Mapping[str, Any]:
-    """Return what was in the warehouses at the end of a day, at standard cost."""
-    found = await stock_valuation.rows(
-        context.reads, frozenset(stock_valuation.columns), {"day": day}
-    )
-    rows = [row for row in found if row["warehouse_id"] is not None]
-    [total] = [row for row in found if row["warehouse_id"] is None]
-    return {"as_of": day, "currency": total["currency"], "value": total["value"], "rows": rows}

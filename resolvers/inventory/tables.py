@@ -22,6 +22,7 @@ from resolvers.core.table import (
     archived_at,
     big_id,
     instant,
+    money,
     one_of,
     owned,
     quantity,
@@ -200,6 +201,8 @@ stock_move = table(
     instant("posted_at", now=True),
     required("posted_by"),
     Column("lot_id", BigInteger),
+    # what goods that come in cost, in the currency of the books; null: what those there do
+    Column("cost", money()),
     UniqueConstraint("company_id", "idempotency"),
     ForeignKeyConstraint(
         ["lot_id", "company_id", "product_id"],
@@ -224,6 +227,7 @@ stock_move = table(
         name="fk_stock_move_to",
     ),
     CheckConstraint("quantity > 0", name="quantity"),
+    CheckConstraint("cost >= 0", name="cost"),
     CheckConstraint("from_location_id <> to_location_id", name="moves"),
     CheckConstraint(one_of("kind", MoveKind), name="kind"),
     Index("ix_stock_move_product", "product_id", "company_id", "posted_at", "id"),
@@ -417,34 +421,6 @@ create trigger incoming_stock_deleted after delete on incoming_stock
 """
 """What is on its way is incoming, whoever changes it; in the order of products."""
 
-STOCK_VALUATION = """
-create function stock_valuation(day date)
-returns table (warehouse_id int, category_id int, currency char(3), on_hand numeric, value numeric)
-language sql stable as $$
-  select s.warehouse_id, p.category_id, min(home.currency), sum(s.quantity),
-         sum(round(s.quantity * coalesce(c.standard_cost, 0), 4))
-  from (
-    select l.warehouse_id, x.product_id, sum(x.quantity) as quantity
-    from (
-      select location_id, product_id, on_hand as quantity from stock_balance
-      union all
-      select to_location_id, product_id, -quantity from stock_move where effective_on > day
-      union all
-      select from_location_id, product_id, quantity from stock_move where effective_on > day
-    ) x join stock_location l on l.id = x.location_id
-    where l.warehouse_id is not null
-    group by 1, 2
-  ) s
-  join product p on p.id = s.product_id
-  left join product_company c on c.product_id = p.id
-  cross join (select company.currency from company
-              where id = nullif(current_setting('app.company_id', true), '')::int) home
-  where s.quantity <> 0
-  group by grouping sets ((1, 2), ())
-$$
-"""
-"""What was in the warehouses at the end of a day, at standard cost; the row without both is all."""
-
 RESERVE_STOCK = """
 create function reserve_stock(levels bigint[], quantities numeric[], kind text, sources bigint[],
                               partly boolean)
@@ -512,7 +488,7 @@ POST_MOVES = """
 create function post_moves(
   company int, products bigint[], origins int[], targets int[], quantities numeric[], lots bigint[],
   sources bigint[], promised boolean, move_kind text, move_source text, key text,
-  day date, actor text, moment timestamptz)
+  day date, actor text, moment timestamptz, costs numeric[] default null)
 returns table (place bigint, move_id bigint) language plpgsql as $$
 begin
   insert into stock_level (company_id, product_id, warehouse_id, allow_negative)
@@ -564,9 +540,9 @@ begin
   return query
   with made as (
     insert into stock_move (company_id, product_id, from_location_id, to_location_id, quantity, kind,
-      source, source_id, idempotency, effective_on, posted_at, posted_by, lot_id)
+      source, source_id, idempotency, effective_on, posted_at, posted_by, lot_id, cost)
     select company, m.product, m.origin, m.target, m.quantity, move_kind, move_source, m.source,
-           key || ':' || m.place, day, moment, actor, m.lot
+           key || ':' || m.place, day, moment, actor, m.lot, costs[m.place]
     from unnest(products, origins, targets, quantities, lots, sources)
       with ordinality as m (product, origin, target, quantity, lot, source, place)
     order by m.place

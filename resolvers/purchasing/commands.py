@@ -19,7 +19,7 @@ from resolvers.catalog.commands import (
     unit_asked,
 )
 from resolvers.catalog.loaders import product as product_entity
-from resolvers.core.amounts import PRICE_STEP, line_amounts
+from resolvers.core.amounts import PRICE_STEP, goods_cost, line_amounts
 from resolvers.core.command import CommandRefused, Outcome, run_command, write_audit
 from resolvers.core.context import Context
 from resolvers.core.document import Asked, Change, Document, change_document, write_document
@@ -63,6 +63,7 @@ from resolvers.purchasing.tables import (
 from resolvers.reference.commands import PURCHASE as PURCHASE_TAX
 from resolvers.reference.commands import digits_of, rates_on, tax_on
 from resolvers.sales.commands import lock_waiting, promise_waiting
+from resolvers.valuation.commands import digits_of_books
 
 MAX_LINES: Final = 200
 """Most lines of one receipt."""
@@ -543,15 +544,23 @@ async def receive_order(
         receipt_id, line_ids = await _write_receipt(
             context, connection, order, lines, rows=rows, delivery_note=delivery_note
         )
-        goods = [
-            Goods(one.product_id, place, part, lot_id, line_id)
-            for one, lot_id, line_id in zip(arrivals, landing.lot_ids, line_ids, strict=True)
+        digits = await digits_of_books(context, connection)
+        received = {id_: row.received for id_, row in rows.items()}
+        goods = []
+        for line, one, lot_id, line_id in zip(
+            lines, arrivals, landing.lot_ids, line_ids, strict=True
+        ):
             for place, part in (
                 (landing.location_id, one.quantity - one.rejected),
                 (landing.aside_id, one.rejected),
-            )
-            if part and place is not None
-        ]
+            ):
+                if part and place is not None:
+                    before, row = received[line.order_line_id], rows[line.order_line_id]
+                    received[line.order_line_id] = before + part
+                    # as differences, so that parts cost what all of it does, to the last cent
+                    cost = goods_cost(before + part, row.unit_price, order.fx_rate, digits)
+                    cost -= goods_cost(before, row.unit_price, order.fx_rate, digits)
+                    goods.append(Goods(one.product_id, place, part, lot_id, line_id, cost))
         move_ids = await receive_goods(context, connection, key, goods, source=GOODS_RECEIPT_LINE)
         reserved_ids = await promise_waiting(
             context,

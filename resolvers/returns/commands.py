@@ -9,6 +9,7 @@ from sqlalchemy import BigInteger, any_, bindparam, func, insert, select
 from sqlalchemy.dialects.postgresql import ARRAY
 
 from resolvers.catalog.commands import lines_in_stock_units, unit_asked
+from resolvers.core.amounts import share_of
 from resolvers.core.command import CommandRefused, Outcome, run_command, write_audit
 from resolvers.core.context import Context
 from resolvers.core.document import Asked, lock_document, naming, request_for
@@ -40,6 +41,7 @@ from resolvers.sales.commands import (
     write_returned,
 )
 from resolvers.sales.loaders import sales_order, sales_order_line
+from resolvers.valuation.commands import digits_of_books, sold_for
 
 MAX_LINES: Final = 200
 """Most lines of one return."""
@@ -169,13 +171,14 @@ async def _take_back(  # noqa: PLR0917 - what a return is made of
     # all of it goes to where the first line left from
     warehouse_id = rows[lines[0].order_line_id].warehouse_id
     targets = await _targets(connection, warehouse_id, lines)
+    costs = await _costs(context, connection, lines)
     return_id, line_ids = await _write_return(
         context, connection, order, lines, rows=rows, reason=reason
     )
     customers = await virtual_location(connection, CUSTOMER)
     goods = [
-        Goods(rows[line.order_line_id].product_id, customers, line.quantity, lot_id, line_id)
-        for line, lot_id, line_id in zip(lines, lot_ids, line_ids, strict=True)
+        Goods(rows[line.order_line_id].product_id, customers, line.quantity, lot_id, line_id, cost)
+        for line, lot_id, line_id, cost in zip(lines, lot_ids, line_ids, costs, strict=True)
     ]
     move_ids = await move_goods(
         context,
@@ -294,6 +297,43 @@ async def _moved_by_lot(
         {"lines": list(line_ids)},
     )
     return {(line_id, number): (lot_id, rest) for line_id, lot_id, number, rest in found}
+
+
+async def _costs(
+    context: Context, connection: Transaction, lines: Sequence[ReturnLine]
+) -> list[Decimal | None]:
+    """Return what the goods of each line cost when they left; None where they are not taken in.
+
+    Parts of a line that come back one after the other cost what all of it did, to the last cent.
+    """
+    kept = [line for line in lines if line.disposition is not Disposition.SCRAP]
+    if not kept:
+        return [None] * len(lines)
+    ids = sorted({line.order_line_id for line in kept})
+    sold = await sold_for(connection, ids)
+    digits = await digits_of_books(context, connection)
+    column = goods_return_line.c
+    found = await connection.execute(
+        select(column.order_line_id, func.sum(column.quantity).label("came"))
+        .where(
+            column.order_line_id == any_(bindparam("lines", type_=ARRAY(BigInteger))),
+            column.disposition != Disposition.SCRAP,
+        )
+        .group_by(column.order_line_id),
+        {"lines": ids},
+    )
+    back = {row.order_line_id: row.came for row in found}
+    costs: list[Decimal | None] = []
+    for line in lines:
+        known = sold.get(line.order_line_id)
+        if known is None or line.disposition is Disposition.SCRAP:
+            costs.append(None)
+            continue
+        before = back.get(line.order_line_id, Decimal(0))
+        back[line.order_line_id] = before + line.quantity
+        cost = share_of(known.cost, before + line.quantity, known.quantity, digits)
+        costs.append(cost - share_of(known.cost, before, known.quantity, digits))
+    return costs
 
 
 async def _targets(

@@ -1,21 +1,15 @@
 """Root fields of stock."""
 
-from datetime import date
-from typing import Annotated
-
 import strawberry
 
-from resolvers.core.context import Context
 from resolvers.inventory.reads import (
     incoming,
     lots,
-    read_stock_valuation,
     stock_levels,
     stock_moves,
     warehouses,
 )
 from schema.core.connection import Connection, connection
-from schema.core.fields import argument, fetched
 from schema.inventory.aggregates import StockLevelConnection, StockMoveConnection
 from schema.inventory.inputs import (
     IncomingStockFilter,
@@ -27,7 +21,7 @@ from schema.inventory.inputs import (
     StockMoveFilter,
     StockMoveOrderBy,
 )
-from schema.inventory.types import IncomingStock, Lot, StockValuation, Warehouse
+from schema.inventory.types import IncomingStock, Lot, Warehouse
 
 
 @strawberry.type
@@ -63,19 +57,3 @@ class Query:
         order=IncomingStockOrderBy,
         requires="availability.read",
     )
-
-    @fetched(
-        "What the stock in the warehouses was worth at the end of a day, at standard cost.",
-        requires="cost.read",
-    )
-    async def stock_valuation(
-        context: Context,
-        columns: frozenset[str],
-        as_of: Annotated[
-            date | None, argument("At the end of this day; today if left out.")
-        ] = None,
-    ) -> StockValuation | None:
-        """Work out what stock is worth."""
-        del columns
-        day = as_of or context.clock().date()
-        return await read_stock_valuation(context, day)  # type: ignore[return-value]

@@ -3,7 +3,7 @@
 from datetime import date, datetime
 from decimal import Decimal
 
-from resolvers.catalog.loaders import category_by_id, product_by_id
+from resolvers.catalog.loaders import product_by_id
 from resolvers.inventory.loaders import (
     balances_by_level,
     balances_by_lot,
@@ -20,11 +20,10 @@ from resolvers.inventory.loaders import (
     warehouse_by_id,
 )
 from resolvers.inventory.reads import reservations
-from schema.catalog.types import Product, ProductCategory
+from schema.catalog.types import Product
 from schema.core.connection import Connection, connection
-from schema.core.fields import ID, RowType, column, computed, held, node_id, related
+from schema.core.fields import ID, RowType, column, computed, node_id, related
 from schema.core.node import Node, node_type, row_type
-from schema.core.scalars import CurrencyCode
 from schema.inventory.enums import (
     IncomingSource,
     LocationKind,
@@ -202,23 +201,3 @@ class IncomingStock(RowType, Node):
         "How much is still to come, in the product's unit.", of="quantity"
     )
     source: IncomingSource = column("What it comes with.")
-
-
-@row_type("StockValuationRow", "Stock of one category in one warehouse.")
-class StockValuationRow(RowType):
-    """A row of the report `stock_valuation`."""
-
-    warehouse: Warehouse = related("The warehouse.", warehouse_by_id, "warehouse_id")
-    category: ProductCategory = related("The category.", category_by_id, "category_id")
-    on_hand: Decimal = column("Quantities of all its products, each in its own unit.")
-    value: Decimal = column("At the products' standard costs; products without one count nothing.")
-
-
-@row_type("StockValuation", "What stock was worth at the end of a day, at standard cost.")
-class StockValuation(RowType):
-    """What `read_stock_valuation` returns."""
-
-    as_of: date = column("The day.")
-    currency: CurrencyCode | None = column("The company's currency; null if there was no stock.")
-    value: Decimal | None = column("All of it together; null if there was no stock.")
-    rows: list[StockValuationRow] = held("By warehouse and category.", "rows", size=100)

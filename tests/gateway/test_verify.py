@@ -153,6 +153,11 @@ SABOTAGE: Mapping[str, str] = {
     "receipt_is_sum_of_moves": (
         "update stock_move set quantity = quantity + 1 where source = 'GOODS_RECEIPT_LINE'"
     ),
+    "value_is_sum_of_entries": "update valuation_entry set amount = amount + 1 where id = 1",
+    "value_is_sum_of_layers": "update cost_layer set value = value + 1 where id = 1",
+    "layers_of_lots": "update cost_layer set remaining = remaining + 1 where lot_id is not null",
+    "valued_is_on_hand": "update product_cost set quantity = quantity + 1 where product_id = 1",
+    "moves_are_valued": "update valuation_entry set move_id = null where id = 2",
     "incoming_is_outstanding": "update incoming_stock set expected_on = expected_on + 1",
 }
 

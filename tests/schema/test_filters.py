@@ -16,6 +16,7 @@ TABLES: Final = {
     "partners": "partner where {}",
     "stockLevels": "stock_level l where company_id = 1 and {}",
     "stockMoves": "stock_move where company_id = 1 and {}",
+    "valuationEntries": "valuation_entry where company_id = 1 and {}",
     "lots": "lot where company_id = 1 and {}",
     "currencyRates": "currency_rate where {}",
     "taxes": "tax where company_id = 1 and archived_at is null and {}",
@@ -277,6 +278,15 @@ CASES: Final[dict[str, list[tuple[dict[str, Any], str]]]] = {
             f"on_hand <> 0 and warehouse_id = 1 and {REORDER}",
         ),
     ],
+    "valuationEntries": [
+        ({"kinds": ["DIFFERENCE", "OPENING"]}, "kind in ('DIFFERENCE', 'OPENING')"),
+        ({"kinds": []}, "false"),
+        ({"productIds": ids("Product", 5, 9)}, "product_id in (5, 9)"),
+        (
+            {"postedAt": {"from": "2026-06-01T00:00:00Z"}, "kinds": ["PURCHASE"]},
+            "posted_at >= '2026-06-01Z' and kind = 'PURCHASE'",
+        ),
+    ],
     "stockMoves": [
         ({"kinds": ["SCRAP", "RETURN"]}, "kind in ('SCRAP', 'RETURN')"),
         ({"kinds": []}, "false"),
@@ -464,6 +474,7 @@ async def test_a_list_holds_what_its_filter_says(
           totalCount nodes {{ id }} pageInfo {{ endCursor hasNextPage }} }} }}"""
     type_name = {
         "journalEntries": "JournalEntry",
+        "valuationEntries": "ValuationEntry",
         "taxes": "Tax",
         "auditEntries": "AuditEntry",
         "opportunities": "Opportunity",

@@ -76,6 +76,8 @@ LISTS: Final = {
     "stockLevels": """
         select id from stock_level where company_id = 1 order by on_hand - reserved, id""",
     "stockMoves": "select id from stock_move where company_id = 1 order by posted_at desc, id desc",
+    "valuationEntries": """
+        select id from valuation_entry where company_id = 1 order by posted_at desc, id desc""",
     "currencyRates": "select id from currency_rate order by valid_on desc, id desc",
     "taxes": "select id from tax where company_id = 1 order by code, id",
     "lots": "select id from lot where company_id = 1 order by received_on desc, id desc",

@@ -1,0 +1,1 @@
+"""Valuation: what stock cost, and what it is worth in the books."""

@@ -1,0 +1,1 @@
+"""Valuation in the schema."""
