@@ -10,6 +10,11 @@ QUANTITY_STEP: Final = Decimal("0.0001")
 LARGEST_QUANTITY: Final = Decimal(10) ** 14
 
 
+def check_unit(value: Decimal, path: tuple[str, ...]) -> list[Invalid]:
+    """Find whether a quantity of one serial number, above 0, is anything but one unit."""
+    return [] if value == 1 else [Invalid("A serial number stands for one unit.", path=path)]
+
+
 def check_quantity(value: Decimal, path: tuple[str, ...]) -> list[Invalid]:
     """Find what is wrong with a quantity that must be above 0; ``path`` ends with its name."""
     if 0 < value < LARGEST_QUANTITY and value == value.quantize(QUANTITY_STEP):

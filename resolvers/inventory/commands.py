@@ -1,6 +1,6 @@
 """The verbs of stock: one function per command."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
 from decimal import Decimal
@@ -19,10 +19,12 @@ from sqlalchemy import (
     func,
     insert,
     select,
+    true,
     tuple_,
     update,
 )
 from sqlalchemy.dialects.postgresql import ARRAY
+from sqlalchemy.dialects.postgresql import insert as upsert
 
 from resolvers.catalog.commands import lines_in_stock_units, unit_asked
 from resolvers.catalog.loaders import product as product_entity
@@ -289,6 +291,24 @@ async def reserve(
     """
     if not wanted:
         return []
+    got = await _promise(connection, wanted, source=source, partly=partly)
+    nothing = {(one.product_id, one.warehouse_id) for one in wanted if not got[one.source_id]}
+    made = await _make_negative_levels(connection, nothing) if nothing else set()
+    if made:
+        again = [one for one in wanted if not partly or (one.product_id, one.warehouse_id) in made]
+        got |= await _promise(connection, again, source=source, partly=partly)
+    short = [one for one in wanted if got[one.source_id] < one.quantity]
+    coming = await next_incoming(connection, [(one.product_id, one.warehouse_id) for one in short])
+    return [
+        Promise(one, got[one.source_id], *coming.get((one.product_id, one.warehouse_id), ()))
+        for one in wanted
+    ]
+
+
+async def _promise(
+    connection: Transaction, wanted: Sequence[Wanted], *, source: str, partly: bool
+) -> dict[int, Decimal]:
+    """Promise stock of levels that there are to lines, and return what each of them got."""
     rows = await connection.run(
         _RESERVE,
         {
@@ -300,13 +320,40 @@ async def reserve(
             "partly": partly,
         },
     )
-    got = {row.line_id: row.promised.quantize(QUANTITY_STEP) for row in rows}
-    short = [one for one in wanted if got[one.source_id] < one.quantity]
-    coming = await next_incoming(connection, [(one.product_id, one.warehouse_id) for one in short])
-    return [
-        Promise(one, got[one.source_id], *coming.get((one.product_id, one.warehouse_id), ()))
-        for one in wanted
-    ]
+    return {row.line_id: row.promised.quantize(QUANTITY_STEP) for row in rows}
+
+
+async def _make_negative_levels(
+    connection: Transaction, pairs: Collection[tuple[int, int]]
+) -> set[tuple[int, int]]:
+    """Make levels of (product, warehouse) ``pairs`` that are missing where stock may be negative.
+
+    There what never came is promised as well as what is gone. Returns the pairs of those made.
+    """
+    asked = sorted(pairs)
+    given = (
+        func.unnest(
+            bindparam("products", type_=ARRAY(BigInteger)),
+            bindparam("warehouses", type_=ARRAY(Integer)),
+        )
+        .table_valued("product_id", "warehouse_id", name="given")
+        .render_derived()
+    )
+    missing = (
+        select(warehouse.c.company_id, given.c.product_id, warehouse.c.id, true())
+        .select_from(given.join(warehouse, warehouse.c.id == given.c.warehouse_id))
+        .where(warehouse.c.negative_stock)
+        .order_by(given.c.product_id, warehouse.c.id)
+    )
+    columns = ["company_id", "product_id", "warehouse_id", "allow_negative"]
+    rows = await connection.execute(
+        upsert(stock_level)
+        .from_select(columns, missing)
+        .on_conflict_do_nothing()
+        .returning(stock_level.c.product_id, stock_level.c.warehouse_id),
+        {"products": [p for p, _ in asked], "warehouses": [w for _, w in asked]},
+    )
+    return {(row.product_id, row.warehouse_id) for row in rows}
 
 
 async def free_stock(connection: Transaction, product_ids: Sequence[int]) -> Sequence[Any]:
@@ -373,7 +420,12 @@ async def _picker(connection: Transaction, warehouse_id: int, levels: Sequence[A
     balance, place, batch = stock_balance.c, stock_location.c, lot.c
     rows = await connection.execute(
         select(
-            balance.product_id, balance.location_id, balance.lot_id, batch.number, balance.on_hand
+            balance.product_id,
+            balance.location_id,
+            balance.lot_id,
+            batch.number,
+            balance.on_hand,
+            balance.is_serial,
         )
         .join(stock_location, place.id == balance.location_id)
         .outerjoin(lot, batch.id == balance.lot_id)
@@ -388,7 +440,7 @@ async def _picker(connection: Transaction, warehouse_id: int, levels: Sequence[A
     )
     found: dict[int, list[Stock]] = {}
     for row in rows:
-        stock = Stock(row.location_id, row.lot_id, row.number, row.on_hand)
+        stock = Stock(row.location_id, row.lot_id, row.number, row.on_hand, row.is_serial)
         found.setdefault(row.product_id, []).append(stock)
     free = {
         level.product_id: LARGEST_QUANTITY
@@ -499,6 +551,7 @@ async def prepare_landing(
             products[one.product_id].sku,
             Tracking(products[one.product_id].tracking),
             quantity=one.quantity,
+            rejected=one.rejected,
             lot_number=one.lot_number,
             at=("lines", str(one.line)),
         )
@@ -530,17 +583,16 @@ async def prepare_landing(
     away = await _serials_in_place(
         connection, [lot_id for lot_id, is_one in zip(lot_ids, serial, strict=True) if is_one]
     )
-    if away:
-        raise CommandRefused(
-            [
-                Invalid(
-                    f"{one.lot_number} is somewhere already; a serial number stands for one unit.",
-                    path=("lines", str(one.line), "lotNumber"),
-                )
-                for one, lot_id in zip(arrivals, lot_ids, strict=True)
-                if lot_id in away
-            ]
-        )
+    twice: list[ErpError] = []
+    came = set(away)
+    for one, lot_id, is_one in zip(arrivals, lot_ids, serial, strict=True):
+        if is_one and lot_id in came:
+            message = f"{one.lot_number} is somewhere already; a serial number stands for one unit."
+            twice.append(Invalid(message, path=("lines", str(one.line), "lotNumber")))
+        elif is_one and lot_id is not None:
+            came.add(lot_id)
+    if twice:
+        raise CommandRefused(twice)
     expiring = [
         {"lot": lot_id, "day": one.expires_on}
         for one, lot_id in zip(arrivals, lot_ids, strict=True)
@@ -739,6 +791,8 @@ async def _lock_places(
         },
     )
     away = await _serials_in_place(connection, [lots[n] for n, one in enumerate(serial) if one])
+    # what was lost is nowhere, and may be found again
+    away = {lot_id: location for lot_id, location in away.items() if location != loss_id}
     return {
         position: replace(
             _place(

@@ -1,13 +1,13 @@
 """Words and rules of stock; pure, no I/O."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from enum import StrEnum
 from typing import Final
 
 from resolvers.core.errors import Conflict, ErpError, InsufficientStock, Invalid
-from resolvers.core.quantities import LARGEST_QUANTITY, QUANTITY_STEP
+from resolvers.core.quantities import LARGEST_QUANTITY, QUANTITY_STEP, check_unit
 
 RECEIPT_LINE: Final = "GOODS_RECEIPT_LINE"
 """Source of the moves that a line of a goods receipt made."""
@@ -147,12 +147,16 @@ class Adjustment:
 
 @dataclass(frozen=True, slots=True)
 class Stock:
-    """So much of a product, of one lot if it is tracked, at a location."""
+    """So much of a product, of one lot if it is tracked, at a location.
+
+    A ``serial`` number is taken as a whole or not at all.
+    """
 
     location_id: int
     lot_id: int | None
     lot_number: str | None
     on_hand: Decimal
+    serial: bool = False
 
 
 class Picker:
@@ -179,6 +183,8 @@ class Picker:
             left = stock.on_hand - self._taken.get(key, Decimal(0))
             part = min(left, quantity)
             if part <= 0 or lot_number not in (None, stock.lot_number):
+                continue
+            if stock.serial and part < stock.on_hand:
                 continue
             self._taken[key] = self._taken.get(key, Decimal(0)) + part
             taken.append((stock, part))
@@ -247,7 +253,13 @@ def check_lot(
 
 
 def check_arrival(
-    sku: str, tracking: Tracking, *, quantity: Decimal, lot_number: str | None, at: tuple[str, ...]
+    sku: str,
+    tracking: Tracking,
+    *,
+    quantity: Decimal,
+    rejected: Decimal,
+    lot_number: str | None,
+    at: tuple[str, ...],
 ) -> list[ErpError]:
     """Tell what is wrong with the lot of goods that come, or with how much of it comes."""
     path = (*at, "lotNumber")
@@ -259,8 +271,12 @@ def check_arrival(
         return [Invalid(f"{sku} is tracked; say which lot or serial number it is.", path=path)]
     if not 1 <= len(lot_number) <= MAX_LOT_NUMBER:
         return [Invalid(f"lotNumber must have 1 to {MAX_LOT_NUMBER} characters.", path=path)]
-    if tracking is Tracking.SERIAL and quantity != 1:
-        return [Invalid("A serial number stands for one unit.", path=(*at, "qty"))]
+    if tracking is Tracking.SERIAL:
+        return [
+            error
+            for name, value in (("qty", quantity), ("qtyRejected", rejected or Decimal(1)))
+            for error in check_unit(value, (*at, name))
+        ]
     return []
 
 
@@ -274,6 +290,7 @@ def plan_adjustments(
     adjustments: list[Adjustment] = []
     errors: list[ErpError] = []
     level_deltas: dict[int, Decimal] = {}
+    found: set[int | None] = set()
     for position, line in enumerate(lines):
         place = places[position]
         at = ("lines", str(position))
@@ -288,6 +305,10 @@ def plan_adjustments(
         if delta == 0:
             continue
         change = level_deltas.get(place.level_id, Decimal(0)) + (delta if place.sellable else 0)
+        if place.serial and delta > 0:
+            # by another line of the same correction, too, it is somewhere else already
+            place = replace(place, elsewhere=place.elsewhere or place.lot_id in found)
+            found.add(place.lot_id)
         refusal = _refusal(line, place, delta, change, at)
         if refusal is not None:
             errors.append(refusal)

@@ -14,7 +14,7 @@ from resolvers.core.command import CommandRefused, Outcome, run_command, write_a
 from resolvers.core.context import Context
 from resolvers.core.document import Asked, lock_document, naming, request_for
 from resolvers.core.errors import ErpError, Invalid, NotFound
-from resolvers.core.quantities import check_quantity
+from resolvers.core.quantities import check_quantity, check_unit
 from resolvers.core.table import as_given
 from resolvers.core.transaction import Transaction
 from resolvers.inventory.commands import (
@@ -235,6 +235,8 @@ def _refuse_more(lines: Sequence[ReturnLine], rows: dict[int, Any]) -> None:
                 else f"{row.sku} is tracked; say which lot or serial number came back."
             )
             errors.append(Invalid(message, path=(*at, "lotNumber")))
+        elif row.tracking == "SERIAL":
+            errors += check_unit(line.quantity, (*at, "qty"))
     if errors:
         raise CommandRefused(errors)
 

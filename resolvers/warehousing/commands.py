@@ -26,7 +26,7 @@ from resolvers.core.errors import (
     NotFound,
     shown,
 )
-from resolvers.core.quantities import check_quantity
+from resolvers.core.quantities import check_quantity, check_unit
 from resolvers.core.table import as_given, given_quantities
 from resolvers.core.transaction import Transaction
 from resolvers.inventory.commands import TRANSFER as MOVE_BETWEEN
@@ -476,7 +476,14 @@ async def _lines_in_transit(connection: Transaction, transfer: Any) -> dict[int,
     line = stock_transfer_line.c
     in_transit = line.quantity - line.received - line.returned
     found = await connection.execute(
-        select(line.id, line.product_id, line.lot_id, in_transit.label("in_transit"))
+        select(
+            line.id,
+            line.product_id,
+            line.lot_id,
+            in_transit.label("in_transit"),
+            _product["tracking"],
+        )
+        .join(product_entity.table, _product["id"] == line.product_id)
         .where(line.transfer_id == transfer.id, in_transit > 0)
         .order_by(line.position)
     )
@@ -496,6 +503,8 @@ def _sums(came: Sequence[TransferReceipt], on_their_way: Mapping[int, Any]) -> d
             continue
         sums[line.line_id] = sums.get(line.line_id, Decimal(0)) + line.quantity
         most = on_their_way[line.line_id].in_transit
+        if on_their_way[line.line_id].tracking == "SERIAL":
+            errors += check_unit(line.quantity, (*at, "qty"))
         if sums[line.line_id] > most:
             errors.append(
                 Invalid(
