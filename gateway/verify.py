@@ -36,9 +36,15 @@ _FIRST_ROWS: Final = (
     "select *, count(*) over () as _violations from ({sql}) as violation limit {rows}"
 )
 MOST_ATTEMPTS: Final = 5
-"""Times the sums are rebuilt, all in all, while commands change the same rows."""
+"""Times rebuilding sums is begun, all in all, while others are in the way."""
 
 _UNPROTECTED: Final = "select not row_security_active('stock_move')"
+_NO_TABLES: Final = "There are no tables yet: run `python -m gateway migrate`."
+_ALONE: Final = """
+set local lock_timeout = '5s';
+lock table stock_level, stock_projection in exclusive mode
+"""
+"""Commands change stock only after its level, so nobody changes any of it."""
 _AS_ADJUSTMENT: Final = "select set_config('app.cause', 'ADJUSTMENT', true)"
 
 
@@ -90,29 +96,37 @@ async def rebuild(url: str) -> list[InvariantResult]:
     """Set kept sums to what they are the sums of, and return what was wrong before.
 
     Balances are the sums of the moves, levels those of balances and reservations, and so on, for
-    every invariant that says how. All in one transaction: it waits for nobody but who changes the
-    same rows, and whoever comes after adds to what is right.
+    every invariant that says how. All in one transaction, for which commands that change stock
+    wait; readers do not.
 
     Raises:
-        VerifyError: as `verify` does; more is promised than the moves left, or others changed the
-            same rows in every attempt.
+        VerifyError: as `verify` does; more is promised than the moves left, or others were in the
+            way in every attempt.
 
     """
     async with _connected(url) as connection:
         for _ in range(MOST_ATTEMPTS):
             try:
                 async with connection.transaction(isolation="repeatable_read"):
+                    # before the first look: what is seen is what was there once others had ended
+                    await connection.execute(_ALONE)
                     await _require_all_rows(connection)
                     await connection.execute(_AS_ADJUSTMENT)
                     return [one async for one in _rebuilt(connection)]
-            except asyncpg.SerializationError:
+            except (
+                asyncpg.SerializationError,
+                asyncpg.DeadlockDetectedError,
+                asyncpg.LockNotAvailableError,
+            ):
                 continue
+            except asyncpg.UndefinedTableError as error:
+                raise VerifyError(_NO_TABLES) from error
             except asyncpg.CheckViolationError as error:
                 raise VerifyError(
                     "More is promised than there is by the moves: cancel orders or adjust the"
                     " stock, then rebuild. Nothing was changed."
                 ) from error
-    raise VerifyError("Others changed the same rows all the time. Nothing was changed; try again.")
+    raise VerifyError("Others were in the way all the time. Nothing was changed; try again.")
 
 
 async def _rebuilt(connection: "asyncpg.Connection[Any]") -> AsyncIterator[InvariantResult]:
@@ -152,7 +166,7 @@ async def _require_all_rows(connection: "asyncpg.Connection[Any]") -> None:
     try:
         sees_all = await connection.fetchval(_UNPROTECTED)
     except asyncpg.UndefinedTableError as error:
-        raise VerifyError("There are no tables yet: run `python -m gateway migrate`.") from error
+        raise VerifyError(_NO_TABLES) from error
     if not sees_all:
         raise VerifyError(
             "Row security hides rows from this login, so nothing can be proven."

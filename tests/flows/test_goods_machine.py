@@ -366,8 +366,11 @@ class GoodsMachine(RuleBasedStateMachine):
         for line, row in zip(paper.lines, rows, strict=True):
             line.id = row["id"]
 
-    def _an_order(self, data: st.DataObject) -> int:
-        return data.draw(st.integers(0, len(self.goods.orders) - 1), label="order")
+    def _an_order(self, data: st.DataObject, fit: Callable[[Paper], bool]) -> int:
+        """Draw an order, most often one that is fit for what is done with it."""
+        everything = list(range(len(self.goods.orders)))
+        good = [n for n in everything if fit(self.goods.orders[n])]
+        return data.draw(st.sampled_from([*good * 4, *everything]), label="order")
 
     @precondition(lambda self: self.goods.orders)
     @rule(
@@ -376,7 +379,11 @@ class GoodsMachine(RuleBasedStateMachine):
     )
     def works_on_an_order(self, data: st.DataObject, verb: str) -> None:
         """Confirm, reserve, hold, release or cancel an order, in whatever state it is."""
-        number = self._an_order(data)
+        fit = {"confirm": ("PLACED",), "cancel": ()}.get(verb, ("CONFIRMED",))
+        number = self._an_order(
+            data,
+            lambda order: order.state in fit and bool(order.hold) == (verb == "release"),
+        )
         order = self.goods.orders[number]
         verbs: dict[str, tuple[str, Callable[[Goods, Paper], None]]] = {
             "confirm": ("confirmSalesOrder", lambda g, o: g.confirm(o)),
@@ -405,7 +412,9 @@ class GoodsMachine(RuleBasedStateMachine):
     @rule(data=st.data(), everything=st.booleans())
     def ships(self, data: st.DataObject, everything: bool) -> None:  # noqa: FBT001
         """Let an order leave: all that is promised, or some lines, of lots perhaps."""
-        number = self._an_order(data)
+        number = self._an_order(
+            data, lambda order: order.reservation != "NONE" and order.hold is None
+        )
         order = self.goods.orders[number]
         lines: list[tuple[int, Decimal, str | None]] | None = None
         if not everything:
@@ -446,7 +455,7 @@ class GoodsMachine(RuleBasedStateMachine):
     @rule(data=st.data())
     def plans_a_shipment(self, data: st.DataObject) -> None:
         """Have a shipment prepared of what is promised, as a program of the warehouse would."""
-        number = self._an_order(data)
+        number = self._an_order(data, lambda order: order.reservation != "NONE")
         order = self.goods.orders[number]
         lines = []
         for n, line in enumerate(order.lines):
@@ -515,11 +524,11 @@ class GoodsMachine(RuleBasedStateMachine):
         if told and verb == "ship":
             self.same(foretold, told)
 
-    @precondition(lambda self: self.goods.orders)
+    @precondition(lambda self: any(o.shipment != "NONE" for o in self.goods.orders))
     @rule(data=st.data())
     def takes_back(self, data: st.DataObject) -> None:
         """Take back what left, and a bit more now and then."""
-        number = self._an_order(data)
+        number = self._an_order(data, lambda order: order.shipment != "NONE")
         order = self.goods.orders[number]
         lines = []
         for _ in range(data.draw(st.integers(1, 3))):
@@ -587,9 +596,14 @@ class GoodsMachine(RuleBasedStateMachine):
 
     # --- purchases
 
-    @rule(data=st.data(), warehouse=warehouses, tolerance=st.sampled_from([0, 10]))
-    def buys(self, data: st.DataObject, warehouse: str, tolerance: int) -> None:
-        """Write a purchase order."""
+    @rule(
+        data=st.data(),
+        warehouse=warehouses,
+        tolerance=st.sampled_from([0, 10]),
+        steps=st.sampled_from([2, 2, 1, 0]),
+    )
+    def buys(self, data: st.DataObject, warehouse: str, tolerance: int, steps: int) -> None:
+        """Write a purchase order, and most often have it sent and confirmed."""
         lines = data.draw(st.lists(st.tuples(products, quantities), min_size=1, max_size=3))
         _, told = self.command(
             data,
@@ -625,6 +639,8 @@ class GoodsMachine(RuleBasedStateMachine):
         )
         for line in purchase.lines:
             line.over_percent = Decimal(tolerance)
+        for verb in ("send", "confirm")[:steps]:
+            self._advance(data, len(self.goods.purchases) - 1, verb, seen=False)
 
     @precondition(lambda self: self.goods.purchases)
     @rule(data=st.data(), verb=st.sampled_from([None, None, None, "send", "confirm", "cancel"]))
@@ -632,8 +648,12 @@ class GoodsMachine(RuleBasedStateMachine):
         """Send it, have it confirmed, or give up the rest of it; most often the next thing."""
         number = data.draw(st.integers(0, len(self.goods.purchases) - 1))
         purchase = self.goods.purchases[number]
-        verb = verb or {"DRAFT": "send", "SENT": "confirm"}.get(purchase.state, "send")
-        version = self.expected(data, purchase)
+        verb = verb or {"DRAFT": "send", "SENT": "confirm"}.get(purchase.state, "cancel")
+        self._advance(data, number, verb, seen=True)
+
+    def _advance(self, data: st.DataObject, number: int, verb: str, *, seen: bool) -> None:
+        purchase = self.goods.purchases[number]
+        version = self.expected(data, purchase) if seen else ("Int", None)
 
         def predict(goods: Goods) -> None:
             _check_version(version, purchase)
