@@ -52,7 +52,10 @@ async def run_upsert(
     places = range(0, len(rows), portion)
     for turn in range(0, len(places), AT_ONCE):
         firsts = places[turn : turn + AT_ONCE]
-        for done in await asyncio.gather(*map(write, firsts)):
+        # none is left behind if another one fails
+        for done in await asyncio.gather(*map(write, firsts), return_exceptions=True):
+            if isinstance(done, BaseException):
+                raise done
             outcome["accepted"] += done["accepted"]
             outcome["rejected"] += done["rejected"]
             outcome["rows"] = (outcome["rows"] + done["rows"])[:MOST_TOLD]

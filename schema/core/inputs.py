@@ -198,13 +198,21 @@ def _object_builder(
         if field.default_value is MISSING and field.default_factory is MISSING
     }
 
-    flat = not any(build for _, build in fields.values())
     python_names = [python_name for python_name, _ in fields.values()]
-    all_of = itemgetter(*fields) if len(fields) > 1 else None
+    nested = [(name, inner) for name, inner in fields.values() if inner is not None]
+    plain = len(fields) > 1 and not hasattr(type_, "__post_init__")
+    all_of = itemgetter(*fields) if plain else None
 
     def build(value: Mapping[str, Any]) -> Any:
-        if all_of is not None and flat and len(value) == len(python_names):
-            return type_(**dict(zip(python_names, all_of(value), strict=True)))
+        if all_of is not None and len(value) == len(python_names):
+            # what its constructor would do with all of its fields
+            made = object.__new__(type_)
+            known = made.__dict__
+            known.update(zip(python_names, all_of(value), strict=True))
+            for own_name, inner in nested:
+                if known[own_name] is not None:
+                    known[own_name] = inner(known[own_name])
+            return made
         given: dict[str, Any] = nothing.copy()
         for name, one in value.items():
             python_name, build_one = fields[name]

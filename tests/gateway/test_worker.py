@@ -88,6 +88,20 @@ async def test_good_rows_are_written_and_bad_ones_told(
     assert not [result for result in await verify(own_database_url) if not result.holds]
 
 
+async def test_portions_are_told_in_their_order(
+    own_gateway: Gateway, own_database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two are written at once, each by a key of its own; what is told is in the order of rows."""
+    monkeypatch.setattr(jobs, "PORTION", 300)
+    id_ = await ask(own_gateway, 1_500, wrong=700, on_error="REJECT_FAILED_ROWS")
+    assert await Worker(settings_for(own_database_url)).run_until_idle() == 1
+    done = await job(own_gateway, id_)
+    assert (done["state"], done["accepted"], done["rejected"]) == ("SUCCEEDED", 800, 700)
+    assert [row["index"] for row in done["rejectedRows"]] == list(range(700))
+    keys = await own_gateway.owner.fetch("select key from idempotency_key where key like 'job:%'")
+    assert len(keys) == 1_500 / 300
+
+
 async def test_all_or_nothing(own_gateway: Gateway, own_database_url: str) -> None:
     """One bad row fails the job for good; nothing is written."""
     id_ = await ask(own_gateway, 1_200, wrong=1, on_error="REJECT_EVERYTHING")
