@@ -5,7 +5,8 @@ from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import Any, ClassVar, Final, Protocol, TypeVar
 
-from sqlalchemy import BigInteger, any_, bindparam, select, text
+import asyncpg
+from sqlalchemy import BigInteger, any_, bindparam, insert, select, text, update
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.types import Text
 
@@ -22,7 +23,9 @@ from resolvers.core.bulk import (
 )
 from resolvers.core.command import CommandRefused, Outcome
 from resolvers.core.context import Context
+from resolvers.core.document import Asked, Document, change_document, write_document
 from resolvers.core.errors import (
+    Archived,
     Duplicate,
     ErpError,
     Invalid,
@@ -231,6 +234,167 @@ async def upsert_products(
     await _STAGED.fill(connection, verdicts, rows)
     await write_staged(context, connection, verdicts, _WRITE, _CODES, partly=partly)
     return verdicts
+
+
+@dataclass(frozen=True, slots=True)
+class Pack:
+    """A pack of a product: ``factor`` of the product's unit are in one."""
+
+    code: str
+    name: str
+    factor: Decimal
+    barcode: str | None = None
+
+
+MAX_PACKS: Final = 50
+"""Most packs of one product."""
+MAX_CODE: Final = 20
+"""Most characters of a pack's code."""
+LARGEST_FACTOR: Final = Decimal(10) ** 12
+_FACTOR_STEP: Final = Decimal("1E-12")
+PRODUCT: Final = Document("Product", product.table, "product")
+
+
+async def set_product_units(
+    context: Context, key: str, asked: Asked, packs: Sequence[Pack]
+) -> Outcome:
+    """Let a product have these packs and no others; what was entered in others stays as it is.
+
+    Returns the product's ``id``.
+
+    Raises:
+        CommandRefused: there is no such product, it changed or is archived, a pack is wrong by
+            itself, or its code or barcode is taken.
+
+    """
+    errors = _check_packs(packs)
+    if errors:
+        raise CommandRefused(errors)
+
+    def refuse(row: Any) -> ErpError | None:
+        if row.archived_at is None:
+            return None
+        return Archived("The product is archived.", path=asked.at)
+
+    async def change(connection: Transaction, row: Any) -> Outcome:
+        taken = await units_by_code(connection, [one.code for one in packs])
+        wrong: list[ErpError] = [
+            Duplicate(f"{one.code} is a unit of measure.", path=("units", str(place), "code"))
+            for place, one in enumerate(packs)
+            if one.code in taken
+        ]
+        if wrong:
+            raise CommandRefused(wrong)
+        try:
+            await _write_packs(context, connection, row.id, packs)
+        except asyncpg.UniqueViolationError as failure:
+            refusal = Duplicate("Another pack has one of these barcodes.", path=("units",))
+            raise CommandRefused([refusal]) from failure
+        await write_document(
+            context,
+            connection,
+            PRODUCT,
+            row,
+            {"updated_at": context.clock()},
+            operation="setProductUnits",
+            action="update",
+            told={"units": {one.code: f"{one.factor:f}" for one in packs}},
+        )
+        return {}
+
+    return await change_document(
+        context,
+        key,
+        PRODUCT,
+        asked,
+        operation="setProductUnits",
+        cause="setProductUnits",
+        refuse=refuse,
+        change=change,
+        request={
+            "units": [
+                [one.code, one.name, f"{one.factor.normalize():f}", one.barcode] for one in packs
+            ]
+        },
+    )
+
+
+def _check_packs(packs: Sequence[Pack]) -> list[ErpError]:
+    """Find what is wrong with packs by themselves."""
+    errors: list[ErpError] = []
+    if len(packs) > MAX_PACKS:
+        errors.append(Invalid(f"Give at most {MAX_PACKS} packs.", path=("units",)))
+    seen: set[str] = set()
+    for place, one in enumerate(packs):
+        at = ("units", str(place))
+        for name, value, most in (
+            ("code", one.code, MAX_CODE),
+            ("name", one.name, MAX_NAME),
+            ("barcode", one.barcode, MAX_SKU),
+        ):
+            if value is not None and not 1 <= len(value) <= most:
+                errors.append(
+                    Invalid(f"{name} must have 1 to {most} characters.", path=(*at, name))
+                )
+        if not (
+            0 < one.factor < LARGEST_FACTOR and one.factor == one.factor.quantize(_FACTOR_STEP)
+        ):
+            message = (
+                f"factor must be above 0 and below {LARGEST_FACTOR:f} with at most 12 decimals."
+            )
+            errors.append(Invalid(message, path=(*at, "factor")))
+        if one.code in seen:
+            errors.append(Duplicate("Give each pack once.", path=(*at, "code")))
+        seen.add(one.code)
+    return errors
+
+
+async def _write_packs(
+    context: Context, connection: Transaction, product_id: int, packs: Sequence[Pack]
+) -> None:
+    """Archive packs of a locked product that are not given, change those that are, make others."""
+    pack = product_unit.table.c
+    known = await connection.execute(
+        select(pack.id, pack.code).where(pack.product_id == product_id, pack.archived_at.is_(None))
+    )
+    ids = {row.code: row.id for row in known}
+    given = {one.code: one for one in packs}
+    gone = [id_ for code, id_ in ids.items() if code not in given]
+    if gone:
+        await connection.execute(
+            update(product_unit.table)
+            .where(pack.id == any_(bindparam("ids", type_=ARRAY(BigInteger))))
+            .values(archived_at=context.clock()),
+            {"ids": gone},
+        )
+    changed = [
+        {"pack": id_, "called": given[code].name, "inside": given[code].factor}
+        | {"printed": given[code].barcode}
+        for code, id_ in ids.items()
+        if code in given
+    ]
+    if changed:
+        await connection.execute(
+            update(product_unit.table)
+            .where(pack.id == bindparam("pack"))
+            .values(
+                name=bindparam("called"), factor=bindparam("inside"), barcode=bindparam("printed")
+            ),
+            changed,
+        )
+    made = [
+        {
+            "product_id": product_id,
+            "code": one.code,
+            "name": one.name,
+            "factor": one.factor,
+            "barcode": one.barcode,
+        }
+        for one in packs
+        if one.code not in ids
+    ]
+    if made:
+        await connection.execute(insert(product_unit.table), made)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,5 +1,7 @@
 """Filters and orders of products."""
 
+from decimal import Decimal
+
 import strawberry
 
 from resolvers.catalog.reads import products
@@ -24,6 +26,22 @@ class ProductFilter:
     kinds: list[ProductKind] | None = strawberry.field(default=None, description="Of these kinds.")
     include_archived: bool | None = strawberry.field(
         default=None, description="Also list archived products; default false."
+    )
+
+
+@strawberry.input(description="A pack of a product, such as a box of twelve.")
+class ProductUnitInput:
+    """One pack of `setProductUnits`."""
+
+    code: str = strawberry.field(
+        description="Code that lines name it by, 1 to 20 characters; not that of a unit of measure."
+    )
+    name: str = strawberry.field(description="What it is called, 1 to 200 characters.")
+    factor: Decimal = strawberry.field(
+        description="How many of the product's unit are in one, above 0."
+    )
+    barcode: str | None = strawberry.field(
+        default=None, description="Barcode on the pack, which no other pack has."
     )
 
 

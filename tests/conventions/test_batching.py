@@ -108,6 +108,7 @@ STATEMENTS_OF_ROOTS = {
             "sendPurchaseOrder",
             "approvePurchaseOrder",
             "runReplenishment",
+            "setProductUnits",
             "upsertProducts",
             "upsertPartners",
             "upsertStockLevels",

@@ -418,6 +418,7 @@ REQUIRED: Final[Mapping[str, Any]] = {
     "Mutation.placeSalesOrder(input).partnerId": encode_id("Partner", 31),
     "Mutation.quoteSalesOrder(input).partnerId": encode_id("Partner", 31),
     "Mutation.archiveProduct(id)": encode_id("Product", 1),
+    "Mutation.setProductUnits(id)": encode_id("Product", 1),
     **{
         f"Mutation.{argument}": encode_id("SalesOrder", 1)
         for argument in (

@@ -9,7 +9,7 @@ import pytest
 
 from gateway.verify import verify
 from schema.core.ids import decode_id, encode_id
-from tests.fixtures.gateway import Gateway
+from tests.fixtures.gateway import EVERY_PERMISSION, Gateway, principal
 from tests.fixtures.paths import BothPaths
 
 ERRORS: Final = "userErrors { code message path details { name value } }"
@@ -416,3 +416,96 @@ async def test_requests_without_units_are_what_they_were(own_gateway: Gateway) -
     ).digest()
     stored = "select request_hash from idempotency_key where key = 'old'"
     assert await own_gateway.owner.fetchval(stored) == as_it_was
+
+
+PACKS: Final = f"""
+mutation Packs($key: String!, $id: ID!, $units: [ProductUnitInput!]!, $version: Int,
+               $dry: Boolean! = false) {{
+  setProductUnits(idempotencyKey: $key, id: $id, units: $units, expectedVersion: $version,
+                  dryRun: $dry) {{
+    product {{ version units {{ code name factor barcode }} }} {ERRORS} }}
+}}
+"""
+
+
+def pack(code: str, factor: object, **more: Any) -> dict[str, Any]:
+    """Return a pack to make or change."""
+    return {"code": code, "name": f"Pack of {factor}", "factor": str(factor), **more}
+
+
+async def test_packs_are_made_changed_and_given_up(
+    own_reader: BothPaths, own_database_url: str
+) -> None:
+    """All of a product's packs at once; what they were when something was entered in them stays."""
+    gateway = own_reader.compiled
+    goods, buyer = await crated(gateway), await customer(gateway)
+    product = encode_id("Product", goods["id"])
+    units = [pack("BIG", "60", barcode=" 40 "), pack("CRT", "6")]
+    told = await run(own_reader.ordinary, PACKS, "k", id=product, units=units, dry=True)
+    done = await run(gateway, PACKS, "k", id=product, units=units)
+    assert done == told, "the rehearsal told what was made"
+    assert done["product"]["units"] == [
+        {"code": "CRT", "name": "Pack of 6", "factor": "6.000000000000", "barcode": None},
+        {"code": "BIG", "name": "Pack of 60", "factor": "60.000000000000", "barcode": "40"},
+    ]
+    version = done["product"]["version"]
+    assert await run(gateway, PACKS, "k", id=product, units=units) == done, "the same key: once"
+    order = {"partnerId": buyer, "lines": [{"sku": goods["sku"], "qty": "1", "uom": "CRT"}]}
+    placed = await run(gateway, PLACE, "p", input=order)
+    changed = [pack("CRT", "7"), pack("TWO", "2", barcode="40")]
+    again = await run(gateway, PACKS, "k2", id=product, units=changed, version=version)
+    assert [(one["code"], one["barcode"]) for one in again["product"]["units"]] == [
+        ("TWO", "40"),
+        ("CRT", None),
+    ]
+    stale = await run(gateway, PACKS, "k3", id=product, units=[], version=version)
+    assert [error["code"] for error in stale["userErrors"]] == ["CONFLICT_VERSION"]
+    later = await run(gateway, PLACE, "p2", input=order)
+    assert [one["order"]["lines"][0]["qty"] for one in (placed, later)] == ["6.0000", "7.0000"]
+    none = await run(gateway, PACKS, "k4", id=product, units=[])
+    assert none["product"]["units"] == []
+    trail = await gateway.owner.fetchval(
+        "select diff from audit_log where operation = 'setProductUnits' order by id limit 1"
+    )
+    assert orjson.loads(trail)["units"] == {"BIG": "60", "CRT": "6"}
+    await sound(own_database_url)
+
+
+@pytest.mark.parametrize(
+    ("units", "code", "path"),
+    [
+        ([pack("", "6")], "VALIDATION", ["units", "0", "code"]),
+        ([pack("C" * 21, "6")], "VALIDATION", ["units", "0", "code"]),
+        ([pack("A", "6"), pack("B", "0")], "VALIDATION", ["units", "1", "factor"]),
+        ([pack("A", "-6")], "VALIDATION", ["units", "0", "factor"]),
+        ([pack("A", 10**12)], "VALIDATION", ["units", "0", "factor"]),
+        ([pack("A", "6", barcode=" ")], "VALIDATION", ["units", "0", "barcode"]),
+        ([pack("A", "6"), pack("A", "7")], "DUPLICATE", ["units", "1", "code"]),
+        ([pack("DZN", "6")], "DUPLICATE", ["units", "0", "code"]),
+        ([pack("A", "6", barcode="1"), pack("B", "7", barcode="1")], "DUPLICATE", ["units"]),
+        ([pack(f"A{n}", "6") for n in range(51)], "VALIDATION", ["units"]),
+    ],
+)
+async def test_packs_that_cannot_be(
+    own_gateway: Gateway, units: Any, code: str, path: list[str]
+) -> None:
+    """Each mistake is named, and the product keeps the packs it has."""
+    product = encode_id("Product", 1)
+    told = await run(own_gateway, PACKS, "k", id=product, units=units)
+    [error] = told["userErrors"]
+    assert (error["code"], error["path"]) == (code, path)
+    assert await own_gateway.owner.fetchval("select count(*) from idempotency_key") == 0
+
+
+async def test_packs_of_what_is_archived_and_who_may_not(own_gateway: Gateway) -> None:
+    """An archived product takes none, and keeping packs takes the permission of the catalog."""
+    archived = await own_gateway.owner.fetchval(
+        "select id from product where archived_at is not null order by id limit 1"
+    )
+    product = encode_id("Product", archived)
+    told = await run(own_gateway, PACKS, "k", id=product, units=[])
+    assert [(e["code"], e["path"]) for e in told["userErrors"]] == [("ARCHIVED", ["id"])]
+    caller = principal(permissions=EVERY_PERMISSION - {"catalog.write"})
+    answer = await own_gateway.run(PACKS, {"key": "k", "id": product, "units": []}, caller=caller)
+    assert answer.data == {"setProductUnits": None}
+    assert [error["extensions"]["code"] for error in answer.errors] == ["FORBIDDEN"]
