@@ -9,13 +9,13 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, any_, bindparam, select
+from sqlalchemy import ColumnElement, Select, any_, select
 from sqlalchemy.dialects.postgresql import ARRAY
 
 from resolvers.core.context import Context, Reads
 from resolvers.core.entity import Entity, RowKind
 from resolvers.core.loader import BatchLoader
-from resolvers.core.statement import Statement, compile_statement
+from resolvers.core.statement import Statement, compile_statement, unseen
 
 KEY = "_key"
 """Label of the column by which rows are handed back to their parents."""
@@ -61,7 +61,7 @@ class Relation:
 
     def _select(self, columns: frozenset[str], given: frozenset[str]) -> Select[Any]:
         key_type = self.key_type or self.target.type_of(self.column)
-        keys = bindparam("keys", type_=ARRAY(key_type))
+        keys = unseen("keys", ARRAY(key_type))
         wanted = self.target.labeled(columns)
         if self.source is not None:
             return self.source(keys, wanted, given)

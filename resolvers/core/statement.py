@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from sqlalchemy import ClauseElement, Integer, Text
+from sqlalchemy import ClauseElement, ColumnElement, Integer, Text, bindparam, cast, select
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.dialects.postgresql import asyncpg as asyncpg_dialect
 from sqlalchemy.sql.compiler import SQLCompiler
@@ -79,6 +79,16 @@ def compile_statement(
     return Statement(
         _PLACEHOLDER.sub(as_text, str(compiled)), names, defaults, name, encoders, fresh
     )
+
+
+def unseen(name: str, type_: Any) -> ColumnElement[Any]:
+    """Return a parameter that PostgreSQL does not look at when it plans a statement.
+
+    Of a list of fewer than ten values it sees that it is short, finds that worth a plan of its own,
+    and makes one each time; that takes several times what the rows do. Of a list that stands in a
+    subquery it sees nothing, and keeps the plan.
+    """
+    return cast(select(bindparam(name, type_=type_)).scalar_subquery(), type_)
 
 
 def _encoder(type_: Any) -> Encoder | None:

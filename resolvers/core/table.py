@@ -23,13 +23,14 @@ from sqlalchemy import (
     Numeric,
     Table,
     Text,
-    bindparam,
     func,
     text,
 )
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.schema import SchemaItem
 from sqlalchemy.types import TypeEngine
+
+from resolvers.core.statement import unseen
 
 metadata = MetaData(
     naming_convention={
@@ -142,9 +143,7 @@ _AMOUNTS = {(type_.precision, type_.scale) for type_ in (money(), unit_price(), 
 def given_quantities() -> Any:
     """Return the parameters ``ids`` and ``given``, a quantity for each id, as a table of both."""
     return (
-        func.unnest(
-            bindparam("ids", type_=ARRAY(BigInteger)), bindparam("given", type_=ARRAY(quantity()))
-        )
+        func.unnest(unseen("ids", ARRAY(BigInteger)), unseen("given", ARRAY(quantity())))
         .table_valued("id", "quantity", name="given")
         .render_derived()
     )

@@ -33,7 +33,7 @@ from resolvers.core.command import CommandRefused, Outcome, run_command, write_a
 from resolvers.core.context import Context
 from resolvers.core.errors import ErpError, Invalid, NotFound, shown
 from resolvers.core.quantities import LARGEST_QUANTITY, QUANTITY_STEP
-from resolvers.core.statement import Statement, compile_statement
+from resolvers.core.statement import Statement, compile_statement, unseen
 from resolvers.core.table import as_given, money, quantity
 from resolvers.core.transaction import Transaction
 from resolvers.inventory.locks import lock_balances, lock_levels, lock_lots
@@ -244,10 +244,7 @@ def _reject(
 def _reserving() -> Statement:
     """Return what promises stock of levels that are found by their products and warehouses."""
     given = (
-        func.unnest(
-            bindparam("products", type_=ARRAY(BigInteger)),
-            bindparam("warehouses", type_=ARRAY(Integer)),
-        )
+        func.unnest(unseen("products", ARRAY(BigInteger)), unseen("warehouses", ARRAY(Integer)))
         .table_valued("product_id", "warehouse_id", with_ordinality="place", name="given")
         .render_derived()
     )
