@@ -22,6 +22,7 @@ from gateway.seeding.rows import Sheet
 from resolvers.accounting.posting import (
     Posting,
     customer_invoice,
+    goods_moved,
     opening,
     payment_in,
     payment_out,
@@ -50,6 +51,11 @@ CHART: tuple[tuple[str, str, AccountKind, AccountRole], ...] = (
     ("4800", "Gains from exchange rates", AccountKind.INCOME, AccountRole.EXCHANGE_GAINS),
     ("5000", "Purchases", AccountKind.EXPENSE, AccountRole.PURCHASES),
     ("6800", "Losses from exchange rates", AccountKind.EXPENSE, AccountRole.EXCHANGE_LOSSES),
+    ("1400", "Inventory", AccountKind.ASSET, AccountRole.INVENTORY),
+    ("2100", "Goods received, not billed", AccountKind.LIABILITY, AccountRole.GOODS_RECEIVED),
+    ("5100", "Cost of goods sold", AccountKind.EXPENSE, AccountRole.COST_OF_GOODS_SOLD),
+    ("5200", "Stock differences", AccountKind.EXPENSE, AccountRole.STOCK_DIFFERENCES),
+    ("5300", "Price differences", AccountKind.EXPENSE, AccountRole.PRICE_DIFFERENCES),
 )
 CAPITAL = 5_000_000 * 10_000
 """What every company began with, in its own currency."""
@@ -117,6 +123,10 @@ class Books:
         self._ids: dict[str, int] = defaultdict(int)
         self._numbers: dict[tuple[str, int, int], int] = defaultdict(int)
         self._open: dict[int, Invoice] = {}
+        self._moved_at = (0, "")
+        """Company and moment of goods that are to be posted, and below what they are worth."""
+        self._moved_by = companies[0]
+        self._values: dict[str, int] = defaultdict(int)
         self._due: dict[int, list[tuple[Invoice, int]]] = defaultdict(list)
         self._sums: dict[tuple[int, int], list[int]] = defaultdict(lambda: [0, 0])
         self.invoices = Sheet(
@@ -267,10 +277,12 @@ class Books:
         if not accepted:
             return
         id_ = self._next("invoice")
-        net = tax = 0
+        net = tax = received = 0
         purchase.version += 1
         for position, (line, quantity) in enumerate(accepted, 1):
+            received -= purchase.worth(line, line.billed)
             line.billed += quantity
+            received += purchase.worth(line, line.billed)
             asked = line_net(quantity, line.unit_price, 0, currency.digits)
             taxed = rounded(half_up(asked * line.tax, line.net), currency.digits) if line.net else 0
             net, tax = net + asked, tax + taxed
@@ -303,6 +315,7 @@ class Books:
             SUPPLIERS_WAIT,
             net,
             tax,
+            received,
         )
         # companies pay their bills, if not always in time
         self._plan(invoice, self._rng.random() * LATE)
@@ -320,8 +333,12 @@ class Books:
         days: int,
         net: int,
         tax: int,
+        received: int = 0,
     ) -> Invoice:
-        """Number an invoice, post it, and keep it until it is paid."""
+        """Number an invoice, post it, and keep it until it is paid.
+
+        A bill is for goods that were ``received`` at that value.
+        """
         rate = self._rates.rate(company.currency, currency, day)
         net_base, tax_base = (_in_books(amount, rate, company) for amount in (net, tax))
         sale = kind is InvoiceKind.CUSTOMER_INVOICE
@@ -344,13 +361,17 @@ class Books:
             net + tax,
             base,
         )
-        recipe = customer_invoice if sale else vendor_bill
+        posted = (
+            customer_invoice(net_base, tax_base)
+            if sale
+            else vendor_bill(net_base, tax_base, received)
+        )
         self._post(
             company,
             day,
             Journal.SALES if sale else Journal.PURCHASES,
             f"{'Invoice' if sale else 'Bill'} {invoice.number}",
-            recipe(net_base, tax_base),
+            posted,
             partner_id,
             (EntrySource.INVOICE, id_),
         )
@@ -374,6 +395,7 @@ class Books:
 
     def evening(self, day: int) -> None:
         """Pay what is to be paid on a day: one payment for all invoices of a partner."""
+        self._post_goods()
         together: dict[tuple[int, int, InvoiceKind, str], list[tuple[Invoice, int]]] = {}
         for invoice, amount in self._due.pop(day, ()):
             key = (invoice.company.id, invoice.partner_id, invoice.kind, invoice.currency.code)
@@ -445,9 +467,27 @@ class Books:
 
     def leave_the_rest(self) -> None:
         """Write down all invoices that are still open when the history ends."""
+        self._post_goods()
         for invoice in self._open.values():
             self._write(invoice)
         self._open.clear()
+
+    def goods_moved(self, company: Company, moment: str, kind: str, amount: int) -> None:
+        """Post what stock is worth more or less: one entry for what a company moves at once."""
+        if self._moved_at != (company.id, moment):
+            self._post_goods()
+            self._moved_at, self._moved_by = (company.id, moment), company
+        self._values[kind] += amount
+
+    def _post_goods(self) -> None:
+        """Post what was moved last."""
+        if self._values:
+            told = ", ".join(sorted(self._values)).replace("_", " ").title()
+            day = (date.fromisoformat(self._moved_at[1][:10]) - self._calendar.first).days
+            postings = goods_moved(self._values)
+            self._post(self._moved_by, day, Journal.STOCK, told, postings, None, None)
+        self._values.clear()
+        self._moved_at = (0, "")
 
     # --- writing
 
@@ -532,6 +572,8 @@ class Books:
             [period] = (id_ for id_, _, ends in self._periods[company.id] if ends == last)
             for account in self._accounts_of(company):
                 debit, credit = self._sums[company.id, account]
+                if not (debit or credit):
+                    continue
                 self.balances.add(
                     company.id,
                     period,

@@ -137,7 +137,9 @@ class Demo:
             orders=size.orders - EDGE_ORDERS,
             rng=self._random("demand"),
         )
-        valuation = Valuation(world.companies, products)
+        rates = ExchangeRates(calendar, self._random("rates"))
+        books = Books(calendar, world.companies, rates, self._random("books"))
+        valuation = Valuation(books.goods_moved, products)
         stock = Stock(calendar, world.companies, world.locations, products, valuation)
         warehouses = [house for company in world.companies for house in company.warehouses]
         daily = (
@@ -146,7 +148,6 @@ class Demo:
             for product, quantity in demand.daily(house)
         )
         replenishment = Replenishment(calendar, stock, daily, self._random("replenishment"))
-        rates = ExchangeRates(calendar, self._random("rates"))
         purchases = PurchaseBook(calendar, rates, stock, self._random("purchases"))
         purchasing = Purchasing(
             calendar,
@@ -157,7 +158,6 @@ class Demo:
             rng=self._random("purchasing"),
         )
         book = OrderBook(calendar, world.prices, rates, stock, self._random("orders"))
-        books = Books(calendar, world.companies, rates, self._random("books"))
         yield from _portions("accounts", books.chart())
         shipping = Shipping(calendar, self._random("shipments"))
         fulfillment = Fulfillment(

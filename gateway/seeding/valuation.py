@@ -1,7 +1,7 @@
 """What the stock of the demo is worth, move by move, by the rules that commands go by."""
 
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 from gateway.seeding.amounts import amount_text
 from gateway.seeding.catalog import Product
@@ -14,10 +14,17 @@ _UNITS_IN_STEP = 100
 
 
 class Valuation:
-    """Keeps the worth of all products of all companies; amounts are in ten-thousandths."""
+    """Keeps the worth of all products of all companies; amounts are in ten-thousandths.
 
-    def __init__(self, companies: Sequence[Company], products: Sequence[Product]) -> None:
-        self._companies = companies
+    ``post`` is told of each entry whose company it is, its moment, its kind and its amount.
+    """
+
+    def __init__(
+        self,
+        post: Callable[[Company, str, ValuationKind, int], None],
+        products: Sequence[Product],
+    ) -> None:
+        self._post = post
         self._products = products
         self._costs: dict[tuple[int, int], ProductCost] = {}
         self._lots: dict[int, int | None] = {}
@@ -99,6 +106,7 @@ class Valuation:
         kind: ValuationKind,
         moment: str,
     ) -> None:
+        self._post(company, moment, kind, amount)
         self._entries += 1
         self.entries.add(
             *(self._entries, company.id, product_id, move, kind, amount_text(quantity)),

@@ -175,4 +175,35 @@ INVARIANTS = (
         """,
         "The account that stands for all invoices is not the sum of those that are open.",
     ),
+    Invariant(
+        "inventory_agrees_with_value",
+        """
+        select a.company_id, a.code, coalesce(l.amount, 0) as ledger, coalesce(c.value, 0) as value
+        from account a
+        left join (select account_id, sum(debit - credit) as amount from journal_line group by 1) l
+          on l.account_id = a.id
+        left join (select company_id, sum(value) as value from product_cost group by 1) c
+          on c.company_id = a.company_id
+        where a.role = 'INVENTORY' and coalesce(l.amount, 0) <> coalesce(c.value, 0)
+        """,
+        "The inventory account is not what stock is worth: post the difference.",
+    ),
+    Invariant(
+        "received_is_billed_or_open",
+        """
+        select a.company_id, a.code, coalesce(l.amount, 0) as ledger, coalesce(r.open, 0) as open
+        from account a
+        left join (select account_id, sum(credit - debit) as amount from journal_line group by 1) l
+          on l.account_id = a.id
+        left join (
+          select l.company_id, sum(round(l.received * l.unit_price * o.fx_rate, k.digits)
+                                   - round(l.billed * l.unit_price * o.fx_rate, k.digits)) as open
+          from purchase_order_line l join purchase_order o on o.id = l.order_id
+          join company c on c.id = l.company_id join currency k on k.code = c.currency
+          group by 1
+        ) r on r.company_id = a.company_id
+        where a.role = 'GOODS_RECEIVED' and coalesce(l.amount, 0) <> coalesce(r.open, 0)
+        """,
+        "What is posted as received and not billed is not what orders say: post the difference.",
+    ),
 )

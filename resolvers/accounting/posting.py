@@ -4,9 +4,9 @@ The same recipes serve commands, which count in Decimal, and the demo data, whic
 ten-thousandths. All amounts are in the currency of the books; what is zero is not posted.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from decimal import Decimal
-from typing import NamedTuple, TypeVar
+from typing import Final, NamedTuple, TypeVar
 
 from resolvers.accounting.rules import AccountRole
 
@@ -34,12 +34,44 @@ def customer_invoice(net: Amount, tax: Amount) -> Sequence[Posting]:
     )
 
 
-def vendor_bill(net: Amount, tax: Amount) -> Sequence[Posting]:
-    """Return what is posted for a bill of a supplier."""
+def vendor_bill(net: Amount, tax: Amount, received: Amount | None = None) -> Sequence[Posting]:
+    """Return what is posted for a bill of a supplier.
+
+    It is for goods that were ``received`` at that value, or for what is no goods if that is None.
+    """
+    if received is None:
+        spent = [Posting(AccountRole.PURCHASES, net)]
+    else:
+        spent = [
+            Posting(AccountRole.GOODS_RECEIVED, received),
+            Posting(AccountRole.PRICE_DIFFERENCES, net - received),
+        ]
     return _posted(
-        Posting(AccountRole.PURCHASES, net),
-        Posting(AccountRole.INPUT_TAX, tax),
-        Posting(AccountRole.PAYABLE, -(net + tax)),
+        *spent, Posting(AccountRole.INPUT_TAX, tax), Posting(AccountRole.PAYABLE, -(net + tax))
+    )
+
+
+EXCHANGED: Final[Mapping[str, AccountRole]] = {
+    "OPENING": AccountRole.CAPITAL,
+    "PURCHASE": AccountRole.GOODS_RECEIVED,
+    "SALE": AccountRole.COST_OF_GOODS_SOLD,
+    "DIFFERENCE": AccountRole.STOCK_DIFFERENCES,
+    "PRICE_DIFFERENCE": AccountRole.PRICE_DIFFERENCES,
+}
+"""By kind of an entry of value, what stands against inventory; the trigger posts by it too."""
+
+
+def goods_moved(values: Mapping[str, Amount]) -> Sequence[Posting]:
+    """Return what is posted when stock is worth so much more, or less, for reasons of each kind."""
+    return _posted(
+        *(
+            posting
+            for kind in sorted(values)
+            for posting in (
+                Posting(AccountRole.INVENTORY, values[kind]),
+                Posting(EXCHANGED[kind], -values[kind]),
+            )
+        )
     )
 
 

@@ -27,6 +27,11 @@ class AccountRole(StrEnum):
     PURCHASES = "PURCHASES"
     EXCHANGE_GAINS = "EXCHANGE_GAINS"
     EXCHANGE_LOSSES = "EXCHANGE_LOSSES"
+    INVENTORY = "INVENTORY"
+    GOODS_RECEIVED = "GOODS_RECEIVED"
+    COST_OF_GOODS_SOLD = "COST_OF_GOODS_SOLD"
+    STOCK_DIFFERENCES = "STOCK_DIFFERENCES"
+    PRICE_DIFFERENCES = "PRICE_DIFFERENCES"
 
 
 class Journal(StrEnum):
@@ -36,6 +41,7 @@ class Journal(StrEnum):
     PURCHASES = "PURCHASES"
     BANK = "BANK"
     GENERAL = "GENERAL"
+    STOCK = "STOCK"
 
 
 class InvoiceKind(StrEnum):
@@ -109,6 +115,7 @@ class CloseCheckCode(StrEnum):
     SHIPMENTS_LEFT = "SHIPMENTS_LEFT"
     RECEIPTS_BILLED = "RECEIPTS_BILLED"
     NUMBERS_WITHOUT_GAPS = "NUMBERS_WITHOUT_GAPS"
+    INVENTORY_RECONCILES = "INVENTORY_RECONCILES"
 
 
 _IN_THE_WAY = {
@@ -119,6 +126,7 @@ _IN_THE_WAY = {
     CloseCheckCode.SHIPMENTS_LEFT: "Shipments that were to leave by then, and are still here",
     CloseCheckCode.RECEIPTS_BILLED: "Goods that came in the period, without a bill by its end",
     CloseCheckCode.NUMBERS_WITHOUT_GAPS: "Numbers missing between those of invoices and bills",
+    CloseCheckCode.INVENTORY_RECONCILES: "The value of stock and the inventory account differ",
 }
 
 
@@ -132,7 +140,7 @@ def close_check_message(code: str, count: int) -> str:
     check = CloseCheckCode(code)
     if count == 0:
         return "Nothing is in the way."
-    counted = "" if check.value.endswith("_RECONCILE") else f": {count}"
+    counted = "" if check.value.endswith(("_RECONCILE", "_RECONCILES")) else f": {count}"
     return f"{_IN_THE_WAY[check]}{counted}."
 
 

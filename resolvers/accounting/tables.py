@@ -16,6 +16,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql import CHAR
 
+from resolvers.accounting.posting import EXCHANGED
 from resolvers.accounting.rules import (
     AccountKind,
     AccountRole,
@@ -27,6 +28,7 @@ from resolvers.accounting.rules import (
     PaymentStatus,
     PeriodState,
 )
+from resolvers.core.database_errors import PERIOD_CLOSED
 from resolvers.core.table import (
     big_id,
     instant,
@@ -358,6 +360,82 @@ create constraint trigger entry_balances after insert on journal_line
 """
 """Checked when the transaction commits, since the lines of an entry come one by one."""
 
+ENTRY_NUMBERED = """
+create function journal_entry_numbered() returns trigger language plpgsql as $$
+begin
+  new.number := new.number || repeat('0', 6 - length(new.id::text)) || new.id;
+  return new;
+end $$;
+create trigger journal_entry_numbered before insert on journal_entry
+  for each row when (right(new.number, 1) = '-') execute function journal_entry_numbered()
+"""
+"""An entry without a number gets one from its key: nobody waits for a counter."""
+
+_EXCHANGED = ", ".join(f"('{kind}', '{role}')" for kind, role in EXCHANGED.items())
+VALUE_POSTED = f"""
+create function value_posted() returns trigger
+language plpgsql security definer set search_path = public as $$
+declare
+  x record;
+  period record;
+  entry bigint;
+begin
+  for x in
+    select n.company_id, n.effective_on, min(n.posted_by) as posted_by, min(n.posted_at) as posted_at,
+           initcap(replace(string_agg(distinct n.kind, ', ' order by n.kind), '_', ' ')) as told
+    from changed n
+    where exists (select from account a
+                  where a.company_id = n.company_id and a.role = 'INVENTORY')
+    group by 1, 2 order by 1, 2
+  loop
+    -- a month after all others begins with what is first posted in it
+    insert into fiscal_period (company_id, code, starts_on, ends_on)
+    select x.company_id, to_char(x.effective_on, 'YYYY-MM'),
+           greatest(date_trunc('month', x.effective_on)::date, last.ends_on + 1),
+           (date_trunc('month', x.effective_on) + interval '1 month')::date - 1
+    from (select max(p.ends_on) as ends_on from fiscal_period p
+          where p.company_id = x.company_id) last
+    where x.effective_on > coalesce(last.ends_on, '-infinity')
+    on conflict (company_id, code) do nothing;
+    select p.code, p.state into period from fiscal_period p
+    where p.company_id = x.company_id and x.effective_on between p.starts_on and p.ends_on
+    for share;
+    if not found or period.state <> 'OPEN' then
+      raise exception using errcode = '{PERIOD_CLOSED}', detail = coalesce(period.code, ''),
+        message = case when period.code is null then 'The books had not begun on that day.'
+                       else 'The books of ' || period.code || ' are closed.' end;
+    end if;
+    entry := null;
+    if exists (select from changed n where n.company_id = x.company_id
+               and n.effective_on = x.effective_on group by n.kind having sum(n.amount) <> 0) then
+      insert into journal_entry (company_id, number, journal, posted_on, description, posted_by,
+        posted_at)
+      values (x.company_id, 'JE-' || to_char(x.effective_on, 'YYYY') || '-', 'STOCK',
+        x.effective_on, x.told, x.posted_by, x.posted_at)
+      returning id into entry;
+      insert into journal_line (company_id, entry_id, position, account_id, posted_on, debit, credit)
+      select x.company_id, entry, row_number() over (order by v.kind, s.side), a.id, x.effective_on,
+             greatest(v.amount * s.side, 0), greatest(-v.amount * s.side, 0)
+      from (select n.kind, sum(n.amount) as amount from changed n
+            where n.company_id = x.company_id and n.effective_on = x.effective_on
+            group by n.kind having sum(n.amount) <> 0) v
+      join (values {_EXCHANGED}) e (kind, role) on e.kind = v.kind
+      cross join (values (1), (-1)) s (side)
+      join account a on a.company_id = x.company_id
+        and a.role = case when s.side = 1 then 'INVENTORY' else e.role end;
+    end if;
+  end loop;
+  return null;
+end $$;
+create trigger value_posted after insert on valuation_entry
+  referencing new table as changed for each statement execute function value_posted()
+"""
+"""Posts what stock is worth more or less, with the statement that values it: one entry for a day.
+
+The period is locked against being closed meanwhile. Companies without an account for inventory keep
+no books of it.
+"""
+
 PURCHASE_LINES_BILLED = """
 create function purchase_lines_billed() returns trigger
 language plpgsql security definer set search_path = public as $$
@@ -613,6 +691,15 @@ returns table (period_id int, place int, code text, count bigint) language sql s
             from invoice i where i.company_id = p.company_id
               and i.invoiced_on between p.starts_on and p.ends_on) n
       group by n.kind, n.series) x
+    union all
+    select 8, 'INVENTORY_RECONCILES', (
+      coalesce((select sum(v.amount) from valuation_entry v
+                where v.company_id = p.company_id and v.effective_on <= p.ends_on), 0)
+      <> coalesce((select balance from control_balance('INVENTORY', p.ends_on)), 0)
+      -- before goods were in the books there is nothing to compare
+      and exists (select from journal_line l join account a on a.id = l.account_id
+                  where a.company_id = p.company_id and a.role = 'INVENTORY'
+                    and l.posted_on <= p.ends_on))::int
   ) c (place, code, count)
   where p.id = any(periods)
 $$;

@@ -18,7 +18,7 @@ from sqlalchemy import Integer, LargeBinary, Text, bindparam, text
 from sqlalchemy.dialects.postgresql import JSONB
 
 from resolvers.core.context import Context
-from resolvers.core.database_errors import FAILURES, expected, in_the_way
+from resolvers.core.database_errors import FAILURES, expected, in_the_way, refused
 from resolvers.core.errors import ErpError, Forbidden, IdempotencyMismatch, Invalid
 from resolvers.core.statement import Statement, compile_statement
 from resolvers.core.transaction import Transaction
@@ -137,6 +137,9 @@ async def run_command(
         try:
             return await run(context, once)
         except FAILURES as error:
+            refusal = refused(error)
+            if refusal is not None:
+                raise CommandRefused([refusal]) from None
             attempts += 1
             if not in_the_way(error) or attempts == MOST_ATTEMPTS:
                 raise expected(error) or error from error

@@ -1,8 +1,10 @@
 """Database failures that a caller can act on, told as failures the ERP expects."""
 
+from typing import Final
+
 import asyncpg
 
-from resolvers.core.errors import ErpError, Invalid, Overloaded, TimedOut
+from resolvers.core.errors import ErpError, Invalid, Overloaded, PeriodClosed, TimedOut
 
 _TIMED_OUT = (
     asyncpg.QueryCanceledError,  # statement_timeout
@@ -34,6 +36,17 @@ _IN_THE_WAY = (
 
 FAILURES: tuple[type[Exception], ...] = (asyncpg.PostgresError, asyncpg.InterfaceError, OSError)
 """What the driver raises when a statement fails."""
+
+
+PERIOD_CLOSED: Final = "ERP02"
+"""What a trigger raises that may post nothing on a day; its detail is the period's code."""
+
+
+def refused(failure: BaseException) -> ErpError | None:
+    """Return what a rule of the database says that a command broke, None if none did."""
+    if isinstance(failure, asyncpg.PostgresError) and failure.sqlstate == PERIOD_CLOSED:
+        return PeriodClosed(str(failure), details={"period": str(failure.detail or "")})
+    return None
 
 
 def in_the_way(failure: BaseException) -> bool:

@@ -18,6 +18,7 @@ class ErrorCode(StrEnum):
     INSUFFICIENT_STOCK = "INSUFFICIENT_STOCK"
     CREDIT_LIMIT = "CREDIT_LIMIT"
     OVER_RECEIPT = "OVER_RECEIPT"
+    PERIOD_CLOSED = "PERIOD_CLOSED"
     DUPLICATE = "DUPLICATE"
     ARCHIVED = "ARCHIVED"
     LIMIT_EXCEEDED = "LIMIT_EXCEEDED"
@@ -117,6 +118,12 @@ class OverReceipt(ErpError):
     """More came than was ordered and is tolerated."""
 
     code = ErrorCode.OVER_RECEIPT
+
+
+class PeriodClosed(ErpError):
+    """The books of the day are closed; ``details`` name the period."""
+
+    code = ErrorCode.PERIOD_CLOSED
 
 
 class InvalidTransition(ErpError):

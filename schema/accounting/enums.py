@@ -44,6 +44,7 @@ describe_enum(
         "PURCHASES": "Bills of suppliers.",
         "BANK": "Payments.",
         "GENERAL": "Everything else.",
+        "STOCK": "Goods that came or left, and what they are worth.",
     },
 )
 describe_enum(
@@ -98,6 +99,7 @@ describe_enum(
         "SHIPMENTS_LEFT": "What was to leave by its end has left, or is canceled.",
         "RECEIPTS_BILLED": "What came in it has been billed by its end.",
         "NUMBERS_WITHOUT_GAPS": "No number is missing between those of its invoices and bills.",
+        "INVENTORY_RECONCILES": "What stock is worth is what is on the inventory account.",
     },
 )
 describe_enum(

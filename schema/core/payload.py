@@ -35,6 +35,7 @@ describe_enum(
         "INSUFFICIENT_STOCK": "There is not enough stock, or it is promised already.",
         "CREDIT_LIMIT": "The customer would owe more than was agreed.",
         "OVER_RECEIPT": "More came than was ordered and is tolerated.",
+        "PERIOD_CLOSED": "The books of that day are closed.",
         "DUPLICATE": "There is one like it already.",
         "ARCHIVED": "The object is archived.",
         "LIMIT_EXCEEDED": "A limit of size, depth, cost or count was passed.",

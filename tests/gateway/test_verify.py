@@ -153,6 +153,13 @@ SABOTAGE: Mapping[str, str] = {
     "receipt_is_sum_of_moves": (
         "update stock_move set quantity = quantity + 1 where source = 'GOODS_RECEIPT_LINE'"
     ),
+    "inventory_agrees_with_value": (
+        "update journal_line set debit = debit + 1 where id = (select min(l.id) from journal_line l"
+        " join account a on a.id = l.account_id where a.role = 'INVENTORY' and l.debit > 0)"
+    ),
+    "received_is_billed_or_open": (
+        "update purchase_order_line set unit_price = unit_price + 1 where received > billed"
+    ),
     "value_is_sum_of_entries": "update valuation_entry set amount = amount + 1 where id = 1",
     "value_is_sum_of_layers": "update cost_layer set value = value + 1 where id = 1",
     "layers_of_lots": "update cost_layer set remaining = remaining + 1 where lot_id is not null",

@@ -7,14 +7,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from resolvers.accounting.posting import (
+    EXCHANGED,
     Posting,
     customer_invoice,
+    goods_moved,
     opening,
     payment_in,
     payment_out,
     vendor_bill,
 )
 from resolvers.accounting.rules import AccountRole, PaymentStatus, match_state, payment_status
+from resolvers.valuation.rules import ValuationKind
 
 AMOUNTS = st.decimals(min_value=0, max_value=10**12, places=4)
 
@@ -36,6 +39,26 @@ def test_whole_numbers_are_counted_alike(one: int, other: int) -> None:
         whole = recipe(one, other)
         exact = recipe(Decimal(one), Decimal(other))
         assert list(whole) == list(exact)
+
+
+@given(AMOUNTS, AMOUNTS, AMOUNTS)
+def test_a_bill_clears_what_was_received(net: Decimal, tax: Decimal, received: Decimal) -> None:
+    """Goods leave the account of what is not billed at what they came in at, to the last digit."""
+    postings = vendor_bill(net, tax, received)
+    assert sum(posting.amount for posting in postings) == 0
+    cleared = [p.amount for p in postings if p.role is AccountRole.GOODS_RECEIVED]
+    assert cleared == [received] * (received != 0)
+    assert AccountRole.PURCHASES not in {posting.role for posting in postings}
+
+
+@given(st.dictionaries(st.sampled_from(list(ValuationKind)), st.integers(-(10**12), 10**12)))
+def test_goods_are_posted_by_what_they_were_exchanged_for(values: dict[str, int]) -> None:
+    """Inventory gets all of it; every kind of value has an account against it."""
+    postings = goods_moved(values)
+    assert sum(posting.amount for posting in postings) == 0
+    stocked = sum(p.amount for p in postings if p.role is AccountRole.INVENTORY)
+    assert stocked == sum(values.values())
+    assert set(EXCHANGED) == set(ValuationKind)
 
 
 def test_invoice_to_a_customer() -> None:

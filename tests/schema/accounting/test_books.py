@@ -259,7 +259,7 @@ select p.id,
    and to_char(received_on, 'YYYY-MM') = p.code and (
      select coalesce(min(invoiced_on), 'infinity') from invoice
      where purchase_order_id = g.order_id) > p.ends_on),
-  0
+  0, 0
 from fiscal_period p where company_id = 1 order by p.code
 """
 PERIODS = (
@@ -273,6 +273,7 @@ CODES = [
     "SHIPMENTS_LEFT",
     "RECEIPTS_BILLED",
     "NUMBERS_WITHOUT_GAPS",
+    "INVENTORY_RECONCILES",
 ]
 
 
@@ -304,6 +305,7 @@ async def test_close_checks(reader: BothPaths) -> None:
             "update invoice set total_base = total_base + 1 where id in ({})",
         ),
         ("PAYABLES_RECONCILE", "update invoice set total_base = total_base + 1 where id in ({})"),
+        ("INVENTORY_RECONCILES", "update valuation_entry set amount = amount + 1 where id in ({})"),
         ("RECEIPTS_BILLED", "update invoice set purchase_order_id = null where id in ({})"),
         ("NUMBERS_WITHOUT_GAPS", "update invoice set number = number || '7' where id in ({})"),
     ],
@@ -317,11 +319,10 @@ async def test_close_checks_find_what_is_broken(
         if code in {"RECEIVABLES_RECONCILE", "NUMBERS_WITHOUT_GAPS"}
         else ("VENDOR_BILL")
     )
-    which = (
-        "select id from journal_line where company_id = 1 and debit > 0"
-        if code == "ENTRIES_BALANCE"
-        else f"select id from invoice where company_id = 1 and kind = '{kind}' and residual > 0"
-    )
+    which = {
+        "ENTRIES_BALANCE": "select id from journal_line where company_id = 1 and debit > 0",
+        "INVENTORY_RECONCILES": "select id from valuation_entry where company_id = 1",
+    }.get(code, f"select id from invoice where company_id = 1 and kind = '{kind}' and residual > 0")
     before = await counts(own_reader, code)
     await own_reader.owner.execute("set session_replication_role = replica")
     await own_reader.owner.execute(break_it.format(f"{which} order by id desc limit 1"))
