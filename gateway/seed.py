@@ -53,6 +53,38 @@ where o.confirmed_at is not null and (l.shipped + l.reserved > 0 or o.state = 'C
 """
 """What lines have reserved and shipped is what their reservations hold and held."""
 
+_HOLDS: Final[Mapping[str, str]] = {
+    "stock_hold": """
+insert into stock_hold
+       (id, company_id, partner_id, state, reference, expires_at, created_at, created_by, version)
+overriding system value
+select row_number() over (order by id), company_id, case when id % 2 = 0 then partner_id end,
+       (array['TAKEN', 'RELEASED', 'EXPIRED'])[1 + id / 25 % 3], 'CART-' || lpad(id::text, 6, '0'),
+       created_at, created_at - interval '10 minutes', 'user:2', 2
+from sales_order where id % 25 = 3 and confirmed_at is not null
+""",
+    "stock_hold_line": """
+insert into stock_hold_line
+       (id, company_id, partner_id, hold_id, position, product_id, warehouse_id, quantity)
+overriding system value
+select row_number() over (order by h.id, l.position), h.company_id, h.partner_id, h.id,
+       l.position, l.product_id, l.warehouse_id, l.quantity
+from stock_hold h join sales_order_line l on l.order_id = substr(h.reference, 6)::bigint
+""",
+    "stock_reservation": """
+insert into stock_reservation
+       (id, company_id, level_id, source, source_id, quantity, state, expires_at, created_at)
+overriding system value
+select (select max(id) from stock_reservation) + row_number() over (order by l.id), l.company_id,
+       s.id, 'CART', l.id, l.quantity,
+       case h.state when 'EXPIRED' then 'EXPIRED' else 'RELEASED' end,
+       h.expires_at, h.created_at
+from stock_hold_line l join stock_hold h on h.id = l.hold_id
+join stock_level s on s.product_id = l.product_id and s.warehouse_id = l.warehouse_id
+""",
+}
+"""Carts held stock before some orders were placed, or gave it up; none does at the end."""
+
 _RETURNED: Final = """
 update sales_order_line l set returned = r.quantity
 from (select order_line_id, sum(quantity) as quantity from goods_return_line group by 1) r
@@ -161,6 +193,8 @@ async def _seed(
         progress("reservations", 0, 1)
         await connection.execute("analyze sales_order, sales_order_line, stock_level")
         rows["stock_reservation"] = _count(await connection.execute(_RESERVATIONS))
+        for table, statement in _HOLDS.items():
+            rows[table] += _count(await connection.execute(statement))
         await connection.execute(_RETURNED)
         await connection.execute(_BILLED)
         rows["incoming_stock"] += _count(await connection.execute(_IN_TRANSIT))

@@ -14,6 +14,7 @@ from collections.abc import Mapping
 from contextlib import suppress
 from importlib import import_module
 from importlib.util import find_spec
+from time import monotonic
 from typing import Any, Final
 
 import asyncpg
@@ -35,6 +36,11 @@ UNEXPECTED: Final = "An unexpected failure; the worker's log tells more."
 """What clients are told of what went wrong inside."""
 _POLL_SECONDS: Final = 1.0
 """Longest that a job waits which nobody was told of."""
+_EXPIRE_SECONDS: Final = 10.0
+"""Longest that an overdue hold keeps stock while nobody asks for it, and jobs are short."""
+_MOST_EXPIRED: Final = 500
+"""Holds that are ended in one transaction."""
+_EXPIRE: Final = "select expire_holds($1)"
 _FIRST_PAUSE: Final = 2.0
 """Seconds before a job that failed is tried again; doubled each time, with jitter."""
 
@@ -94,6 +100,7 @@ class Worker:
         self._name = f"{socket.gethostname()}:{os.getpid()}"
         self._stopping = asyncio.Event()
         self._woken = asyncio.Event()
+        self._expires_at = 0.0
 
     def stop(self) -> None:
         """Take no more jobs."""
@@ -126,6 +133,7 @@ class Worker:
             connection = await asyncpg.connect(self._url)
             try:
                 await self._recover(connection)
+                await self._expire(connection)
                 while await self._one(connection, office):
                     done += 1
             finally:
@@ -139,10 +147,21 @@ class Worker:
             self._woken.clear()
             await self._recover(connection)
             await connection.execute(_SCHEDULE, VERIFY, self._settings.verify_every_hours)
+            await self._expire(connection)
             while not self._stopping.is_set() and await self._one(connection, office):
-                pass
+                await self._expire(connection)
             with suppress(TimeoutError):
                 await asyncio.wait_for(self._woken.wait(), _POLL_SECONDS)
+
+    async def _expire(self, connection: "asyncpg.Connection[Any]") -> None:
+        """End the holds that are overdue, if it is time to look at them."""
+        if monotonic() < self._expires_at:
+            return
+        self._expires_at = monotonic() + _EXPIRE_SECONDS
+        while ended := await connection.fetchval(_EXPIRE, _MOST_EXPIRED):
+            _log.info("holds expired", holds=ended)
+            if ended < _MOST_EXPIRED:
+                return
 
     async def _recover(self, connection: "asyncpg.Connection[Any]") -> None:
         """Have jobs done again whose worker died."""

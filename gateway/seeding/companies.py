@@ -305,6 +305,7 @@ ROLES: tuple[Role, ...] = (
             "prices.read",
             "availability.read",
             "stock.read",
+            "stock.hold",
             "sales.read",
             "sales.write",
             "shipments.read",

@@ -469,8 +469,7 @@ create trigger purchase_lines_billed after insert on invoice_line
 """What bills ask for is noted on the lines of orders they are for; lines of bills never change."""
 
 SALES_BILLING = """
-create function derive_sales_billing(orders bigint[]) returns void
-language sql security definer set search_path = public as $$
+create function derive_sales_billing(orders bigint[]) returns void language sql as $$
   update sales_order o set invoice_status = s.invoiced, payment_status = s.paid
   from (
     select l.order_id, l.invoiced,

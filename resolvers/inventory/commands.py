@@ -2,7 +2,7 @@
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import date
+from datetime import date, timedelta
 from decimal import Decimal
 from typing import Any, Final, NamedTuple
 
@@ -31,8 +31,16 @@ from resolvers.catalog.loaders import product as product_entity
 from resolvers.core.bulk import RowResult
 from resolvers.core.command import CommandRefused, Outcome, run_command, write_audit
 from resolvers.core.context import Context
-from resolvers.core.errors import ErpError, Invalid, NotFound, shown
-from resolvers.core.quantities import LARGEST_QUANTITY, QUANTITY_STEP
+from resolvers.core.document import Asked, Document, change_document, lock_document, write_document
+from resolvers.core.errors import (
+    ErpError,
+    InsufficientStock,
+    Invalid,
+    InvalidTransition,
+    NotFound,
+    shown,
+)
+from resolvers.core.quantities import LARGEST_QUANTITY, QUANTITY_STEP, check_quantity
 from resolvers.core.statement import Statement, compile_statement, unseen
 from resolvers.core.table import as_given, money, quantity
 from resolvers.core.transaction import Transaction
@@ -40,9 +48,11 @@ from resolvers.inventory.locks import lock_balances, lock_levels, lock_lots
 from resolvers.inventory.rules import (
     Adjustment,
     AdjustmentLine,
+    HoldState,
     LocationKind,
     MoveKind,
     Picker,
+    ReservationSource,
     Stock,
     StockPlace,
     Tracking,
@@ -55,11 +65,15 @@ from resolvers.inventory.tables import (
     incoming_stock,
     lot,
     stock_balance,
+    stock_hold,
+    stock_hold_line,
     stock_level,
     stock_location,
     stock_move,
+    stock_reservation,
     warehouse,
 )
+from resolvers.partners.loaders import partner as partner_entity
 
 MAX_LINES = 200
 
@@ -284,7 +298,8 @@ async def reserve(
     """Promise stock to lines of documents of the kind ``source``, in the order given.
 
     All or nothing, unless ``partly``; each promise tells what the line got, or would have got, and
-    where it is less than wanted, what comes next of the product to the warehouse.
+    where it is less than wanted, what comes next of the product to the warehouse. Where stock is
+    short, holds that are overdue hold it no longer.
     """
     if not wanted:
         return []
@@ -295,11 +310,37 @@ async def reserve(
         again = [one for one in wanted if not partly or (one.product_id, one.warehouse_id) in made]
         got |= await _promise(connection, again, source=source, partly=partly)
     short = [one for one in wanted if got[one.source_id] < one.quantity]
+    if short and await _expire_overdue(connection, short):
+        # of those that got a part, for the rest of it; else all over again
+        rest = [
+            replace(one, quantity=one.quantity - got[one.source_id]) if partly else one
+            for one in (short if partly else wanted)
+        ]
+        more = await _promise(connection, rest, source=source, partly=partly)
+        got |= {id_: much + got[id_] if partly else much for id_, much in more.items()}
+        short = [one for one in wanted if got[one.source_id] < one.quantity]
     coming = await next_incoming(connection, [(one.product_id, one.warehouse_id) for one in short])
     return [
         Promise(one, got[one.source_id], *coming.get((one.product_id, one.warehouse_id), ()))
         for one in wanted
     ]
+
+
+async def _expire_overdue(connection: Transaction, short: Sequence[Wanted]) -> bool:
+    """Free what overdue holds keep of levels that are locked; tell whether that is anything."""
+    freed = await connection.scalar(
+        select(
+            func.expire_overdue(
+                bindparam("products", type_=ARRAY(BigInteger)),
+                bindparam("warehouses", type_=ARRAY(Integer)),
+            )
+        ),
+        {
+            "products": [one.product_id for one in short],
+            "warehouses": [one.warehouse_id for one in short],
+        },
+    )
+    return bool(freed)
 
 
 async def _promise(
@@ -351,6 +392,308 @@ async def _make_negative_levels(
         {"products": [p for p, _ in asked], "warehouses": [w for _, w in asked]},
     )
     return {(row.product_id, row.warehouse_id) for row in rows}
+
+
+HOLD: Final = Document("StockHold", stock_hold, "stock hold")
+MAX_REFERENCE: Final = 100
+"""Most characters of what a hold is called by whoever asked for it."""
+MOST_MINUTES: Final = 24 * 60
+"""Longest that stock is held, in minutes."""
+_CART: Final = ReservationSource.CART
+
+
+@dataclass(frozen=True, slots=True)
+class HeldLine:
+    """So much of a product, in its own unit, that is to be held in a warehouse."""
+
+    sku: str
+    quantity: Decimal
+    warehouse_id: int
+
+
+@dataclass(frozen=True, slots=True)
+class NewHold:
+    """What is to be held, for how long and for whom."""
+
+    lines: Sequence[HeldLine]
+    minutes: int
+    reference: str | None = None
+    partner_id: int | None = None
+
+
+async def hold_stock(context: Context, key: str, new: NewHold) -> Outcome:
+    """Keep stock for somebody who is still deciding, all of it or none; return the hold's ``id``.
+
+    Until it ends nobody else is promised any of it. It ends when an order takes it over, when it is
+    released, or by itself.
+
+    Raises:
+        CommandRefused: a product, a warehouse or the partner is unknown, or less is there.
+
+    """
+    _check_hold(new)
+
+    async def body(connection: Transaction) -> Outcome:
+        products = await products_of(connection, [line.sku for line in new.lines])
+        await _check_held(connection, new, products)
+        made = await connection.execute(
+            insert(stock_hold)
+            .values(
+                company_id=context.principal.company_id,
+                partner_id=new.partner_id,
+                reference=new.reference,
+                # by the clock that it will be compared with
+                expires_at=func.now() + timedelta(minutes=new.minutes),
+                created_by=context.principal.actor,
+            )
+            .returning(stock_hold.c.id, stock_hold.c.expires_at)
+        )
+        hold = made.one()
+        rows = await connection.execute(
+            insert(stock_hold_line).returning(stock_hold_line.c.id, sort_by_parameter_order=True),
+            [
+                {
+                    "company_id": context.principal.company_id,
+                    "partner_id": new.partner_id,
+                    "hold_id": hold.id,
+                    "position": position,
+                    "product_id": products[line.sku].id,
+                    "warehouse_id": line.warehouse_id,
+                    "quantity": line.quantity,
+                }
+                for position, line in enumerate(new.lines, start=1)
+            ],
+        )
+        wanted = [
+            Wanted(row.id, products[line.sku].id, line.warehouse_id, line.quantity)
+            for row, line in zip(rows, new.lines, strict=True)
+        ]
+        promises = await reserve(connection, wanted, source=_CART, partly=False)
+        short: list[ErpError] = [
+            InsufficientStock(
+                f"There is not enough of {new.lines[position].sku}.",
+                path=("lines", str(position), "qty"),
+                details={"available": f"{promise.got:f}"},
+            )
+            for position, promise in enumerate(promises)
+            if promise.got < promise.wanted.quantity
+        ]
+        if short:
+            raise CommandRefused(short)
+        kept = stock_reservation.c
+        await connection.execute(
+            update(stock_reservation)
+            .where(
+                kept.source == _CART,
+                kept.source_id == any_(bindparam("lines", type_=ARRAY(BigInteger))),
+                kept.state == "ACTIVE",
+            )
+            .values(expires_at=hold.expires_at),
+            {"lines": [row.id for row in rows]},
+        )
+        await write_audit(
+            context,
+            connection,
+            operation="holdStock",
+            action="hold",
+            entity="StockHold",
+            changes={hold.id: {"state": HoldState.HELD, "lines": len(new.lines)}},
+            versions={hold.id: 1},
+        )
+        return {"id": hold.id}
+
+    return await run_command(
+        context,
+        operation="holdStock",
+        key=key,
+        request={
+            "lines": [
+                [line.sku, f"{line.quantity.normalize():f}", line.warehouse_id]
+                for line in new.lines
+            ],
+            "minutes": new.minutes,
+            "reference": new.reference,
+            "partnerId": new.partner_id,
+        },
+        cause="RESERVATION",
+        body=body,
+    )
+
+
+def _check_hold(new: NewHold) -> None:
+    """Refuse what is wrong by itself, before anything is read."""
+    errors: list[ErpError] = []
+    if not 1 <= len(new.lines) <= MAX_LINES:
+        errors.append(Invalid(f"Give 1 to {MAX_LINES} lines.", path=("lines",)))
+    if not 1 <= new.minutes <= MOST_MINUTES:
+        errors.append(Invalid(f"minutes must be 1 to {MOST_MINUTES}.", path=("minutes",)))
+    if new.reference is not None and not 1 <= len(new.reference) <= MAX_REFERENCE:
+        message = f"reference must have 1 to {MAX_REFERENCE} characters."
+        errors.append(Invalid(message, path=("reference",)))
+    for position, line in enumerate(new.lines):
+        errors += check_quantity(line.quantity, ("lines", str(position), "qty"))
+    if errors:
+        raise CommandRefused(errors)
+
+
+async def _check_held(connection: Transaction, new: NewHold, products: Mapping[str, Any]) -> None:
+    """Refuse products, warehouses and a partner that are not there."""
+    site, partner = warehouse.c, partner_entity.columns
+    found = await connection.execute(
+        select(site.id).where(
+            site.id == any_(bindparam("sites", type_=ARRAY(as_given(site.id.type)))),
+            site.archived_at.is_(None),
+        ),
+        {"sites": sorted({line.warehouse_id for line in new.lines})},
+    )
+    sites = {row.id for row in found}
+    errors: list[ErpError] = []
+    for position, line in enumerate(new.lines):
+        at = ("lines", str(position))
+        product = products.get(line.sku)
+        if product is None:
+            errors.append(NotFound(f"There is no product {shown(line.sku)}.", path=(*at, "sku")))
+        elif product.kind != "GOODS":
+            errors.append(Invalid(f"{line.sku} is a service and has no stock.", path=(*at, "sku")))
+        if line.warehouse_id not in sites:
+            errors.append(NotFound("There is no such warehouse.", path=(*at, "warehouseId")))
+    if new.partner_id is not None:
+        asked = bindparam("id", new.partner_id, type_=as_given(partner["id"].type))
+        known = await connection.scalar(
+            select(partner["id"]).where(
+                partner["id"] == asked,
+                partner["archived_at"].is_(None),
+            )
+        )
+        if known is None:
+            errors.append(NotFound("There is no such partner.", path=("partnerId",)))
+    if errors:
+        raise CommandRefused(errors)
+
+
+async def release_stock(context: Context, key: str, asked: Asked) -> Outcome:
+    """Let go of stock that is held; return the hold's ``id``.
+
+    Raises:
+        CommandRefused: there is no such hold, it changed, or has ended.
+
+    """
+
+    async def change(connection: Transaction, row: Any) -> Outcome:
+        lines = await _held_lines(connection, row)
+        await release(connection, [line.id for line in lines], source=_CART)
+        await write_document(
+            context,
+            connection,
+            HOLD,
+            row,
+            {"state": HoldState.RELEASED},
+            operation="releaseStock",
+            action="release",
+        )
+        return {}
+
+    return await change_document(
+        context,
+        key,
+        HOLD,
+        asked,
+        operation="releaseStock",
+        cause="RELEASE",
+        refuse=lambda row: _ended(row, asked.at),
+        change=change,
+    )
+
+
+def _ended(row: Any, at: tuple[str, ...]) -> InvalidTransition | None:
+    """Tell that a hold has ended, None if it has not."""
+    if row.state == HoldState.HELD:
+        return None
+    return InvalidTransition("The hold has ended.", path=at, details={"state": row.state})
+
+
+async def _held_lines(connection: Transaction, row: Any) -> Sequence[Any]:
+    line = stock_hold_line.c
+    found = await connection.execute(
+        select(line.id, line.product_id, line.warehouse_id, line.quantity)
+        .where(line.hold_id == row.id)
+        .order_by(line.position)
+    )
+    return found.all()
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """A hold that is being taken over, locked, with its lines: what is where."""
+
+    row: Any
+    lines: Sequence[Any]
+
+
+async def lock_hold(connection: Transaction, asked: Asked, partner_id: int) -> Held:
+    """Lock a hold that goods of a customer are to be taken from, before any stock.
+
+    Raises:
+        CommandRefused: there is no such hold, it has ended or is overdue, or is another's.
+
+    """
+    row = await lock_document(connection, HOLD, asked)
+    overdue = await connection.scalar(
+        select(stock_hold.c.expires_at <= func.now()).where(stock_hold.c.id == row.id)
+    )
+    refusal: ErpError | None = _ended(row, asked.at)
+    if refusal is None and overdue:
+        state = {"state": HoldState.EXPIRED}
+        refusal = InvalidTransition("The hold has ended.", path=asked.at, details=state)
+    if refusal is None and row.partner_id not in (None, partner_id):
+        refusal = Invalid("The hold is for another customer.", path=asked.at)
+    if refusal is not None:
+        raise CommandRefused([refusal])
+    return Held(row, await _held_lines(connection, row))
+
+
+async def take_hold(
+    context: Context,
+    connection: Transaction,
+    held: Held,
+    taken: Sequence[tuple[int, int, Decimal]],
+    *,
+    source: str,
+    operation: str,
+) -> dict[int, Decimal]:
+    """Give what is held to lines of documents of the kind ``source``; return what each got.
+
+    ``taken`` tells the lines of the hold, those of the document, and how much of it; the rest of
+    the hold is free. Nobody can be promised any of it in between. What others were given because it
+    was overdue by then is not there anymore.
+    """
+    called = func.pass_stock(
+        bindparam("held", type_=ARRAY(BigInteger)),
+        bindparam("holders", type_=ARRAY(BigInteger)),
+        bindparam("takers", type_=ARRAY(BigInteger)),
+        bindparam("quantities", type_=ARRAY(quantity())),
+        bindparam("kind", type_=Text),
+    ).table_valued("line_id", "passed")
+    rows = await connection.execute(
+        select(called.c.line_id, called.c.passed),
+        {
+            "held": [line.id for line in held.lines],
+            "holders": [holder for holder, _, _ in taken],
+            "takers": [taker for _, taker, _ in taken],
+            "quantities": [much for _, _, much in taken],
+            "kind": source,
+        },
+    )
+    await write_document(
+        context,
+        connection,
+        HOLD,
+        held.row,
+        {"state": HoldState.TAKEN},
+        operation=operation,
+        action="take",
+    )
+    return {row.line_id: row.passed.quantize(QUANTITY_STEP) for row in rows}
 
 
 async def free_stock(connection: Transaction, product_ids: Sequence[int]) -> Sequence[Any]:

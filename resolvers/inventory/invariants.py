@@ -110,6 +110,32 @@ INVARIANTS = (
         _REBUILD_LEVELS,
     ),
     Invariant(
+        "reserved_for_hold",
+        """
+        select r.id as reservation_id, r.quantity, l.quantity as held, h.state
+        from stock_reservation r
+        left join stock_hold_line l on l.id = r.source_id
+        left join stock_hold h on h.id = l.hold_id
+        where r.source = 'CART' and r.state = 'ACTIVE'
+          and (h.state is distinct from 'HELD' or r.quantity <> l.quantity
+               or r.expires_at is distinct from h.expires_at)
+        """,
+        "Stock is promised to a hold that ended, or not as it was held: release it.",
+    ),
+    Invariant(
+        "hold_is_reserved",
+        """
+        select h.id as hold_id, h.reference, l.id as line_id, l.quantity
+        from stock_hold h join stock_hold_line l on l.hold_id = h.id
+        where h.state = 'HELD' and h.expires_at > now() and not exists (
+            select from stock_reservation r
+            join stock_level s on s.id = r.level_id and s.product_id = l.product_id
+              and s.warehouse_id = l.warehouse_id
+            where r.source = 'CART' and r.source_id = l.id and r.state = 'ACTIVE')
+        """,
+        "A hold says that stock is held, and none is: release the hold.",
+    ),
+    Invariant(
         "never_oversold",
         """
         select id as level_id, on_hand, reserved from stock_level

@@ -30,6 +30,8 @@ from resolvers.inventory.tables import incoming_stock as incoming_table
 from resolvers.inventory.tables import lot as lot_table
 from resolvers.inventory.tables import reorder_rule as reorder_rule_table
 from resolvers.inventory.tables import stock_balance as balance_table
+from resolvers.inventory.tables import stock_hold as hold_table
+from resolvers.inventory.tables import stock_hold_line as hold_line_table
 from resolvers.inventory.tables import stock_level as level_table
 from resolvers.inventory.tables import stock_location as location_table
 from resolvers.inventory.tables import stock_move as move_table
@@ -75,6 +77,10 @@ stock_level = entity(
     ),
 )
 stock_balance = entity("StockBalance", balance_table)
+stock_hold = entity("StockHold", hold_table)
+stock_hold_line = entity("StockHoldLine", hold_line_table)
+hold_by_id = by_key(stock_hold)
+lines_by_hold = children(stock_hold_line, "hold_id", order=("hold_id", "position"))
 lot = entity("Lot", lot_table)
 stock_move = entity(
     "StockMove",

@@ -3,6 +3,7 @@
 from resolvers.core.module import DataModule
 from resolvers.inventory.invariants import INVARIANTS
 from resolvers.inventory.tables import (
+    EXPIRE_HOLDS,
     INCOMING_PROJECTED,
     LEVEL_EVENTS,
     LEVEL_VERSION,
@@ -14,6 +15,8 @@ from resolvers.inventory.tables import (
     lot,
     reorder_rule,
     stock_balance,
+    stock_hold,
+    stock_hold_line,
     stock_level,
     stock_location,
     stock_move,
@@ -33,6 +36,8 @@ MODULE = DataModule(
         stock_balance,
         stock_move,
         stock_reservation,
+        stock_hold,
+        stock_hold_line,
         incoming_stock,
         reorder_rule,
     ),
@@ -43,6 +48,7 @@ MODULE = DataModule(
         PRODUCT_WITH_STOCK,
         RESERVE_STOCK,
         RELEASE_STOCK,
+        EXPIRE_HOLDS,
         POST_MOVES,
     ),
     invariants=INVARIANTS,
@@ -50,5 +56,6 @@ MODULE = DataModule(
         "availability.read": "See how much of a product is available, and when more comes.",
         "stock.read": "See stock levels, balances, lots, moves and reservations.",
         "stock.adjust": "Correct stock.",
+        "stock.hold": "Hold stock for a while, and let go of it.",
     },
 )

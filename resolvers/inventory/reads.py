@@ -7,6 +7,7 @@ from resolvers.inventory.loaders import (
     incoming_stock,
     lot,
     reservation,
+    stock_hold,
     stock_level,
     stock_move,
     warehouse,
@@ -49,6 +50,20 @@ stock_moves = Listing(
         "product_ids": OneOf(_move["product_id"], "Product"),
         "posted_at": Between(_move["posted_at"]),
         "lot_ids": OneOf(_move["lot_id"], "Lot"),
+    },
+)
+_hold = stock_hold.columns
+
+stock_holds = Listing(
+    name="stockHolds",
+    entity=stock_hold,
+    orders={"EXPIRES_AT": ("expires_at",)},
+    default_order="EXPIRES_AT",
+    default_descending=True,
+    filters={
+        "states": OneOf(_hold["state"]),
+        "partner_ids": OneOf(_hold["partner_id"], "Partner"),
+        "expires_at": Between(_hold["expires_at"]),
     },
 )
 lots = Listing(

@@ -63,6 +63,15 @@ class ReservationSource(StrEnum):
     CART = "CART"
 
 
+class HoldState(StrEnum):
+    """What became of stock that was held for somebody who is still deciding."""
+
+    HELD = "HELD"
+    TAKEN = "TAKEN"
+    RELEASED = "RELEASED"
+    EXPIRED = "EXPIRED"
+
+
 class IncomingSource(StrEnum):
     """What goods that are on their way come with."""
 

@@ -6,6 +6,7 @@ from sqlalchemy import (
     CheckConstraint,
     Column,
     Date,
+    DateTime,
     ForeignKey,
     ForeignKeyConstraint,
     Index,
@@ -30,8 +31,10 @@ from resolvers.core.table import (
     small_id,
     sortable,
     table,
+    version,
 )
 from resolvers.inventory.rules import (
+    HoldState,
     IncomingSource,
     LocationKind,
     MoveKind,
@@ -274,6 +277,54 @@ stock_reservation = table(
     comment="The row behind what a level has reserved.",
 )
 
+stock_hold = table(
+    "stock_hold",
+    big_id(),
+    required("company_id", Integer, ForeignKey("company.id")),
+    Column("partner_id", BigInteger, ForeignKey("partner.id")),
+    required("state", server_default="HELD"),
+    Column("reference", Text),
+    required("expires_at", DateTime(timezone=True)),
+    instant("created_at", now=True),
+    required("created_by"),
+    version(),
+    UniqueConstraint("id", "company_id", name="uq_stock_hold_owner"),
+    CheckConstraint(one_of("state", HoldState), name="state"),
+    CheckConstraint("expires_at > created_at", name="expires_at"),
+    Index("ix_stock_hold_expires_at", "company_id", "expires_at", "id"),
+    Index("ix_stock_hold_state", "company_id", "state", "expires_at", "id"),
+    Index("ix_stock_hold_partner", "partner_id", "company_id", "expires_at", "id"),
+    Index("ix_stock_hold_due", "expires_at", "id", postgresql_where=text("state = 'HELD'")),
+    rows=owned("insert", "update", partner="partner_id = {partner}"),
+    comment="Stock kept for a while for somebody who is still deciding, such as a cart.",
+)
+
+stock_hold_line = table(
+    "stock_hold_line",
+    big_id(),
+    required("company_id", Integer),
+    Column("partner_id", BigInteger, ForeignKey("partner.id")),
+    required("hold_id", BigInteger),
+    required("position", Integer),
+    required("product_id", BigInteger, ForeignKey("product.id")),
+    required("warehouse_id", Integer),
+    required("quantity", quantity()),
+    UniqueConstraint("hold_id", "position"),
+    ForeignKeyConstraint(
+        ["hold_id", "company_id"],
+        ["stock_hold.id", "stock_hold.company_id"],
+        name="fk_stock_hold_line_hold",
+    ),
+    ForeignKeyConstraint(
+        ["warehouse_id", "company_id"],
+        ["warehouse.id", "warehouse.company_id"],
+        name="fk_stock_hold_line_warehouse",
+    ),
+    CheckConstraint("quantity > 0", name="quantity"),
+    rows=owned("insert", partner="partner_id = {partner}"),
+    comment="So much of a product in a warehouse that is held.",
+)
+
 incoming_stock = table(
     "incoming_stock",
     big_id(),
@@ -477,6 +528,94 @@ begin
 end $$;
 """
 """Gives back what is promised to lines of documents and not used, in one round trip."""
+
+EXPIRE_HOLDS = """
+create function expire_holds(most int) returns int language plpgsql as $$
+declare due bigint[];
+begin
+  select array_agg(d.id) into due from (
+    select h.id from stock_hold h where h.state = 'HELD' and h.expires_at <= now()
+    order by h.expires_at, h.id limit most for update skip locked) d;
+  if due is null then
+    return 0;
+  end if;
+  perform set_config('app.cause', 'HOLD_EXPIRED', true);
+  perform from stock_level l where l.id in (
+    select r.level_id from stock_hold_line x
+    join stock_reservation r on r.source = 'CART' and r.source_id = x.id and r.state = 'ACTIVE'
+    where x.hold_id = any(due))
+  order by l.id for no key update;
+  with gone as (
+    update stock_reservation r set state = 'EXPIRED' from stock_hold_line x
+    where x.hold_id = any(due) and r.source = 'CART' and r.source_id = x.id and r.state = 'ACTIVE'
+    returning r.level_id, r.quantity)
+  update stock_level l set reserved = l.reserved - g.quantity
+  from (select level_id, sum(quantity) as quantity from gone group by level_id) g
+  where l.id = g.level_id;
+  with ended as (
+    update stock_hold h set state = 'EXPIRED', version = h.version + 1 where h.id = any(due)
+    returning h.id, h.company_id, h.version)
+  insert into audit_log (company_id, actor, operation, entity, entity_id, action, diff, version)
+  select company_id, 'worker', 'expireHolds', 'StockHold', id, 'expire',
+         jsonb_build_object('state', 'EXPIRED'), version
+  from ended order by id;
+  return cardinality(due);
+end $$;
+create function expire_overdue(products bigint[], warehouses int[]) returns int
+language plpgsql as $$
+declare freed int;
+begin
+  with gone as (
+    update stock_reservation r set state = 'EXPIRED'
+    where r.source = 'CART' and r.state = 'ACTIVE' and r.expires_at <= now() and r.level_id in (
+      select l.id from stock_level l join unnest(products, warehouses) w (product, warehouse)
+        on l.product_id = w.product and l.warehouse_id = w.warehouse)
+    returning r.level_id, r.quantity),
+  given as (
+    update stock_level l set reserved = l.reserved - g.quantity
+    from (select level_id, sum(quantity) as quantity from gone group by level_id) g
+    where l.id = g.level_id returning l.id)
+  select count(*) into freed from given;
+  return freed;
+end $$;
+create function pass_stock(held bigint[], holders bigint[], takers bigint[], quantities numeric[],
+                           kind text)
+returns table (line_id bigint, passed numeric) language plpgsql as $$
+begin
+  perform from stock_level l where l.id in (
+    select r.level_id from stock_reservation r
+    where r.source = 'CART' and r.source_id = any(held) and r.state = 'ACTIVE')
+  order by l.id for no key update;
+  return query
+  with gone as (
+    update stock_reservation r set state = 'RELEASED'
+    where r.source = 'CART' and r.source_id = any(held) and r.state = 'ACTIVE'
+    returning r.company_id, r.level_id, r.source_id, r.quantity),
+  given as (
+    select g.company_id, g.level_id, w.taker, sum(w.quantity) as quantity
+    from unnest(holders, takers, quantities) w (holder, taker, quantity)
+    join gone g on g.source_id = w.holder
+    group by g.company_id, g.level_id, w.taker),
+  freed as (
+    update stock_level l set reserved = l.reserved - x.quantity
+    from (
+      select c.level_id, sum(c.quantity) as quantity from (
+        select g.level_id, g.quantity from gone g
+        union all
+        select v.level_id, -v.quantity from given v) c
+      group by c.level_id) x
+    where l.id = x.level_id and x.quantity <> 0)
+  insert into stock_reservation (company_id, level_id, source, source_id, quantity)
+  select v.company_id, v.level_id, kind, v.taker, v.quantity from given v
+  returning source_id, quantity;
+end $$;
+"""
+"""Ends holds: those that are due, whoever is about to take or release one left to them; what is due of
+levels that the caller has locked, where stock is short; and one that is taken over by lines of a
+document, which get what was held for them while what is promised of a level stays what it is.
+
+A hold is due by the database's clock, which all processes share.
+"""
 
 _MOVED = """
     from unnest(products, origins, targets, quantities, lots, sources)

@@ -31,6 +31,7 @@ from resolvers.core.quantities import check_quantity
 from resolvers.core.table import as_given
 from resolvers.core.transaction import Transaction
 from resolvers.identity.loaders import company as company_entity
+from resolvers.inventory.commands import Held, lock_hold
 from resolvers.inventory.loaders import warehouse as warehouse_entity
 from resolvers.partners.loaders import address as address_entity
 from resolvers.partners.loaders import partner as partner_entity
@@ -85,6 +86,8 @@ class NewOrder:
     """How it is chosen where lines leave from, where no warehouse is given."""
     policy: Policy = BACKORDER
     """What becomes of what there is not enough stock for."""
+    hold_id: int | None = None
+    """Stock that is held for it."""
 
 
 async def place_order(
@@ -102,8 +105,15 @@ async def place_order(
 
     """
     _check(new, context.clock().date())
+    if new.hold_id is not None and not confirm:
+        message = "Only an order that is confirmed at once takes over what is held."
+        raise CommandRefused([Invalid(message, path=("input", "holdId"))])
 
     async def body(connection: Transaction) -> Outcome:
+        held = None
+        if new.hold_id is not None:
+            asked = Asked(new.hold_id, at=("input", "holdId"))
+            held = await lock_hold(connection, asked, new.partner_id)
         terms = await _terms(connection, new.partner_id)
         home = (await connection.execute(_home(context.principal.company_id))).one()
         places = await _places(connection, new)
@@ -178,7 +188,7 @@ async def place_order(
                 "There is an order with this reference already.", path=("input", "externalRef")
             )
             raise CommandRefused([duplicate], {} if known is None else {"id": known})
-        shortages = await _accept(context, connection, new, order_id, confirm=confirm)
+        shortages = await _accept(context, connection, new, order_id, confirm=confirm, held=held)
         return {"id": order_id, "shortages": shortages}
 
     return await run_command(
@@ -201,6 +211,7 @@ async def place_order(
             # appended, so that requests without one are what they were
             **({} if new.valid_until is None else {"validUntil": new.valid_until.isoformat()}),
             **({} if new.sourcing == SINGLE_WAREHOUSE_FIRST else {"sourcing": new.sourcing}),
+            **({} if new.hold_id is None else {"holdId": new.hold_id}),
             **({} if new.policy == BACKORDER else {"fulfillmentPolicy": new.policy}),
         },
         cause="RESERVATION",
@@ -209,11 +220,17 @@ async def place_order(
 
 
 async def _accept(
-    context: Context, connection: Transaction, new: NewOrder, order_id: int, *, confirm: bool
+    context: Context,
+    connection: Transaction,
+    new: NewOrder,
+    order_id: int,
+    *,
+    confirm: bool,
+    held: Held | None,
 ) -> list[dict[str, Any]]:
     """Choose where the lines of a new order leave from, and ``confirm`` it; return its shortages.
 
-    Over the customer's credit it is put on hold instead.
+    Over the customer's credit it is put on hold instead, and what is held for it stays held.
     """
     strategy = new.sourcing if new.warehouse_id is None else None
     if not confirm and strategy is None:
@@ -221,7 +238,12 @@ async def _accept(
     order = await lock_order(connection, order_id)
     if confirm and await _has_credit(context, connection, order):
         return await write_confirmed(
-            context, connection, order, operation="placeSalesOrder", strategy=strategy
+            context,
+            connection,
+            order,
+            operation="placeSalesOrder",
+            strategy=strategy,
+            held=held,
         )
     if strategy is not None:
         await source_order(connection, order, strategy)

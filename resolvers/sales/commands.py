@@ -39,7 +39,15 @@ from resolvers.core.errors import InsufficientStock, InvalidTransition
 from resolvers.core.statement import Statement, compile_statement
 from resolvers.core.table import given_quantities, money, quantity
 from resolvers.core.transaction import Transaction
-from resolvers.inventory.commands import Promise, Wanted, free_stock, release, reserve
+from resolvers.inventory.commands import (
+    Held,
+    Promise,
+    Wanted,
+    free_stock,
+    release,
+    reserve,
+    take_hold,
+)
 from resolvers.inventory.loaders import SALES_ORDER_LINE
 from resolvers.partners.loaders import address as address_entity
 from resolvers.reference.commands import digits_of
@@ -248,9 +256,12 @@ class Promised:
     moved: bool = False
     """Whether lines are to leave other warehouses now."""
 
-    def told(self) -> dict[str, str]:
-        """Return what the lines got, as JSON."""
-        return {str(id_): f"{got:f}" for id_, got in self.reserved.items()}
+    def told(self, before: Mapping[int, Decimal] | None = None) -> dict[str, str]:
+        """Return what the lines got, with what they got ``before``, as JSON."""
+        got = dict(before or {})
+        for id_, much in self.reserved.items():
+            got[id_] = got.get(id_, Decimal(0)) + much
+        return {str(id_): f"{much:f}" for id_, much in got.items()}
 
 
 @dataclass(frozen=True, slots=True)
@@ -344,6 +355,19 @@ async def _source_lines(
     if not lines:
         return False, {}
     sites, free = await _sites(connection, lines, sourcing)
+    return await _place_lines(connection, order, lines, sites, free, strategy=sourcing.strategy)
+
+
+async def _place_lines(
+    connection: Transaction,
+    order: Any,
+    lines: Sequence[Any],
+    sites: Sequence[Site],
+    free: Places,
+    *,
+    strategy: SourcingStrategy,
+) -> tuple[bool, Places]:
+    """Let waiting lines leave from where ``free`` says that goods are; see `_source_lines`."""
     digits = await digits_of(connection, order.currency)
     needs = [
         Need(
@@ -354,7 +378,7 @@ async def _source_lines(
         for line in lines
     ]
     while True:
-        plans = plan_sources(needs, sites, free, sourcing.strategy)
+        plans = plan_sources(needs, sites, free, strategy)
         uneven = [
             place
             for place, (line, plan) in enumerate(zip(lines, plans, strict=True))
@@ -378,6 +402,46 @@ async def _source_lines(
     await _move_lines(connection, order, moves)
     await _divide_lines(connection, order, parts, digits)
     return bool(moves or parts), there
+
+
+async def _promise_held(
+    context: Context,
+    connection: Transaction,
+    order: Any,
+    held: Held,
+    *,
+    operation: str,
+) -> dict[int, Decimal]:
+    """Give the lines of a locked order what is held for it, and let them leave from there."""
+    lines = await _waiting_lines(connection, order)
+    places: Places = {}
+    for one in held.lines:
+        key = one.product_id, one.warehouse_id
+        places[key] = places.get(key, Decimal(0)) + one.quantity
+    at = dict.fromkeys(warehouse_id for _, warehouse_id in places)
+    await _place_lines(
+        connection,
+        order,
+        lines,
+        [Site(id_, priority) for priority, id_ in enumerate(at)],
+        places,
+        strategy=SourcingStrategy.PRIORITY,
+    )
+    left = {one.id: one.quantity for one in held.lines}
+    taken: list[tuple[int, int, Decimal]] = []
+    for line in await _waiting_lines(connection, order):
+        rest = line.waiting
+        for one in held.lines:
+            much = min(rest, left[one.id])
+            if (one.product_id, one.warehouse_id) == (line.product_id, line.warehouse_id) and much:
+                taken.append((one.id, line.id, much))
+                left[one.id] -= much
+                rest -= much
+    got = await take_hold(
+        context, connection, held, taken, source=SALES_ORDER_LINE, operation=operation
+    )
+    await _add_to_lines(connection, got, shipped=False)
+    return got
 
 
 async def _sites(
@@ -1060,13 +1124,26 @@ async def write_confirmed(
     *,
     operation: str,
     strategy: SourcingStrategy | None = None,
+    held: Held | None = None,
 ) -> list[dict[str, Any]]:
     """Confirm a locked order and promise it what there is; return its shortages.
 
-    With a ``strategy`` it is chosen once more where its lines leave from.
+    With a ``strategy`` it is chosen once more where its lines leave from. What is ``held`` for it
+    it gets before anything else.
+
+    Raises:
+        CommandRefused: it is to have all or nothing, and more than what is held is missing.
+
     """
+    got: Mapping[int, Decimal] = {}
+    if held is not None:
+        got = await _promise_held(context, connection, order, held, operation=operation)
     sourcing = None if strategy is None else await sourcing_of(connection, order, strategy)
     promised = await promise_lines(connection, order, partly=True, sourcing=sourcing)
+    if got and promised.shortages and _all_or_nothing(order) is not None:
+        missing = ", ".join(shortage["sku"] for shortage in promised.shortages)
+        refusal = InsufficientStock(f"There is not enough of {missing}.", path=("input", "holdId"))
+        raise CommandRefused([refusal])
     await write_order(
         context,
         connection,
@@ -1078,6 +1155,6 @@ async def write_confirmed(
         },
         operation=operation,
         action="confirm",
-        told={"reserved": promised.told()},
+        told={"reserved": promised.told(got)},
     )
     return promised.shortages

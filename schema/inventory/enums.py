@@ -2,6 +2,7 @@
 
 from resolvers.inventory.rules import (
     Crossing,
+    HoldState,
     IncomingSource,
     LocationKind,
     MoveKind,
@@ -12,6 +13,7 @@ from schema.core.enums import describe_enum
 
 __all__ = [
     "Crossing",
+    "HoldState",
     "IncomingSource",
     "LocationKind",
     "MoveKind",
@@ -58,6 +60,16 @@ describe_enum(
     ReservationSource,
     "What a reservation is for.",
     {"SALES_ORDER_LINE": "A line of a sales order.", "CART": "A cart that is not yet an order."},
+)
+describe_enum(
+    HoldState,
+    "What became of stock that was held for somebody who was still deciding.",
+    {
+        "HELD": "It is kept for them until the hold expires.",
+        "TAKEN": "An order took it over.",
+        "RELEASED": "It was let go of.",
+        "EXPIRED": "The time ran out.",
+    },
 )
 describe_enum(
     IncomingSource,

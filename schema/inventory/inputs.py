@@ -4,9 +4,9 @@ from decimal import Decimal
 
 import strawberry
 
-from resolvers.inventory.reads import incoming, lots, stock_levels, stock_moves
+from resolvers.inventory.reads import incoming, lots, stock_holds, stock_levels, stock_moves
 from schema.core.connection import DateRange, DateTimeRange, DecimalRange, order_input
-from schema.inventory.enums import MoveKind
+from schema.inventory.enums import HoldState, MoveKind
 from schema.reference.inputs import UOM
 
 
@@ -29,6 +29,35 @@ class StockLevelFilter:
     has_stock: bool | None = strawberry.field(
         default=None, description="With stock on hand, or with none."
     )
+
+
+@strawberry.input(description="Which holds of stock to list; all conditions must hold.")
+class StockHoldFilter:
+    """Filter of `stockHolds`."""
+
+    states: list[HoldState] | None = strawberry.field(
+        default=None, description="In one of these states."
+    )
+    partner_ids: list[strawberry.ID] | None = strawberry.field(
+        default=None, description="For these customers."
+    )
+    expires_at: DateTimeRange | None = strawberry.field(
+        default=None, description="Ending in this range of time."
+    )
+
+
+StockHoldOrderBy = order_input(
+    "StockHold", stock_holds, {"EXPIRES_AT": "By when they end by themselves."}
+)
+
+
+@strawberry.input(description="So much of a product that is to be held in a warehouse.")
+class StockHoldLineInput:
+    """One line of `holdStock`."""
+
+    sku: str = strawberry.field(description="SKU of the product.")
+    qty: Decimal = strawberry.field(description="How much of it, above 0, in the product's unit.")
+    warehouse_id: strawberry.ID = strawberry.field(description="Where it is held.")
 
 
 @strawberry.input(

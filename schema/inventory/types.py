@@ -8,29 +8,34 @@ from resolvers.inventory.loaders import (
     balances_by_level,
     balances_by_lot,
     incoming_stock,
+    lines_by_hold,
     location,
     location_by_id,
     locations_by_warehouse,
     lot,
     lot_by_id,
     reservation,
+    stock_hold,
     stock_level,
     stock_move,
     warehouse,
     warehouse_by_id,
 )
 from resolvers.inventory.reads import reservations
+from resolvers.partners.loaders import partner_by_id
 from schema.catalog.types import Product
 from schema.core.connection import Connection, connection
 from schema.core.fields import ID, RowType, column, computed, node_id, related
 from schema.core.node import Node, node_type, row_type
 from schema.inventory.enums import (
+    HoldState,
     IncomingSource,
     LocationKind,
     MoveKind,
     ReservationSource,
     ReservationState,
 )
+from schema.partners.types import Partner
 
 
 @node_type(location, "A place inside a warehouse, or a virtual place.", requires="stock.read")
@@ -183,6 +188,36 @@ class StockMove(RowType, Node):
     effective_on: date = column("Date it counts for.")
     posted_at: datetime = column("When it was posted.")
     posted_by: str = column("Who posted it: user:<number>, client:<number> or a process.")
+
+
+@row_type("StockHoldLine", "So much of a product that is held in a warehouse.")
+class StockHoldLine(RowType):
+    """A row of `stock_hold_line`."""
+
+    seq: int = column("Position in the hold, from 1.", of="position")
+    product: Product = related("Product held.", product_by_id, "product_id")
+    warehouse: Warehouse = related("Warehouse it is held in.", warehouse_by_id, "warehouse_id")
+    qty: Decimal = column("How much, in the product's unit.", of="quantity")
+
+
+@node_type(
+    stock_hold,
+    "Stock kept for a while for somebody who is still deciding, such as a cart.",
+    requires="availability.read",
+)
+class StockHold(RowType, Node):
+    """A row of `stock_hold`."""
+
+    id: ID = node_id("StockHold")
+    state: HoldState = column("What became of it.")
+    reference: str | None = column("What whoever asked for it calls it, such as the cart's number.")
+    partner: Partner | None = related(
+        "Customer it is for; null where nobody was named.", partner_by_id, "partner_id"
+    )
+    expires_at: datetime = column("When it ends by itself.")
+    created_at: datetime = column("When it was made.")
+    version: int = column("Counter of changes; send it back as the expected version of an edit.")
+    lines: list[StockHoldLine] = related("What is held, by position.", lines_by_hold, "id", size=5)
 
 
 @node_type(

@@ -39,6 +39,11 @@ class PlaceSalesOrderInput:
         default=FulfillmentPolicy.BACKORDER,
         description="What becomes of it where there is not enough stock.",
     )
+    hold_id: strawberry.ID | None = strawberry.field(
+        default=None,
+        description="Stock held by holdStock that its lines get, wherever it is; the hold ends. "
+        "Only with confirm.",
+    )
     ship_to_id: strawberry.ID | None = strawberry.field(
         default=None,
         description="Address of the customer it goes to; null: its default one. The tax is that of "

@@ -94,6 +94,9 @@ def _new_order(input: PlaceSalesOrderInput, valid_until: date | None) -> NewOrde
         valid_until=valid_until,
         sourcing=input.sourcing,
         policy=input.fulfillment_policy,
+        hold_id=None
+        if input.hold_id is None
+        else decode_id(input.hold_id, "StockHold", path=("input", "holdId")),
     )
 
 

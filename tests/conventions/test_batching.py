@@ -65,6 +65,7 @@ SINGLE = {
     "ReturnGoodsPayload.order": "a command concerns one order",
     "ReturnGoodsPayload.moves": "one line came back, to one place",
     "ReturnGoodsPayload.reservedOrders": "one unit came back, for one order",
+    "StockHoldPayload.hold": "a command concerns one hold",
     "TransferStockPayload.transfer": "a command makes one transfer",
     "TransferStockPayload.moves": "one line left, from one place",
     "ReceiveTransferPayload.transfer": "a command concerns one transfer",
@@ -100,6 +101,7 @@ STATEMENTS_OF_ROOTS = {
     "Query.ops": 1,
     "Query.stockValuation": 1,
     "Query.stockTransfer": 1,
+    "Query.stockHold": 1,
     "Query.stockCount": 1,
     **{
         f"Mutation.{verb}": 0
@@ -115,6 +117,8 @@ STATEMENTS_OF_ROOTS = {
             "returnGoods",
             "transferStock",
             "receiveTransfer",
+            "holdStock",
+            "releaseStock",
             "cancelTransfer",
             "startStockCount",
             "recordStockCount",

@@ -89,7 +89,12 @@ async def known(gateway: Gateway) -> Known:
     return await known_rows(gateway.owner)
 
 
-OF_THE_COMPANY = {"Query.fiscalPeriod", "Query.stockTransfer", "Query.stockCount"}
+OF_THE_COMPANY = {
+    "Query.fiscalPeriod",
+    "Query.stockTransfer",
+    "Query.stockCount",
+    "Query.stockHold",
+}
 """Roots that find one object, of which row security shows none to partners' clients."""
 
 

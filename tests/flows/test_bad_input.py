@@ -455,6 +455,7 @@ REQUIRED: Final[Mapping[str, Any]] = {
     "Mutation.returnGoods(orderId)": encode_id("SalesOrder", 1),
     "Mutation.transferStock(fromWarehouseId)": encode_id("Warehouse", 1),
     "Mutation.transferStock(toWarehouseId)": encode_id("Warehouse", 2),
+    "Mutation.releaseStock(id)": encode_id("StockHold", 1),
     "Mutation.startStockCount(warehouseId)": encode_id("Warehouse", 1),
     **{
         f"Mutation.{verb}Transfer(id)": encode_id("StockTransfer", 1)

@@ -122,6 +122,10 @@ SABOTAGE: Mapping[str, str] = {
         "update sales_order set fulfillment_policy = 'ALL_OR_NOTHING'"
         " where shipment_status = 'PARTIAL'"
     ),
+    "reserved_for_hold": "update stock_reservation set state = 'ACTIVE' where source = 'CART'",
+    "hold_is_reserved": (
+        "update stock_hold set state = 'HELD', expires_at = now() + interval '1 hour' where id = 1"
+    ),
     "line_reserved": ("update sales_order_line set reserved = reserved / 2 where reserved > 0"),
     "line_tax": "update sales_order_line set tax = tax + 0.01 where id = 21",
     "line_as_entered": (

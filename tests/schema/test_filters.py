@@ -25,6 +25,7 @@ TABLES: Final = {
     "invoices": "invoice where company_id = 1 and {}",
     "shipments": "shipment where company_id = 1 and {}",
     "goodsReturns": "goods_return where company_id = 1 and {}",
+    "stockHolds": "stock_hold where company_id = 1 and {}",
     "stockTransfers": "stock_transfer where company_id = 1 and {}",
     "stockCounts": "stock_count where company_id = 1 and {}",
     "documents": "document where company_id = 1 and archived_at is null and {}",
@@ -118,6 +119,12 @@ CASES: Final[dict[str, list[tuple[dict[str, Any], str]]]] = {
         ({"receivedOn": {"from": "2026-05-01"}}, "received_on >= '2026-05-01'"),
         ({"partnerIds": ids("Partner", *range(31, 60))}, "partner_id between 31 and 59"),
         ({"warehouseIds": ids("Warehouse", 2)}, "warehouse_id = 2"),
+    ],
+    "stockHolds": [
+        ({}, "true"),
+        ({"states": ["TAKEN", "EXPIRED"]}, "state in ('TAKEN', 'EXPIRED')"),
+        ({"partnerIds": ids("Partner", *range(31, 90))}, "partner_id between 31 and 89"),
+        ({"expiresAt": {"from": "2026-03-01T00:00:00Z"}}, "expires_at >= '2026-03-01'"),
     ],
     "stockTransfers": [
         ({}, "true"),

@@ -47,6 +47,8 @@ LISTS: Final = {
     "auditEntries": "select id from audit_log where company_id = 1 order by id desc",
     "goodsReturns": """
         select id from goods_return where company_id = 1 order by received_on desc, id desc""",
+    "stockHolds": """
+        select id from stock_hold where company_id = 1 order by expires_at desc, id desc""",
     "stockTransfers": """
         select id from stock_transfer where company_id = 1 order by sent_on desc, id desc""",
     "stockCounts": """
