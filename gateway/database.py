@@ -16,7 +16,7 @@ import orjson
 from gateway.connections import ConnectionPool
 from gateway.settings import Settings
 from resolvers.core.context import OperationStats, PoolState
-from resolvers.core.database_errors import expected
+from resolvers.core.database_errors import FAILURES, expected
 from resolvers.core.errors import Overloaded
 from resolvers.core.metrics import Metrics
 from resolvers.core.principal import STAFF_ROLE, RowScope
@@ -68,8 +68,8 @@ class ReadConnection(asyncpg.Connection):
         """
         try:
             statement = self._kept.get(sql)
-            if statement is None:
-                statement = await self._keep(sql)
+            if statement is None or self._protocol is None:
+                statement = await self._keep(sql)  # which refuses where the connection is closed
             rows: list[Any] = await self._protocol.bind_execute(
                 statement._state,  # noqa: SLF001 - asyncpg has no shorter way to run it
                 arguments,
@@ -96,8 +96,8 @@ class ReadConnection(asyncpg.Connection):
         """
         try:
             statement = self._kept.get(sql)
-            if statement is None:
-                statement = await self._keep(sql)
+            if statement is None or self._protocol is None:
+                statement = await self._keep(sql)  # which refuses where the connection is closed
             rows: list[Any] = await self._protocol.bind_execute(
                 statement._state,  # noqa: SLF001 - as above
                 arguments,
@@ -120,7 +120,7 @@ class ReadConnection(asyncpg.Connection):
     def _lost(self) -> asyncpg.InterfaceError:
         """Give the connection up: the server ended it, before asyncpg knew, in this moment."""
         self.terminate()
-        return asyncpg.InterfaceError("the connection was lost")
+        return asyncpg.InterfaceError("the connection was closed by the server")
 
     async def read_fresh(self, sql: str, arguments: Sequence[Any]) -> list[Any]:
         """Run a statement that is planned for its arguments, and kept by nobody.
@@ -206,8 +206,10 @@ class ReadPool:
         except TimeoutError:
             self._metrics.pool_timed_out("read")
             raise Overloaded(BUSY) from None
-        except (OSError, asyncpg.PostgresConnectionError, asyncpg.CannotConnectNowError):
+        except OSError:
             raise Overloaded("The database cannot be reached; try again shortly.") from None
+        except FAILURES as error:
+            raise expected(error) or error from error
         self._metrics.pool_acquired("read", time.perf_counter() - started)
         return connection
 
@@ -222,6 +224,8 @@ class ReadPool:
             async with asyncio.timeout(self._longest):
                 await connection.set_rows(_NOBODY)
                 return list(await connection.fetch(sql, *arguments))
+        except FAILURES as error:
+            raise expected(error) or error from error
         finally:
             self.release(connection)
 
@@ -285,7 +289,7 @@ class OperationReads:
             started = time.perf_counter()
             read = connection.read_fresh if statement.fresh else connection.read
             rows: Any = await read(statement.sql, arguments)
-        except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError) as error:
+        except FAILURES as error:
             raise expected(error) or error from error
         finally:
             self._busy = False

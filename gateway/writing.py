@@ -22,6 +22,7 @@ from gateway.database import (
 from gateway.settings import Settings
 from resolvers.core.compiling import as_lists, insert_of_many, ready, ready_for_each
 from resolvers.core.context import OperationStats, PoolState
+from resolvers.core.database_errors import FAILURES
 from resolvers.core.errors import Overloaded
 from resolvers.core.metrics import Metrics
 from resolvers.core.principal import RowScope
@@ -157,6 +158,8 @@ class WritePool:
         try:
             if not connection.is_closed():
                 await connection.execute("rollback")
+        except FAILURES:
+            connection.terminate()  # the server rolls back what it loses
         except BaseException:
             connection.terminate()
             raise
@@ -173,7 +176,7 @@ class WritePool:
         started = time.perf_counter()
         try:
             connection = await self._pool.acquire(self._wait)
-        except (TimeoutError, OSError, asyncpg.PostgresError):
+        except FAILURES:  # too long a wait is one of them
             self._metrics.pool_timed_out("write")
             raise Overloaded(BUSY) from None
         self._metrics.pool_acquired("write", time.perf_counter() - started)

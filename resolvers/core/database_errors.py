@@ -13,6 +13,7 @@ _TIMED_OUT = (
 _GONE = (
     asyncpg.PostgresConnectionError,  # the connection broke while it was used
     asyncpg.OperatorInterventionError,  # the server shuts down, crashed, or starts
+    asyncpg.InternalClientError,  # the server ended it in the midst of what the driver does
     ConnectionError,
 )
 _BAD_TEXT = (
@@ -34,7 +35,12 @@ _IN_THE_WAY = (
 )
 
 
-FAILURES: tuple[type[Exception], ...] = (asyncpg.PostgresError, asyncpg.InterfaceError, OSError)
+FAILURES: tuple[type[Exception], ...] = (
+    asyncpg.PostgresError,
+    asyncpg.InterfaceError,
+    asyncpg.InternalClientError,
+    OSError,
+)
 """What the driver raises when a statement fails."""
 
 
