@@ -22,7 +22,7 @@ from gateway.postgres import EmbeddedPostgres
 from gateway.seed import SeedError, seed
 from gateway.seeding.amounts import HUNDRED_PERCENT, SCALE, amount_text, half_up, line_net
 from gateway.seeding.assortment import categories
-from gateway.seeding.catalog import SERIES, ean13
+from gateway.seeding.catalog import SERIES, ean13, gtin14
 from gateway.seeding.companies import CLIENT_CODE, CLIENT_PERMISSIONS, ROLES
 from gateway.seeding.rows import Sheet
 from gateway.seeding.sizes import SIZES
@@ -676,6 +676,26 @@ def test_amounts_are_written_exactly(amount: int) -> None:
 def test_halves_round_up() -> None:
     """2.5 becomes 3, as PostgreSQL's round() has it."""
     assert [half_up(n, 2) for n in (0, 1, 2, 3, 5)] == [0, 1, 1, 2, 3]
+
+
+async def test_goods_come_in_packs(store: "asyncpg.Connection[Any]") -> None:
+    """In whole numbers; a pack's barcode is that of the product with a level and a check digit."""
+    rows = await store.fetch(
+        """select u.code, u.factor, u.barcode, p.barcode as own, p.kind, m.code as stocked_in
+           from product_unit u join product p on p.id = u.product_id
+           join unit_of_measure m on m.id = p.uom_id"""
+    )
+    assert {row["code"] for row in rows} == {"BOX", "PAL", "BAG", "ROL"}
+    assert {row["kind"] for row in rows} == {"GOODS"}
+    assert {row["stocked_in"] for row in rows if row["code"] in {"BOX", "PAL"}} == {"PCE"}
+    for row in rows:
+        assert row["factor"] % 1 == 0
+        assert row["barcode"][1:13] == row["own"][:12]
+        weighted = sum(
+            int(digit) * (1 if place % 2 else 3) for place, digit in enumerate(row["barcode"])
+        )
+        assert weighted % 10 == 0
+    assert gtin14(1, "0614141000418") == "10614141000415", "the example of GS1"
 
 
 def test_barcodes_have_their_check_digit() -> None:
