@@ -778,8 +778,7 @@ def page(finishes: Sequence[Finish]) -> str:
         "",
         "Written by `python -m benchmarks.races --publish`, which says how it is done.",
         "",
-        f"Over {scale.connections} connections and {scale.gateways} gateway processes, for {HOT}"
-        " products.",
+        f"Over {scale.connections} connections and {scale.gateways} gateways, for {HOT} products.",
         "Unsorted baskets with several lines of one product; orders are placed, confirmed,",
         "reserved, shipped, canceled and returned while deliveries come in, some of it at once.",
         "",

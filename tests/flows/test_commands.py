@@ -4,9 +4,14 @@ import asyncio
 from decimal import Decimal
 from typing import Any
 
+import asyncpg
 import pytest
+from sqlalchemy import func, select
 
 from resolvers.core.command import MOST_ATTEMPTS
+from resolvers.core.context import OperationStats
+from resolvers.core.database_errors import FAILURES, expected
+from resolvers.core.errors import Overloaded
 from resolvers.core.table import metadata
 from tests.fixtures.gateway import Gateway, principal
 from tests.fixtures.paths import BothPaths
@@ -229,3 +234,47 @@ class TestOthersInTheWay:
             ADJUST, {"key": "k", "dry": False, "lines": [a_line(place, delta="-1")]}
         )
         assert again["adjustStock"]["userErrors"] == []
+
+
+class TestLostConnections:
+    """The database may go at any moment of a command; the caller is told to try again."""
+
+    @pytest.mark.parametrize("moment", ["statement", "commit"])
+    async def test_the_command_may_be_tried_again(self, own_gateway: Gateway, moment: str) -> None:
+        """Its connection ended before a statement, or the commit: expected, and given back."""
+        writes = own_gateway.runtime.writes
+        look = select(func.pg_backend_pid())
+        ended = []
+
+        async def interrupted() -> None:
+            async with writes.begin(principal().rows, OperationStats()) as transaction:
+                ended.append(await transaction.scalar(look))
+                await own_gateway.owner.execute("select pg_terminate_backend($1)", ended[0])
+                await asyncio.sleep(0.05)
+                if moment == "statement":
+                    await transaction.scalar(look)
+
+        with pytest.raises(FAILURES) as caught:
+            await interrupted()
+        assert isinstance(expected(caught.value), Overloaded)
+        assert writes.state().in_use == 0
+        async with writes.begin(principal().rows, OperationStats()) as transaction:
+            assert await transaction.scalar(look) not in ended
+
+    async def test_a_connection_that_was_given_up_says_so(self, own_gateway: Gateway) -> None:
+        """Whoever still has it is told that it is closed, also of statements it had prepared."""
+        connection = await own_gateway.runtime.reads.acquire()
+        try:
+            assert await connection.read("select 1", ())
+            connection.terminate()
+            with pytest.raises(FAILURES) as caught:
+                await connection.read("select 1", ())
+        finally:
+            own_gateway.runtime.reads.release(connection)
+        assert isinstance(expected(caught.value), Overloaded)
+
+    def test_what_the_driver_calls_an_internal_error(self) -> None:
+        """It loses track where the server ends a connection in the midst of what it does."""
+        failure = asyncpg.InternalClientError("another operation is in progress")
+        assert isinstance(failure, FAILURES)
+        assert isinstance(expected(failure), Overloaded)

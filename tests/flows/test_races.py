@@ -47,7 +47,7 @@ async def test_what_was_told_is_there_once(own_database_url: str, tmp_path: Path
         finally:
             await owner.close()
 
-    scale = Scale(buyers=40, gateways=3, stock=15, deliveries=10, replays=40, kill_seconds=0.5)
+    scale = Scale(buyers=20, gateways=3, stock=8, deliveries=10, replays=30)
     finish = await race(
         own_database_url,
         "Kills",
