@@ -122,21 +122,22 @@ class Mutation:
                 )
                 for position, line in enumerate(lines)
             ]
-        return ShipOrderPayload.done(
-            **await ship_order(
-                context,
-                idempotency_key,
-                Asked(ordered, expected_version, ("orderId",)),
-                Shipping(
-                    asked,
-                    _trimmed(carrier),
-                    _trimmed(tracking_no),
-                    None
-                    if warehouse_id is None
-                    else decode_id(warehouse_id, "Warehouse", path=("warehouseId",)),
-                ),
-            )
+        outcome = await ship_order(
+            context,
+            idempotency_key,
+            Asked(ordered, expected_version, ("orderId",)),
+            Shipping(
+                asked,
+                _trimmed(carrier),
+                _trimmed(tracking_no),
+                None
+                if warehouse_id is None
+                else decode_id(warehouse_id, "Warehouse", path=("warehouseId",)),
+            ),
         )
+        # answers to keys that were used when an order left from one warehouse name one shipment
+        first = [outcome["shipment_id"]] if "shipment_id" in outcome else []
+        return ShipOrderPayload.done(**{"shipment_ids": first, **outcome})
 
     @mutation(
         "Give up what has not left of an order: what is promised to it is free for others, and "
