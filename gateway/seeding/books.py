@@ -56,6 +56,7 @@ CHART: tuple[tuple[str, str, AccountKind, AccountRole], ...] = (
     ("5100", "Cost of goods sold", AccountKind.EXPENSE, AccountRole.COST_OF_GOODS_SOLD),
     ("5200", "Stock differences", AccountKind.EXPENSE, AccountRole.STOCK_DIFFERENCES),
     ("5300", "Price differences", AccountKind.EXPENSE, AccountRole.PRICE_DIFFERENCES),
+    ("2150", "Landed costs, not billed", AccountKind.LIABILITY, AccountRole.LANDED_COSTS),
 )
 CAPITAL = 5_000_000 * 10_000
 """What every company began with, in its own currency."""

@@ -57,6 +57,7 @@ EXCHANGED: Final[Mapping[str, AccountRole]] = {
     "SALE": AccountRole.COST_OF_GOODS_SOLD,
     "DIFFERENCE": AccountRole.STOCK_DIFFERENCES,
     "PRICE_DIFFERENCE": AccountRole.PRICE_DIFFERENCES,
+    "LANDED_COST": AccountRole.LANDED_COSTS,
 }
 """By kind of an entry of value, what stands against inventory; the trigger posts by it too."""
 

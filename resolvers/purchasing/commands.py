@@ -56,6 +56,7 @@ from resolvers.purchasing.rules import (
 from resolvers.purchasing.tables import (
     goods_receipt,
     goods_receipt_line,
+    landed_cost,
     purchase_order,
     purchase_order_line,
     supplier_offer,
@@ -804,6 +805,70 @@ async def _insert_purchase(
         versions={order_id: 1},
     )
     return order_id
+
+
+async def add_landed_cost(
+    context: Context, key: str, receipt_id: int, amount: Decimal, description: str
+) -> Outcome:
+    """Add a cost to the goods of a receipt, such as freight, in the currency of the books.
+
+    It is shared out by what they cost. What is still there is worth more, what has left is an
+    expense of today. Returns the ``receipt_id``.
+
+    Raises:
+        CommandRefused: there is no such receipt, the amount is not above 0 or has too many
+            decimals, or the description is too short or too long.
+
+    """
+    if not 1 <= len(description) <= MAX_TEXT:
+        message = f"description must have 1 to {MAX_TEXT} characters."
+        raise CommandRefused([Invalid(message, path=("description",))])
+
+    async def body(connection: Transaction) -> Outcome:
+        column = goods_receipt.c
+        given = bindparam("id", receipt_id, type_=as_given(column.id.type))
+        found = await connection.scalar(select(column.id).where(column.id == given))
+        if found is None:
+            raise CommandRefused([NotFound("There is no such receipt.", path=("receiptId",))])
+        digits = await digits_of_books(context, connection)
+        step = Decimal(1).scaleb(-digits)
+        if not 0 < amount < LARGEST_PRICE or amount != amount.quantize(step):
+            message = f"amount must be above 0, below {LARGEST_PRICE:f}, and a multiple of {step}."
+            raise CommandRefused([Invalid(message, path=("amount",))])
+        now = context.clock()
+        await connection.execute(
+            insert(landed_cost).values(
+                company_id=context.principal.company_id,
+                receipt_id=receipt_id,
+                amount=amount,
+                description=description,
+                effective_on=now.date(),
+                posted_at=now,
+                posted_by=context.principal.actor,
+            )
+        )
+        await write_audit(
+            context,
+            connection,
+            operation="addLandedCost",
+            action="post",
+            entity="GoodsReceipt",
+            changes={receipt_id: {"landedCost": f"{amount:f}", "description": description}},
+        )
+        return {"receipt_id": receipt_id}
+
+    return await run_command(
+        context,
+        operation="addLandedCost",
+        key=key,
+        request={
+            "receiptId": receipt_id,
+            "amount": f"{amount.normalize():f}",
+            "description": description,
+        },
+        cause="PURCHASE",
+        body=body,
+    )
 
 
 def _check(lines: Sequence[ReceiveLine], delivery_note: str | None) -> None:

@@ -5,12 +5,14 @@ from resolvers.purchasing.invariants import INVARIANTS
 from resolvers.purchasing.tables import (
     INCOMING_OF_LINES,
     INCOMING_OF_ORDERS,
+    LANDED_COST_VALUED,
     PARTNER_WITH_OPEN_PURCHASE_ORDERS,
     PRODUCT_ON_OPEN_PURCHASE_LINES,
     PURCHASE_NUMBERS,
     RECEIPT_NUMBERS,
     goods_receipt,
     goods_receipt_line,
+    landed_cost,
     purchase_order,
     purchase_order_line,
     supplier_offer,
@@ -23,6 +25,7 @@ MODULE = DataModule(
         purchase_order_line,
         goods_receipt,
         goods_receipt_line,
+        landed_cost,
         supplier_offer,
     ),
     functions=(
@@ -32,6 +35,7 @@ MODULE = DataModule(
         PARTNER_WITH_OPEN_PURCHASE_ORDERS,
         RECEIPT_NUMBERS,
         PURCHASE_NUMBERS,
+        LANDED_COST_VALUED,
     ),
     invariants=INVARIANTS,
     permissions={

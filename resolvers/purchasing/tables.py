@@ -219,6 +219,22 @@ goods_receipt_line = table(
     comment="How much of one line of an order arrived in a delivery; never changed.",
 )
 
+landed_cost = table(
+    "landed_cost",
+    big_id(),
+    required("company_id", Integer, ForeignKey("company.id")),
+    required("receipt_id", BigInteger, ForeignKey("goods_receipt.id")),
+    required("amount", money()),
+    required("description"),
+    required("effective_on", Date),
+    instant("posted_at", now=True),
+    required("posted_by"),
+    CheckConstraint("amount > 0", name="amount"),
+    Index("ix_landed_cost_receipt", "receipt_id", "id"),
+    rows=owned("insert"),
+    comment="What goods of a receipt cost besides their price, such as freight; never changed.",
+)
+
 supplier_offer = table(
     "supplier_offer",
     big_id(),
@@ -342,3 +358,88 @@ PARTNER_WITH_OPEN_PURCHASE_ORDERS = archive_rule(
 
 RECEIPT_NUMBERS = numbered("goods_receipt")
 PURCHASE_NUMBERS = numbered("purchase_order")
+
+LANDED_COST_VALUED = """
+create function landed_cost_valued() returns trigger
+language plpgsql security definer set search_path = public as $$
+declare
+  n record;
+  x record;
+  c product_cost%rowtype;
+  layer bigint;
+  there numeric;
+  kept numeric;
+  moves bigint[];
+  kinds text[];
+  amounts numeric[];
+begin
+  for n in
+    select l.*, h.costing, k.digits from changed l
+    join company h on h.id = l.company_id join currency k on k.code = h.currency order by l.id
+  loop
+    moves := '{}';
+    kinds := '{}';
+    amounts := '{}';
+    for x in
+      select w.move_id, w.product_id, w.quantity,
+             value_share(n.amount, w.upto, w.whole, n.digits)
+             - value_share(n.amount, w.upto - w.weight, w.whole, n.digits) as amount
+      from (
+        select v.*, sum(v.weight) over (order by v.product_id, v.move_id) as upto,
+               sum(v.weight) over () as whole
+        from (
+          -- by value; by quantity where nothing of it cost anything
+          select e.move_id, e.product_id, e.quantity,
+                 case when sum(e.amount) over () > 0 then e.amount else e.quantity end as weight
+          from goods_receipt_line l
+          join stock_move m on m.source = 'GOODS_RECEIPT_LINE' and m.source_id = l.id
+          join valuation_entry e on e.move_id = m.id and e.quantity > 0
+          where l.receipt_id = n.receipt_id and l.company_id = n.company_id
+        ) v
+      ) w order by w.product_id, w.move_id
+    loop
+      select * into c from product_cost p
+      where p.product_id = x.product_id and p.company_id = n.company_id for no key update;
+      there := least(x.quantity, greatest(c.quantity, 0));
+      if n.costing = 'FIFO' then
+        select y.id, y.remaining into layer, there from cost_layer y
+        where y.move_id = x.move_id and y.remaining > 0;
+        there := coalesce(there, 0);
+      end if;
+      kept := value_share(x.amount, there, x.quantity, n.digits);
+      if n.costing = 'FIFO' then
+        update cost_layer y set value = y.value + kept where y.id = layer and there > 0;
+      end if;
+      update product_cost p
+      set value = p.value + kept,
+          unit_cost = case when p.quantity > 0
+            then value_share(p.value + kept, 1, p.quantity, 6) else p.unit_cost end
+      where p.product_id = x.product_id and p.company_id = n.company_id;
+      if x.amount <> 0 then
+        moves := moves || x.move_id;
+        kinds := kinds || 'LANDED_COST'::text;
+        amounts := amounts || x.amount;
+      end if;
+      if kept <> x.amount then  -- what has left cost more than was known
+        moves := moves || x.move_id;
+        kinds := kinds || 'PRICE_DIFFERENCE'::text;
+        amounts := amounts || kept - x.amount;
+      end if;
+    end loop;
+    insert into valuation_entry (company_id, product_id, move_id, kind, quantity, amount,
+      effective_on, posted_at, posted_by)
+    select n.company_id, m.product_id, m.id, e.kind, 0, e.amount, n.effective_on, n.posted_at,
+           n.posted_by
+    from unnest(moves, kinds, amounts) with ordinality as e (move_id, kind, amount, place)
+    join stock_move m on m.id = e.move_id order by e.place;
+  end loop;
+  return null;
+end $$;
+create trigger landed_cost_valued after insert on landed_cost
+  referencing new table as changed for each statement execute function landed_cost_valued()
+"""
+"""Adds a cost to the goods of a receipt, by their value, to the last cent.
+
+What is still there is worth more, in its own layer or on average; for what has left the difference
+is posted. Rows of `product_cost` are locked in the order of products, as by moves.
+"""

@@ -16,4 +16,5 @@ MODULE = DataModule(
     tables=(product_cost, cost_layer, valuation_entry),
     functions=(VALUE_SHARE, STOCK_MOVES_VALUED, STOCK_VALUATION),
     invariants=INVARIANTS,
+    permissions={"stock.value.write": "Add costs to goods that came."},
 )

@@ -30,6 +30,7 @@ class ValuationKind(StrEnum):
     SALE = "SALE"
     DIFFERENCE = "DIFFERENCE"
     PRICE_DIFFERENCE = "PRICE_DIFFERENCE"
+    LANDED_COST = "LANDED_COST"
 
 
 INSIDE: Final = frozenset({"INTERNAL", "TRANSIT"})

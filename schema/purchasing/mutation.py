@@ -13,6 +13,7 @@ from resolvers.purchasing.commands import (
     NewPurchase,
     PurchaseLine,
     ReceiveLine,
+    add_landed_cost,
     approve_purchase,
     cancel_purchase,
     confirm_purchase,
@@ -70,6 +71,16 @@ class ReceiveGoodsPayload(Payload):
     )
     reserved_orders: list[SalesOrder] = listed(
         "Sales orders that waited for the goods and got some of them.", order_by_id, "reserved_ids"
+    )
+    user_errors: list[UserError] = column("Why it was refused; empty when it was done.")
+
+
+@strawberry.type(description="What a cost was added to, or why it was refused.")
+class AddLandedCostPayload(Payload):
+    """Outcome of `resolvers.purchasing.commands.add_landed_cost`."""
+
+    receipt: GoodsReceipt | None = related(
+        "The goods receipt; null when there is no such receipt.", receipt_by_id, "receipt_id"
     )
     user_errors: list[UserError] = column("Why it was refused; empty when it was done.")
 
@@ -232,4 +243,23 @@ class Mutation:
                 came=asked,
                 delivery_note=None if delivery_note is None else delivery_note.strip(),
             )
+        )
+
+    @mutation(
+        "Add a cost to goods that came, such as freight or customs, in the currency of the books. "
+        "It is shared out by what they cost: what is still there is worth more, what has left is "
+        "an expense of today.",
+        requires="stock.value.write",
+    )
+    async def add_landed_cost(
+        context: Context,
+        idempotency_key: IdempotencyKey,
+        receipt_id: Annotated[strawberry.ID, argument("Id of the goods receipt.")],
+        amount: Annotated[Decimal, argument("How much, above 0, with the currency's decimals.")],
+        description: Annotated[str, argument("What for, 1 to 100 characters.")],
+    ) -> AddLandedCostPayload | None:
+        """Run the command."""
+        id_ = decode_id(receipt_id, "GoodsReceipt", path=("receiptId",))
+        return AddLandedCostPayload.done(
+            **await add_landed_cost(context, idempotency_key, id_, amount, description.strip())
         )

@@ -13,6 +13,7 @@ describe_enum(
         "PURCHASE": "Goods came from a supplier, or went back.",
         "SALE": "Goods went to a customer, or came back.",
         "DIFFERENCE": "Goods were found or lost, or given up.",
-        "PRICE_DIFFERENCE": "Goods that left before they came cost less or more than was thought.",
+        "PRICE_DIFFERENCE": "Goods that have left cost less or more than was known when they did.",
+        "LANDED_COST": "Freight, customs and the like were added to goods that came.",
     },
 )

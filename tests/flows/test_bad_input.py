@@ -450,6 +450,7 @@ REQUIRED: Final[Mapping[str, Any]] = {
             "startPicking",
         )
     },
+    "Mutation.addLandedCost(receiptId)": encode_id("GoodsReceipt", 1),
     "Mutation.createPurchaseOrder(supplierId)": encode_id("Partner", 1),
     "Mutation.createPurchaseOrder(warehouseId)": encode_id("Warehouse", 1),
     "Mutation.returnGoods(orderId)": encode_id("SalesOrder", 1),

@@ -230,3 +230,64 @@ async def test_all_at_once_value_one_after_the_other(
     assert all(answer["adjustStock"]["userErrors"] == [] for answer in answers)
     assert all(len(amounts(answer["adjustStock"]["moves"])) == 1 for answer in answers)
     await sound(own_database_url)
+
+
+LAND = """mutation($key: String!, $id: ID!, $amount: Decimal!, $dry: Boolean! = false) {
+  addLandedCost(idempotencyKey: $key, receiptId: $id, amount: $amount, description: "Freight",
+                dryRun: $dry) {
+    receipt { moves { valuation { kind qty amount } } }
+    userErrors { code message path } } }"""
+
+
+@pytest.mark.parametrize("costing", ["FIFO", "AVERAGE"])
+async def test_freight_goes_to_what_is_there_and_to_what_has_left(
+    own_gateway: Gateway, own_database_url: str, costing: str
+) -> None:
+    """By value, to the last cent; what has left is an expense; twice with one key is once."""
+    gateway = own_gateway
+    owner = gateway.owner
+    if costing == "AVERAGE":
+        await owner.execute("update company set costing = 'AVERAGE' where id = 1")
+        await owner.execute("delete from cost_layer where company_id = 1")
+    receipt = await owner.fetchval(
+        """select l.receipt_id from goods_receipt_line l
+           join stock_move m on m.source = 'GOODS_RECEIPT_LINE' and m.source_id = l.id
+           left join cost_layer c on c.move_id = m.id and c.remaining > 0
+           where m.company_id = 1 group by 1
+           order by bool_or(c.remaining < m.quantity) desc nulls last, count(*) desc limit 1"""
+    )
+    before = await balances(gateway)
+    asked = {"key": "l", "id": encode_id("GoodsReceipt", receipt), "amount": "100.01"}
+    rehearsed = (await gateway.data(LAND, {**asked, "dry": True}))["addLandedCost"]
+    assert await posted(gateway, before) == {}
+    told = (await gateway.data(LAND, asked))["addLandedCost"]
+    assert told == rehearsed
+    assert told["userErrors"] == []
+    assert (await gateway.data(LAND, asked))["addLandedCost"] == told
+    found = amounts(told["receipt"]["moves"])
+    assert sum(amount for kind, amount in found if kind == "LANDED_COST") == Decimal("100.01")
+    gone = -sum(amount for kind, amount in found if kind == "PRICE_DIFFERENCE")
+    assert 0 <= gone <= Decimal("100.01")
+    expected = {"INVENTORY": Decimal("100.01") - gone, "PRICE_DIFFERENCES": gone}
+    told_of = {role: amount for role, amount in expected.items() if amount}
+    assert await posted(gateway, before) == {"LANDED_COSTS": -Decimal("100.01"), **told_of}
+    await sound(own_database_url)
+
+
+@pytest.mark.parametrize(
+    ("amount", "receipt", "path"),
+    [
+        ("0", 1, ["amount"]),
+        ("-1", 1, ["amount"]),
+        ("1.001", 1, ["amount"]),
+        ("1", 999_999, ["receiptId"]),
+    ],
+)
+async def test_a_bad_cost_is_refused(
+    own_gateway: Gateway, amount: str, receipt: int, path: list[str]
+) -> None:
+    """Nothing, less, fractions of a cent, and receipts that are not there."""
+    asked = {"key": "l", "id": encode_id("GoodsReceipt", receipt), "amount": amount}
+    told = (await own_gateway.data(LAND, asked))["addLandedCost"]
+    assert [error["path"] for error in told["userErrors"]] == [path]
+    assert told["receipt"] is None
