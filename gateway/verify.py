@@ -42,7 +42,7 @@ _UNPROTECTED: Final = "select not row_security_active('stock_move')"
 _NO_TABLES: Final = "There are no tables yet: run `python -m gateway migrate`."
 _ALONE: Final = """
 set local lock_timeout = '5s';
-lock table stock_level, stock_projection in exclusive mode
+lock table stock_level, stock_projection, product_cost in exclusive mode
 """
 """Commands change stock only after its level, so nobody changes any of it."""
 _AS_ADJUSTMENT: Final = "select set_config('app.cause', 'ADJUSTMENT', true)"

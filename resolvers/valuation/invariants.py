@@ -4,6 +4,14 @@ from resolvers.core.module import Invariant
 
 _INSIDE = "('INTERNAL', 'TRANSIT')"
 
+_REBUILD_VALUES = """
+        update product_cost c set quantity = e.quantity, value = e.amount
+        from (select product_id, company_id, sum(quantity) as quantity, sum(amount) as amount
+              from valuation_entry group by 1, 2) e
+        where e.product_id = c.product_id and e.company_id = c.company_id
+          and (c.quantity, c.value) <> (e.quantity, e.amount)
+"""
+
 INVARIANTS = (
     Invariant(
         "value_is_sum_of_entries",
@@ -17,6 +25,7 @@ INVARIANTS = (
               <> (coalesce(e.quantity, 0), coalesce(e.amount, 0))
         """,
         "What a product is worth is not the sum of its entries: the entries are right.",
+        _REBUILD_VALUES,
     ),
     Invariant(
         "value_is_sum_of_layers",

@@ -232,6 +232,7 @@ SUMS = (
        where on_hand <> 0 or reserved <> 0 order by 1, 2""",
     """select product_id, warehouse_id, incoming, outgoing from stock_projection
        where incoming <> 0 or outgoing <> 0 order by 1, 2""",
+    "select company_id, product_id, quantity, value from product_cost order by 1, 2",
 )
 """What is kept, but for zeros: there may be a row for nothing, or none."""
 SPOILED = (
@@ -245,6 +246,7 @@ SPOILED = (
     "update stock_level set reserved = 0, on_hand = on_hand + 1 where id % 3 = 0",
     "delete from stock_projection where product_id % 4 = 0",
     "update stock_projection set incoming = incoming + 1, outgoing = 0 where product_id % 3 = 0",
+    "update product_cost set quantity = quantity + 1, value = value - 1 where product_id % 5 = 0",
 )
 
 
@@ -267,6 +269,7 @@ async def test_sums_are_rebuilt_as_they_were(own_database_url: str) -> None:
             "level_is_sum_of_balances",
             "projection_incoming",
             "projection_outgoing",
+            "value_is_sum_of_entries",
         }
         assert [await connection.fetch(sql) for sql in SUMS] == before
         assert not await broken_in(own_database_url)
