@@ -5,6 +5,7 @@ from contextlib import asynccontextmanager
 
 from gateway.context import Contexts, OperationContext
 from gateway.database import open_read_pool
+from gateway.relay import EventLog
 from gateway.settings import Settings
 from gateway.writing import open_write_pool
 from resolvers.core.broker import Broker
@@ -47,9 +48,10 @@ class _Wakes:
 async def back_office(settings: Settings, clock: Clock = system_clock) -> AsyncIterator[BackOffice]:
     """Open the pools that commands need, for as long as the block lasts."""
     assert settings.database_url is not None, "a database is chosen before"
+    owner_url = settings.database_url.get_secret_value()
     url = (settings.serving_database_url or settings.database_url).get_secret_value()
     patient = settings.model_copy(update={"statement_timeout_seconds": SECONDS_OF_A_STATEMENT})
-    metrics = Metrics()
+    metrics, log = Metrics(), EventLog(owner_url)
     reads = await open_read_pool(url, patient, metrics)
     try:
         writes = open_write_pool(url, patient, metrics)
@@ -59,6 +61,7 @@ async def back_office(settings: Settings, clock: Clock = system_clock) -> AsyncI
                     reads=reads,
                     writes=writes,
                     broker=Broker(),
+                    log=log,
                     wakes=_Wakes(),
                     clock=clock,
                     reference=None,
@@ -67,4 +70,5 @@ async def back_office(settings: Settings, clock: Clock = system_clock) -> AsyncI
         finally:
             await writes.close()
     finally:
+        log.close()
         await reads.close()

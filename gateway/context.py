@@ -10,6 +10,7 @@ from resolvers.core.clock import Clock
 from resolvers.core.context import Context, OperationStats
 from resolvers.core.principal import Principal
 from resolvers.core.reference import ReferenceCache
+from resolvers.core.stream import Log
 
 
 class Wakes(Protocol):
@@ -57,6 +58,7 @@ class Contexts:
         reads: ReadPool,
         writes: WritePool,
         broker: Broker,
+        log: Log,
         wakes: Wakes,
         clock: Clock,
         reference: ReferenceCache | None,
@@ -64,6 +66,7 @@ class Contexts:
         self._reads = reads
         self._writes = writes
         self._broker = broker
+        self._log = log
         self._wakes = wakes
         self._clock = clock
         self._reference = reference
@@ -80,6 +83,7 @@ class Contexts:
             reads=reads,
             writes=OperationWrites(self._writes, stats),
             broker=self._broker,
+            log=self._log,
             wake_relay=self._wakes.soon,
             stats=stats,
             pools=self._pools,

@@ -17,7 +17,7 @@ from gateway.health import Check, Health, pool_check
 from gateway.migrate import head_revision
 from gateway.observability.logging import Logs
 from gateway.observability.loop_watchdog import LoopWatchdog
-from gateway.relay import Follower, Relay, WakeUp
+from gateway.relay import EventLog, Follower, Relay, WakeUp
 from gateway.secrets import signing_secret
 from gateway.settings import Settings
 from gateway.trusted import TrustedDocumentsError, read_trusted_documents
@@ -180,6 +180,7 @@ class Runtime:
         self.reference = ReferenceCache() if settings.reference_cache else None
         """Reference data kept in memory; None where the settings want none kept."""
         self.follower = Follower(self._owner_url, self.broker, self.metrics, self.reference)
+        self.log = EventLog(self._owner_url)
         self.health = Health(self._checks())
         self._reads: ReadPool | None = None
         self._writes: WritePool | None = None
@@ -225,6 +226,7 @@ class Runtime:
             reads=self._reads,
             writes=self._writes,
             broker=self.broker,
+            log=self.log,
             wakes=self.wake_up,
             clock=self.clock,
             reference=self.reference,
@@ -245,6 +247,7 @@ class Runtime:
             if self.shadow is not None:
                 await self.shadow.close()
             await self.authenticator.close()
+            self.log.close()
             await self._writes.close()
             await self._reads.close()
             if self._alone:

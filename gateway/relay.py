@@ -26,6 +26,7 @@ from resolvers.core.broker import Broker, PublishedEvent
 from resolvers.core.metrics import Metrics
 from resolvers.core.outbox import PUBLISHED_CHANNEL, WRITTEN_CHANNEL
 from resolvers.core.reference import REFERENCE_CHANNEL, ReferenceCache
+from resolvers.core.stream import LogPage
 
 Connection: TypeAlias = "asyncpg.Connection[Any]"
 
@@ -83,6 +84,26 @@ _FOLLOW: Final = """
 select pub_seq, id, company_id, topic, entity, entity_id, payload, created_at
 from outbox_event where pub_seq > $1 order by pub_seq limit $2
 """
+
+_LOG_PAGE: Final = 200
+"""Most events a subscriber that resumes is given by one statement."""
+_LOG_CONNECTIONS: Final = 2
+"""Most connections that one process reads the log with for those that resume."""
+_LOG_IDLE_SECONDS: Final = 60.0
+"""Time after which a connection that nobody read with is closed."""
+
+# One statement, so that its snapshot shows the events with what was kept at that moment.
+_REPLAY: Final = f"""
+select coalesce((select min(pub_seq) from outbox_event), counter.last_seq + 1), counter.last_seq,
+       event.*
+from outbox_counter counter left join lateral (
+  select pub_seq, id, company_id, topic, entity, entity_id, payload, created_at
+  from outbox_event
+  where company_id = $1 and topic = $2 and pub_seq > $3 and pub_seq <= $4
+  order by pub_seq limit {_LOG_PAGE}
+) as event on true
+order by event.pub_seq
+"""  # noqa: S608 - a constant of ours
 
 _BACKLOG: Final = """
 select (select count(*) from (select from outbox_event where pub_seq is null limit $1) as counted),
@@ -217,8 +238,6 @@ class Follower:
         self._measured = -_FOLLOW_POLL_SECONDS
         self._looked = -_PROOF_SECONDS
         self._started = asyncio.Event()
-        self.position: int | None = None
-        """Place of the last event handed to the broker; None before the start."""
         self.connected = False
         """Whether events arrive at once; while not, they are caught up on later."""
 
@@ -237,8 +256,8 @@ class Follower:
             await connection.add_listener(REFERENCE_CHANNEL, self._reference_changed)
             connection.add_termination_listener(self._reference_unheard)
         last = await connection.fetchval("select last_seq from outbox_counter")
-        if self.position is None or last < self.position:  # less: the database was made anew
-            self.position = last
+        if not self._started.is_set() or last < self._broker.position:  # less: it was made anew
+            self._broker.begin(last)
         self._started.set()
         self.connected = True
         try:
@@ -260,14 +279,13 @@ class Follower:
 
     async def _catch_up(self, connection: Connection) -> None:
         while True:
-            rows = await connection.fetch(_FOLLOW, self.position, _FOLLOW_PAGE)
+            rows = await connection.fetch(_FOLLOW, self._broker.position, _FOLLOW_PAGE)
             if self._reference is not None:
                 # whoever does not answer would not tell of changes either
                 self._reference.trust(_TRUST_SECONDS)
             held = time.monotonic()
             for row in rows:
                 self._broker.publish(_event(row))
-                self.position = row[0]
                 if time.monotonic() - held > _TURN_SECONDS:
                     await asyncio.sleep(0)
                     held = time.monotonic()
@@ -292,6 +310,55 @@ class Follower:
             with suppress(asyncpg.UndefinedTableError, asyncpg.UndefinedColumnError):
                 for broken, at in await connection.fetch(_PROOF):
                     self._metrics.invariants_proven(broken=broken, at=at)
+
+
+class EventLog:
+    """Reads the log for subscribers that resume or fell behind. One per process.
+
+    Connects as the owner of the tables, which see all companies: every read names one. While the
+    database is away its readers wait, as live subscribers do.
+    """
+
+    def __init__(self, database_url: str) -> None:
+        self._database_url = database_url
+        self._pool: asyncpg.Pool[Any] | None = None
+
+    async def read(self, *, company_id: int, topic: str, after: int, until: int) -> LogPage:
+        """Return the first events of a company and topic after one place and up to another."""
+        shortest, longest = _RETRY_SECONDS
+        wait = shortest
+        while True:
+            try:
+                pool = await self._connections()
+                rows = await pool.fetch(_REPLAY, company_id, topic, after, until)
+            except _LOST as error:
+                reason = f"{type(error).__name__}: {error}"
+                _log.warning("connection lost", part="log", reason=reason)
+            else:
+                [oldest, last, *_] = rows[0]
+                events = [_event(row[2:]) for row in rows if row[2] is not None]
+                return LogPage(oldest, last, events, whole=len(events) < _LOG_PAGE)
+            await asyncio.sleep(wait * _jitter())
+            wait = min(2 * wait, longest)
+
+    def close(self) -> None:
+        """Close the connections."""
+        if self._pool is not None:
+            self._pool.terminate()
+
+    def _connections(self) -> "asyncpg.Pool[Any]":
+        """Return the pool; it opens connections when they are needed, and closes idle ones."""
+        if self._pool is None:
+            self._pool = asyncpg.create_pool(
+                self._database_url,
+                min_size=0,
+                max_size=_LOG_CONNECTIONS,
+                max_inactive_connection_lifetime=_LOG_IDLE_SECONDS,
+                timeout=5,
+                command_timeout=10,
+                server_settings={"application_name": "erp-gateway log"},
+            )
+        return self._pool
 
 
 def _event(row: Any) -> PublishedEvent:

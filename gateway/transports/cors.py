@@ -21,6 +21,7 @@ def with_cors(app: ASGIApp, settings: Settings, *exposed: str) -> ASGIApp:
             "Authorization",
             "Content-Type",
             "GraphQL-Require-Preflight",
+            "Last-Event-ID",
             "X-Company",
             "X-Request-Id",
         ],

@@ -155,7 +155,8 @@ class HttpTransport(Answering):
             principal, exchange.request_id, "sse" if streaming else "http"
         )
         if kind is OperationType.SUBSCRIPTION:
-            answers = self._operations.subscribe(prepared, contexts)
+            last = exchange.text(b"last-event-id") or None  # browsers send none before the first
+            answers = self._operations.subscribe(prepared, contexts, resumes_after=last)
             await self._stream(exchange).send_all(answers, principal or ANONYMOUS)
         else:
             await self._answer(exchange, accepted, prepared, contexts)

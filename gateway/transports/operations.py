@@ -86,7 +86,7 @@ class Operations:
         return await self._executor.execute(prepared, contexts)
 
     def subscribe(
-        self, prepared: Prepared, contexts: ContextFactory
+        self, prepared: Prepared, contexts: ContextFactory, *, resumes_after: str | None = None
     ) -> AsyncGenerator[Answer, None]:
         """Run a subscription; close what this returns, to end the source stream."""
-        return self._executor.subscribe(prepared, contexts)
+        return self._executor.subscribe(prepared, contexts, resumes_after=resumes_after)

@@ -72,7 +72,7 @@ class EventStream:
             async with aclosing(answers):
                 with UntilGone(self._connection):
                     async for answer in answers:
-                        await self._send(_next(answer.body()))
+                        await self._send(_next(answer.body(), answer.cursor))
                         self._metrics.event_sent("sse")
                     await self._send(_COMPLETE)
         except asyncio.CancelledError:
@@ -121,6 +121,7 @@ class EventStream:
             raise ClientGone from None
 
 
-def _next(body: dict[str, Any]) -> bytes:
+def _next(body: dict[str, Any], cursor: str | None = None) -> bytes:
     # orjson writes no line breaks, so that one data line always holds all of it.
-    return b"event: next\ndata: " + orjson.dumps(body) + b"\n\n"
+    place = b"" if cursor is None else b"id: %b\n" % cursor.encode()
+    return b"event: next\n" + place + b"data: " + orjson.dumps(body) + b"\n\n"

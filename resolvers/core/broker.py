@@ -33,7 +33,7 @@ Accepts = Callable[[PublishedEvent], bool]
 
 
 class SubscriberLagged(ErpError):
-    """The subscriber fell behind by more events than its queue holds."""
+    """The subscriber missed events: more than its queue holds, or than the log keeps."""
 
     code: ClassVar[ErrorCode] = ErrorCode.SUBSCRIBER_LAGGED
 
@@ -72,11 +72,13 @@ class Subscription(AsyncIterator[PublishedEvent]):
     It ends by `aclose`, when its consumer is canceled, and when nobody holds it any more.
     """
 
-    __slots__ = ("__weakref__", "_broker", "_queue")
+    __slots__ = ("__weakref__", "_broker", "_queue", "since")
 
-    def __init__(self, broker: "Broker", queue: _Queue) -> None:
+    def __init__(self, broker: "Broker", queue: _Queue, since: int) -> None:
         self._broker = broker
         self._queue = queue
+        self.since = since
+        """Place of the last event offered before: those after it come here, and no other."""
 
     async def __anext__(self) -> PublishedEvent:
         """Return the next event.
@@ -129,8 +131,11 @@ class Broker:
         """Events put into subscribers' queues."""
         self.lagged = 0
         """Subscriptions ended because they fell behind."""
+        self.position = 0
+        """Place of the last event offered."""
         self._queues: dict[tuple[int, str], dict[_Queue, None]] = {}
         self._closed = False
+        self._begun = asyncio.Event()
 
     @property
     def subscribers(self) -> int:
@@ -145,9 +150,24 @@ class Broker:
             default=0.0,
         )
 
+    def begin(self, position: int) -> None:
+        """Say that the events after ``position`` will be offered; once more if that is less now."""
+        if position < self.position:
+            for queue in [queue for queues in self._queues.values() for queue in queues]:
+                self._end(
+                    queue, SubscriberLagged("The log of events begins anew; subscribe again.")
+                )
+        self.position = position
+        self._begun.set()
+
+    async def begun(self) -> None:
+        """Return once it is known which events will be offered."""
+        await self._begun.wait()
+
     def publish(self, event: PublishedEvent) -> None:
         """Offer ``event`` to every matching subscriber; never blocks."""
         self.published += 1
+        self.position = event.seq
         for queue in tuple(self._queues.get((event.company_id, event.topic), ())):
             try:
                 accepted = queue.accepts(event)
@@ -171,7 +191,7 @@ class Broker:
             queue.end()
         else:
             self._queues.setdefault(key, {})[queue] = None
-        return Subscription(self, queue)
+        return Subscription(self, queue, self.position)
 
     def close(self) -> None:
         """End every subscription once it has read what is queued; for shutdown."""

@@ -10,6 +10,7 @@ from resolvers.core.clock import Clock
 from resolvers.core.principal import Principal, RowScope
 from resolvers.core.reference import ReferenceCache
 from resolvers.core.statement import Statement
+from resolvers.core.stream import Log
 from resolvers.core.trace import Trace
 
 
@@ -103,11 +104,13 @@ class Context:
         "clock",
         "denied",
         "loaders",
+        "log",
         "pools",
         "principal",
         "reads",
         "rehearsing",
         "request_id",
+        "resumes_after",
         "selections",
         "stats",
         "wake_relay",
@@ -123,6 +126,7 @@ class Context:
         reads: Reads,
         writes: Writes,
         broker: Broker,
+        log: Log,
         wake_relay: Callable[[], None],
         stats: OperationStats,
         pools: Mapping[str, Callable[[], PoolState]] | None = None,
@@ -138,11 +142,14 @@ class Context:
         self._committed = reads
         """What is read from again when a rehearsal is over."""
         self.broker = broker
+        self.log = log
         self.wake_relay = wake_relay
         """Tells the relay, after a commit, that events wait; it would find them itself, later."""
         self.stats = stats
         self.pools = pools or {}
         """How each pool of connections of the process stands, when it is asked."""
+        self.resumes_after: str | None = None
+        """Cursor of a subscription that goes on, where the transport was told one."""
         self.alone = False
         """Whether nothing else is loaded at the same time: there is nothing to batch with."""
         self.loaders: dict[Any, Any] = {}

@@ -1,11 +1,12 @@
 """What stock publishes: a change of a level, and which subscribers want it."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from dataclasses import dataclass
 from decimal import Decimal
 
 from resolvers.core.broker import PublishedEvent
 from resolvers.core.context import Context
+from resolvers.core.stream import changes
 from resolvers.inventory.rules import Crossing, crossing
 
 STOCK_CHANGED = "stock.changed"
@@ -81,8 +82,15 @@ class StockInterest:
         return self.min_delta is None or crossed or delta >= self.min_delta
 
 
-def stock_changes(context: Context, interest: StockInterest) -> AsyncIterator[PublishedEvent]:
-    """Subscribe to the changes of the caller's company that ``interest`` wants, from now on."""
-    return context.broker.subscribe(
-        company_id=context.principal.company_id, topic=STOCK_CHANGED, accepts=interest.accepts
+def stock_changes(
+    context: Context, interest: StockInterest, after: int | None
+) -> AsyncGenerator[PublishedEvent, None]:
+    """Yield the changes of the caller's company that ``interest`` wants; see `changes`."""
+    return changes(
+        context.broker,
+        context.log,
+        company_id=context.principal.company_id,
+        topic=STOCK_CHANGED,
+        accepts=interest.accepts,
+        after=after,
     )

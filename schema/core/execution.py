@@ -68,6 +68,7 @@ from schema.core.info import CoreInfo
 from schema.core.limits import Limits, OperationMeasure, excess
 from schema.core.permissions import denials
 from schema.core.shadow import Shadow
+from schema.core.stream import Change
 from schema.core.tracing import begin_trace, require_trace, told_trace
 
 _is_awaitable = cast("Callable[[Any], TypeGuard[Awaitable[Any]]]", optimized_is_awaitable)
@@ -156,6 +157,8 @@ class Answer:
     data: dict[str, Any] | None
     errors: list[dict[str, Any]] = field(default_factory=list)
     extensions: dict[str, Any] = field(default_factory=dict)
+    cursor: str | None = None
+    """Where to resume a subscription after this answer, if it can be."""
 
     def body(self) -> dict[str, Any]:
         """Return the response map; ``errors`` first, as the specification recommends."""
@@ -307,9 +310,12 @@ class Executor:
         return answer
 
     async def subscribe(
-        self, prepared: Prepared, contexts: ContextFactory
+        self, prepared: Prepared, contexts: ContextFactory, *, resumes_after: str | None = None
     ) -> AsyncGenerator[Answer, None]:
         """Run a subscription: one `Answer` per event, each with a fresh context.
+
+        ``resumes_after`` is the cursor of the last answer that the client got, where its transport
+        tells that.
 
         The next event is taken from the source stream when the next answer is asked for, so nothing
         piles up here. A failing source stream yields one last `Answer` with ``data`` None and its
@@ -320,6 +326,7 @@ class Executor:
         last: Answer | None = None
         try:
             async with contexts() as context:
+                context.resumes_after = resumes_after
                 if prepared.traced:
                     require_trace(context)
                 source = await self._source(prepared, context)
@@ -328,7 +335,10 @@ class Executor:
                 else:
                     async with _closing(source) as events:
                         async for event in events:
-                            yield await self._answer(prepared, contexts, event)
+                            answer = await self._answer(prepared, contexts, event)
+                            if isinstance(event, Change):
+                                answer.cursor = event.cursor
+                            yield answer
                             started = perf_counter()
         except Exception as error:  # noqa: BLE001 - told in the last answer
             last = self._failed(error, context)

@@ -42,7 +42,7 @@ describe_enum(
         "RATE_LIMITED": "Too many requests; wait.",
         "TIMEOUT": "It took too long and was canceled.",
         "OVERLOADED": "The server is busy; try again shortly.",
-        "SUBSCRIBER_LAGGED": "The subscriber read too slowly; subscribe again.",
+        "SUBSCRIBER_LAGGED": "Changes you missed are not kept any more; read the state anew.",
         "PERSISTED_QUERY_NOT_FOUND": "No document is known by this id; send the document with it.",
         "DOCUMENT_NOT_TRUSTED": "Only documents registered by the operator run here.",
         "GRAPHQL_PARSE_FAILED": "The document is not GraphQL.",

@@ -1,6 +1,7 @@
 """Subscriptions to stock."""
 
 from collections.abc import AsyncGenerator
+from contextlib import aclosing
 from datetime import datetime
 from decimal import Decimal
 from typing import Annotated
@@ -11,21 +12,25 @@ from resolvers.core.broker import PublishedEvent
 from resolvers.inventory.events import StockChange as StockChangeEvent
 from resolvers.inventory.events import StockInterest, stock_changes
 from resolvers.inventory.loaders import level_by_id
-from schema.core.fields import RowType, argument, column, field, related
+from schema.core.fields import argument, column, field, related
 from schema.core.ids import decode_ids
 from schema.core.info import Info
 from schema.core.node import row_type
+from schema.core.stream import After, Change, place_after
 from schema.inventory.enums import Crossing
 from schema.inventory.inputs import StockChangeFilter
 from schema.inventory.types import StockLevel
 
 
 @row_type("StockChange", "A change of one stock level: told once, after it was committed.")
-class StockChange(RowType):
+class StockChange(Change):
     """An event of the topic stock.changed."""
 
     event_id: strawberry.ID = column("Id of the event, unique for ever.")
-    seq: str = column("Place in the log of changes: grows with every change, as a decimal string.")
+    seq: str = column(
+        "Place in the log of changes: grows with every change, as a decimal string. Give the last "
+        "one back as after, to resume."
+    )
     at: datetime = column("When the change was made.")
     cause: str = column(
         "Why: a kind of stock move, such as ADJUSTMENT; EXTERNAL if made outside the gateway."
@@ -43,7 +48,7 @@ class Subscription:
     """Root fields of this module."""
 
     @field(
-        "Changes of stock, from now on, in the order they were published.",
+        "Changes of stock, in the order they were published: from now on, or from where you were.",
         requires="availability.read",
         subscription=True,
     )
@@ -53,15 +58,14 @@ class Subscription:
         filter: Annotated[
             StockChangeFilter | None, argument("Which changes to be told; all without it.")
         ] = None,
+        after: After = None,
     ) -> AsyncGenerator[StockChange, None]:
         """Subscribe, then tell each change."""
         interest = _interest(filter or StockChangeFilter())
-        events = stock_changes(info.context, interest)
-        try:
+        place = place_after(info.context, after)
+        async with aclosing(stock_changes(info.context, interest, place)) as events:
             async for event in events:
                 yield StockChange.of(_row(event, interest))
-        finally:
-            await events.aclose()  # type: ignore[attr-defined]
 
 
 def _interest(given: StockChangeFilter) -> StockInterest:

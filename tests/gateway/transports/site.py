@@ -197,6 +197,7 @@ async def open_context(principal: Principal, request_id: str) -> AsyncIterator[C
         reads=nothing,
         writes=nothing,
         broker=nothing,
+        log=nothing,
         wake_relay=nothing,
         stats=OperationStats(),
     )

@@ -138,6 +138,7 @@ async def operation(rows: Rows) -> AsyncIterator[Context]:
         reads=rows,
         writes=nothing,
         broker=nothing,
+        log=nothing,
         wake_relay=nothing,
         stats=OperationStats(),
     )

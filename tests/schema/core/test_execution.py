@@ -5,7 +5,7 @@ import gc
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from time import perf_counter
-from typing import Any
+from typing import Any, cast
 
 import asyncpg
 import pytest
@@ -260,6 +260,7 @@ class Contexts:
             reads=NoDatabase(),
             writes=NoDatabase(),
             broker=Broker(),
+            log=cast("Any", None),
             wake_relay=nothing_to_wake,
             stats=OperationStats(),
         )

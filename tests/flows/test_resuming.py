@@ -1,0 +1,310 @@
+"""Subscriptions that go on where they were: over real sockets, at gateways that come and go."""
+
+import asyncio
+import json
+import random
+import signal
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import AsyncExitStack, aclosing, asynccontextmanager, suppress
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Any
+
+import asyncpg
+import httpx2
+import pytest
+import pytest_asyncio
+from websockets.exceptions import WebSocketException
+
+from gateway.tokens import issue_user_token
+from resolvers.core.clock import system_clock
+from schema.core.execution import GraphQLRequest
+from tests.fixtures.gateway import Gateway, principal, settings_for
+from tests.fixtures.servers import ServerProcess, server_process
+from tests.flows import gateway_process
+from tests.gateway.transports.clients import opened
+
+WATCH = "subscription Watch($after: String) { stockChanged(after: $after) { seq available } }"
+LOG = (
+    "select pub_seq::text from outbox_event where company_id = $1 and topic = 'stock.changed'"
+    " and pub_seq > $2 order by outbox_event.pub_seq"
+)
+WRITERS, EACH = 4, 100
+CLIENTS = 4
+"""Clients of each transport."""
+
+
+@dataclass
+class Site:
+    """Gateways over one database."""
+
+    owner: "asyncpg.Connection[Any]"
+    url: str
+    headers: dict[str, str]
+    stack: AsyncExitStack
+    environment: dict[str, str]
+    gateways: list[ServerProcess] = field(default_factory=list)
+
+    async def open(self) -> None:
+        """Start another gateway."""
+        process = server_process(gateway_process.__file__, environment=self.environment)
+        self.gateways.append(await self.stack.enter_async_context(process))
+
+    async def any(self) -> ServerProcess:
+        """Return one of the gateways; a slow machine may start them slower than they are killed."""
+        while not self.gateways:  # noqa: ASYNC110 - nobody says when
+            await asyncio.sleep(0.05)
+        return random.choice(self.gateways)
+
+    async def write(self, number: int = 1, company: int = 1) -> None:
+        """Change as many levels of a company, by plain SQL, in one transaction."""
+        await self.owner.execute(
+            "update stock_level set on_hand = on_hand + 1 where id in"
+            " (select id from stock_level where company_id = $1 order by id limit $2)",
+            *(company, number),
+        )
+
+    async def published(self, company: int = 1, after: int = 0) -> list[str]:
+        """Return the places of all changes of a company, once there is none without."""
+        missing = "select count(*) from outbox_event where pub_seq is null"
+        async with asyncio.timeout(30):
+            while await self.owner.fetchval(missing):  # noqa: ASYNC110 - a relay somewhere
+                await asyncio.sleep(0.02)
+        return [row[0] for row in await self.owner.fetch(LOG, company, after)]
+
+
+@pytest_asyncio.fixture
+async def site(own_database_url: str) -> AsyncIterator[Site]:
+    """Serve a database of its own with one gateway."""
+    settings = settings_for(own_database_url)
+    assert settings.jwt_secret is not None
+    token = issue_user_token(settings, "admin@demo", timedelta(hours=1), system_clock)
+    environment = {
+        "GATEWAY_ENVIRONMENT": "test",
+        "GATEWAY_DATABASE_URL": own_database_url,
+        "GATEWAY_JWT_SECRET": settings.jwt_secret.get_secret_value(),
+        "GATEWAY_LOG_LEVEL": "error",
+    }
+    async with AsyncExitStack() as stack:
+        owner = await asyncpg.connect(own_database_url)
+        stack.push_async_callback(owner.close)
+        company = await owner.fetchval("select code from company where id = 1")
+        headers = {"Authorization": f"Bearer {token}", "X-Company": company}
+        running = Site(owner, own_database_url, headers, stack, environment)
+        await running.open()
+        yield running
+
+
+async def by_websocket(
+    site: Site, gateway: ServerProcess, after: str | None
+) -> AsyncGenerator[dict[str, Any], None]:
+    """Yield the answers of a subscription until the socket ends; then drop it without a word."""
+    async with opened(gateway) as client:
+        await client.send({"type": "connection_init", "payload": site.headers})
+        assert (await client.receive())["type"] == "connection_ack"
+        await client.subscribe("1", WATCH, variables={"after": after})
+        try:
+            while True:
+                message = await client.receive()
+                if message["type"] != "next":
+                    return
+                yield message["payload"]
+        finally:
+            client.connection.transport.abort()
+
+
+async def by_sse(
+    site: Site, gateway: ServerProcess, after: str | None
+) -> AsyncGenerator[dict[str, Any], None]:
+    """Yield the answers of a stream, each with its id, until it ends."""
+    headers = {**site.headers, "Accept": "text/event-stream"}
+    if after is not None:
+        headers["Last-Event-ID"] = after
+    asked: dict[str, Any] = {"json": {"query": WATCH}, "headers": headers}
+    async with (
+        httpx2.AsyncClient(timeout=30) as client,
+        client.stream("POST", gateway.graphql, **asked) as response,
+    ):
+        id_ = None
+        async for line in response.aiter_lines():
+            name, _, value = line.partition(": ")
+            if name == "id":
+                id_ = value
+            elif name == "data" and value:
+                yield {**json.loads(value), "id": id_}
+
+
+TRANSPORTS = pytest.mark.parametrize("connect", [by_websocket, by_sse])
+
+
+async def follow(site: Site, connect: Any, told: list[str], until: asyncio.Event) -> int:
+    """Connect again and again, read a few changes each time; return how often it was cut off."""
+    cuts = 0
+    while not until.is_set() or told[-1:] != (await site.published())[-1:]:
+        with suppress(OSError, EOFError, WebSocketException, httpx2.HTTPError, TimeoutError):
+            stream = connect(site, await site.any(), told[-1] if told else "0")
+            async with aclosing(stream) as answers, asyncio.timeout(2):
+                few = random.randint(1, 60)
+                async for answer in answers:
+                    assert "errors" not in answer, answer
+                    seq = answer["data"]["stockChanged"]["seq"]
+                    assert answer.get("id", seq) == seq
+                    told.append(seq)
+                    few -= 1
+                    if not few:
+                        break
+        cuts += 1
+    return cuts
+
+
+async def writes(site: Site, number: int) -> None:
+    """Change levels one by one, from a connection of its own."""
+    dice = random.Random(number)
+    connection = await asyncpg.connect(site.url)
+    try:
+        levels = await connection.fetch("select id from stock_level where company_id in (1, 2)")
+        for _ in range(EACH):
+            await connection.execute(
+                "update stock_level set on_hand = on_hand + 1 where id = $1",
+                dice.choice(levels)[0],
+            )
+            await asyncio.sleep(0.01)
+    finally:
+        await connection.close()
+
+
+async def test_nothing_is_lost_or_doubled_however_often_one_resumes(site: Site) -> None:
+    """Eight clients drop their connections while four write and gateways are killed."""
+    await site.open()
+    told: list[list[str]] = [[] for _ in range(2 * CLIENTS)]
+    done = asyncio.Event()
+    lock = asyncio.Lock()
+    owner = site.owner
+    site.published = alone(site.published, lock)  # type: ignore[method-assign]
+    clients = [
+        asyncio.create_task(follow(site, by_sse if n % 2 else by_websocket, told[n], done))
+        for n in range(2 * CLIENTS)
+    ]
+
+    async def kill() -> None:
+        for _ in range(2):
+            await asyncio.sleep(1)
+            victim = (await site.any(), site.gateways.pop(0))[1]
+            assert await victim.stop(signal.SIGKILL) == -signal.SIGKILL
+            await site.open()
+
+    await asyncio.gather(kill(), *(writes(site, n) for n in range(WRITERS)))
+    done.set()
+    async with asyncio.timeout(60):
+        cuts = await asyncio.gather(*clients)
+    expected = [row[0] for row in await owner.fetch(LOG, 1, 0)]
+    assert len(expected) > WRITERS * EACH / 4
+    assert all(one == expected for one in told)
+    assert min(cuts) >= 2
+
+
+def alone(call: Any, lock: asyncio.Lock) -> Any:
+    """Return ``call`` for many tasks over one connection: one at a time."""
+
+    async def locked(*arguments: Any) -> Any:
+        async with lock:
+            return await call(*arguments)
+
+    return locked
+
+
+@TRANSPORTS
+async def test_at_the_head_nothing_was_missed(site: Site, connect: Any) -> None:
+    """With the last cursor one hears of the next change, and of none before."""
+    await site.write(3)
+    [*_, head] = await site.published()
+    async with aclosing(connect(site, site.gateways[0], head)) as answers:
+        first = asyncio.ensure_future(anext(answers))
+        with suppress(TimeoutError):
+            async with asyncio.timeout(0.5):
+                await asyncio.shield(first)
+        assert not first.done()
+        await site.write()
+        answer = await asyncio.wait_for(first, 10)
+    [*_, last] = await site.published()
+    assert answer["data"]["stockChanged"]["seq"] == last
+
+
+@TRANSPORTS
+async def test_what_is_not_kept_any_more_is_told_once(site: Site, connect: Any) -> None:
+    """One message says so, and after which place to go on; there the stream goes on."""
+    await site.write(20)
+    seqs = await site.published()
+    await site.owner.execute("delete from outbox_event where pub_seq <= $1", int(seqs[9]))
+    answers = [answer async for answer in connect(site, site.gateways[0], seqs[8])]
+    [answer] = answers
+    assert answer["data"] is None
+    [error] = answer["errors"]
+    assert error["extensions"]["code"] == "SUBSCRIBER_LAGGED"
+    details = error["extensions"]["details"]
+    assert details == {"oldest": seqs[10], "last": seqs[-1]}
+    async with aclosing(connect(site, site.gateways[0], seqs[9])) as stream:
+        told = [(await anext(stream))["data"]["stockChanged"]["seq"] for _ in seqs[10:]]
+    assert told == seqs[10:]
+
+
+@TRANSPORTS
+async def test_what_is_no_cursor_is_refused(site: Site, connect: Any) -> None:
+    """The error names the argument, or the header that stands for it."""
+    for cursor in ("1000", "-1", "abc", "1e3", "9" * 19, "9" * 40, "U3RvY2s6MQ"):
+        [answer] = [answer async for answer in connect(site, site.gateways[0], cursor)]
+        [error] = answer["errors"]
+        assert error["extensions"]["code"] == "VALIDATION"
+        assert error["extensions"]["inputPath"] == ["after"]
+        assert answer["data"] is None
+
+
+@TRANSPORTS
+async def test_companies_share_places_and_nothing_else(site: Site, connect: Any) -> None:
+    """A cursor got while acting for another company tells of nothing but the caller's changes."""
+    for company in (2, 1, 2, 1, 1):
+        await site.write(2, company)
+    cursor = (await site.published(company=2))[0]
+    expected = await site.published(1, int(cursor))
+    async with aclosing(connect(site, site.gateways[0], cursor)) as stream:
+        told = [(await anext(stream))["data"]["stockChanged"]["seq"] for _ in expected]
+    assert told == expected
+
+
+@asynccontextmanager
+async def subscribed(gateway: Gateway, after: str | None) -> AsyncIterator[Any]:
+    """Subscribe without a transport, which would read ahead."""
+    executor = gateway.runtime.executor
+    request = GraphQLRequest(WATCH, None, {"after": after})
+    prepared = executor.prepare(request, known_caller=True)
+    stream = executor.subscribe(
+        prepared, lambda: gateway.runtime.open_context(principal(), "watch")
+    )
+    async with aclosing(stream) as answers:
+        yield answers
+
+
+async def test_who_reads_too_slowly_goes_on_from_the_log(own_gateway: Gateway) -> None:
+    """What does not fit into a subscriber's queue is read again: nothing is lost, nothing ends."""
+    change = "update stock_level set on_hand = on_hand + 1 where company_id = 1"
+    broker = own_gateway.runtime.broker
+    await own_gateway.owner.execute(change)
+    async with subscribed(own_gateway, "0") as answers, asyncio.timeout(100):
+        told = [seq_of(await anext(answers))]
+        while broker.lagged == 0:
+            await own_gateway.owner.execute(change)
+            await asyncio.sleep(0.1)
+        written = await own_gateway.owner.fetchval("select count(*) from outbox_event")
+        while broker.position < written:  # noqa: ASYNC110 - a broker tells nobody
+            await asyncio.sleep(0.05)
+        expected = [row[0] for row in await own_gateway.owner.fetch(LOG, 1, 0)]
+        told += [seq_of(await anext(answers)) for _ in expected[1:]]
+    assert len(told) > 1_000
+    assert told == expected
+    assert broker.subscribers == 0
+
+
+def seq_of(answer: Any) -> str:
+    """Return the place of the change that an answer tells of."""
+    assert not answer.errors
+    return str(answer.data["stockChanged"]["seq"])
