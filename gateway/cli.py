@@ -141,7 +141,9 @@ def relay_command() -> None:
     with with_database(Settings(), Steps().say) as settings:
         logs = configure_logging(settings)
         try:
-            asyncio.run(Relay(database_url(settings), Metrics()).run())
+            retention = timedelta(hours=settings.event_retention_hours)
+            relay = Relay(database_url(settings), Metrics(), retention=retention)
+            asyncio.run(relay.run())
         finally:
             logs.close()
 

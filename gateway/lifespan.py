@@ -4,6 +4,7 @@ import asyncio
 import gc
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager, suppress
+from datetime import timedelta
 from typing import Any
 
 import strawberry
@@ -176,7 +177,11 @@ class Runtime:
         )
         """Signs links to files; None where there is no shared secret to sign with."""
         self.wake_up = WakeUp(self._owner_url)
-        self.relay = Relay(self._owner_url, self.metrics)
+        self.relay = Relay(
+            self._owner_url,
+            self.metrics,
+            retention=timedelta(hours=settings.event_retention_hours),
+        )
         self.reference = ReferenceCache() if settings.reference_cache else None
         """Reference data kept in memory; None where the settings want none kept."""
         self.follower = Follower(self._owner_url, self.broker, self.metrics, self.reference)

@@ -16,6 +16,7 @@ import random
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
+from datetime import timedelta
 from typing import Any, Final, TypeAlias
 
 import asyncpg
@@ -33,6 +34,8 @@ Connection: TypeAlias = "asyncpg.Connection[Any]"
 RELAY_LOCK: Final = 0x0E7B_0C5E_1A90_0001
 """Advisory lock of the database's one relay; it ends with the session that holds it."""
 
+RETENTION: Final = timedelta(hours=24)
+"""How long published events are kept unless something else is asked for."""
 _PUBLISH_PAGE: Final = 500
 """Most events published by one statement."""
 _FOLLOW_PAGE: Final = 100
@@ -47,6 +50,10 @@ _LOCK_RETRY_SECONDS: Final = 0.5
 """Time between two tries for the relay's lock; to wait in the server would hold vacuum back."""
 _TRUST_SECONDS: Final = 3.0
 """Longest that reference data is answered from memory without hearing from the database."""
+_DELETE_PAGE: Final = 500
+"""Most events deleted by one statement."""
+_DELETE_SECONDS: Final = 10.0
+"""Time between two looks for events that are kept no longer."""
 _BACKLOG_COUNTED: Final = 100_000
 """Largest backlog that is counted; a larger one shows as this."""
 _PROOF_SECONDS: Final = 15.0
@@ -80,6 +87,22 @@ with page as (
 select count(*), max(pub_seq) from published
 """  # noqa: S608 - a constant of ours; as a parameter the planner would not know how few rows it means
 
+# Always the oldest, and none behind one that is kept, whatever clocks say: so the places that are
+# kept have no holes, and the oldest of them tells whether something is missing.
+_DELETE: Final = f"""
+with page as (
+  select id, pub_seq, published_at from outbox_event where pub_seq is not null
+  order by pub_seq limit {_DELETE_PAGE}
+), kept as (
+  select min(pub_seq) as oldest from page where published_at >= clock_timestamp() - $1::interval
+), deleted as (
+  delete from outbox_event as event using page, kept
+  where event.id = page.id and (kept.oldest is null or page.pub_seq < kept.oldest)
+  returning 1
+)
+select count(*) from deleted
+"""  # noqa: S608 - a constant of ours
+
 _FOLLOW: Final = """
 select pub_seq, id, company_id, topic, entity, entity_id, payload, created_at
 from outbox_event where pub_seq > $1 order by pub_seq limit $2
@@ -108,7 +131,13 @@ order by event.pub_seq
 _BACKLOG: Final = """
 select (select count(*) from (select from outbox_event where pub_seq is null limit $1) as counted),
        coalesce((select extract(epoch from clock_timestamp() - created_at)::float8
-                 from outbox_event where pub_seq is null order by written_seq limit 1), 0)
+                 from outbox_event where pub_seq is null order by written_seq limit 1), 0),
+       coalesce(last_seq + 1 - oldest.pub_seq, 0),
+       coalesce(extract(epoch from clock_timestamp() - oldest.published_at)::float8, 0)
+from outbox_counter left join lateral (
+  select pub_seq, published_at from outbox_event where pub_seq is not null
+  order by pub_seq limit 1
+) as oldest on true
 """
 
 _PROOF: Final = """
@@ -176,16 +205,21 @@ class WakeUp:
 
 
 class Relay:
-    """Publishes the outbox. May run in any number of processes: one works, the others stand by.
+    """Publishes the outbox, and deletes what was published ``retention`` ago.
 
-    Everything happens on the connection that holds the lock, so a relay that lost its lock cannot
-    go on publishing. Connects as the owner of the tables.
+    May run in any number of processes: one works, the others stand by. Everything happens on the
+    connection that holds the lock, so a relay that lost its lock cannot go on publishing. Connects
+    as the owner of the tables.
     """
 
-    def __init__(self, database_url: str, metrics: Metrics) -> None:
+    def __init__(
+        self, database_url: str, metrics: Metrics, *, retention: timedelta = RETENTION
+    ) -> None:
         self._database_url = database_url
         self._metrics = metrics
+        self._retention = retention
         self._signal = _Signal()
+        self._looked = -_DELETE_SECONDS
         self.publishing = False
         """Whether this is the one at work."""
 
@@ -202,7 +236,9 @@ class Relay:
             await connection.add_listener(WRITTEN_CHANNEL, self._signal.set)
             connection.add_termination_listener(self._signal.set)
             while True:
-                if await self._publish_page(connection) < _PUBLISH_PAGE:
+                published = await self._publish_page(connection)
+                deleted = await self._delete_page(connection)
+                if published < _PUBLISH_PAGE and deleted < _DELETE_PAGE:
                     await self._signal.wait(_RELAY_POLL_SECONDS)
         finally:
             self.publishing = False
@@ -214,6 +250,16 @@ class Relay:
             self._metrics.outbox_published(published)
             await connection.execute(_NOTIFY, PUBLISHED_CHANNEL, str(last))
         return int(published)
+
+    async def _delete_page(self, connection: Connection) -> int:
+        """Delete the oldest events that are kept no longer, if it is time to; return how many."""
+        if time.monotonic() - self._looked < _DELETE_SECONDS:
+            return 0
+        deleted = int(await connection.fetchval(_DELETE, self._retention))
+        self._metrics.outbox_deleted(deleted)
+        if deleted < _DELETE_PAGE:
+            self._looked = time.monotonic()
+        return deleted
 
 
 class Follower:
@@ -301,8 +347,9 @@ class Follower:
 
     async def _measure(self, connection: Connection) -> None:
         if time.monotonic() - self._measured >= _FOLLOW_POLL_SECONDS:
-            [(backlog, lag)] = await connection.fetch(_BACKLOG, _BACKLOG_COUNTED)
+            [(backlog, lag, kept, age)] = await connection.fetch(_BACKLOG, _BACKLOG_COUNTED)
             self._metrics.outbox_measured(backlog=backlog, lag_seconds=lag)
+            self._metrics.outbox_kept(events=kept, oldest_seconds=age)
             self._measured = time.monotonic()
         if time.monotonic() - self._looked >= _PROOF_SECONDS:
             self._looked = time.monotonic()

@@ -149,6 +149,11 @@ class Settings(BaseSettings):
     relay: bool = Field(
         True, description="Publish the outbox in this process; false where `relay` runs apart."
     )
+    event_retention_hours: int = Field(
+        24,
+        ge=1,
+        description="Hours that published events are kept: how long a subscriber may be away and resume.",
+    )
     conformance_fields: bool = Field(
         False,
         description="Add fields for conformance tools (a slow query, a firehose). Refused in production.",

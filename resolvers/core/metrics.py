@@ -495,6 +495,19 @@ class Metrics:
             "Times a command ran again because another one was in its way (deadlock, conflict).",
             registry=registry,
         )
+        self._log_events = Gauge(
+            "gateway_event_log_events", "Published events that are kept.", registry=registry
+        )
+        self._log_oldest = Gauge(
+            "gateway_event_log_oldest_seconds",
+            "Time since the oldest event that is kept was published.",
+            registry=registry,
+        )
+        self._outbox_deleted = Counter(
+            "gateway_event_log_deleted_events_total",
+            "Events the relay deleted because they were kept long enough.",
+            registry=registry,
+        )
         self._outbox_published = Counter(
             "gateway_outbox_published_events_total",
             "Events the relay published.",
@@ -634,6 +647,15 @@ class Metrics:
         """Set how many invariants did not hold, and when that was found, in seconds since 1970."""
         self._invariants_broken.set(broken)
         self._invariants_proven.set(at)
+
+    def outbox_kept(self, *, events: int, oldest_seconds: float) -> None:
+        """Set how many published events are kept, and how long ago the oldest was published."""
+        self._log_events.set(events)
+        self._log_oldest.set(oldest_seconds)
+
+    def outbox_deleted(self, events: int) -> None:
+        """Count events the relay deleted."""
+        self._outbox_deleted.inc(events)
 
     def outbox_published(self, events: int) -> None:
         """Count events the relay published."""

@@ -10,6 +10,7 @@ import tempfile
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ from sqlalchemy.dialects import postgresql
 from sqlalchemy.schema import CreateIndex, CreateTable
 
 from gateway.postgres import EmbeddedPostgres
-from gateway.relay import Follower, Relay, WakeUp
+from gateway.relay import EventLog, Follower, Relay, WakeUp
 from resolvers.core.broker import Broker, PublishedEvent, SubscriberLagged, Subscription
 from resolvers.core.metrics import Metrics
 from resolvers.core.outbox import COUNTER_ROW, UUID7, outbox_counter, outbox_event
@@ -527,3 +528,104 @@ async def test_wake_ups_are_coalesced(url: str) -> None:
         await asyncio.sleep(0.5)
 
     assert 1 <= len(heard) < 50
+
+
+# -- how long the log is
+
+
+FILL = """
+insert into outbox_event (company_id, topic, entity, entity_id, payload)
+select 1, 'stock', 'Level', n, '{}' from generate_series(1, $1::int) n
+"""
+AGE = "update outbox_event set published_at = now() - interval '2 hours' where pub_seq <= $1"
+
+
+def shown(metrics: Metrics, name: str) -> float:
+    """Return a metric as it is scraped."""
+    return metrics.registry.get_sample_value(name) or 0.0
+
+
+async def published(connection: "asyncpg.Connection[Any]", number: int) -> None:
+    """Write events, have them published, and stop publishing."""
+    await connection.execute(FILL, number)
+    missing = "select not exists (select from outbox_event where pub_seq is null)"
+    await eventually(lambda: connection.fetchval(missing))
+
+
+async def test_events_are_deleted_when_their_time_is_over(url: str) -> None:
+    """In pieces, up to the first that is kept; what is kept is counted and dated."""
+    metrics = Metrics()
+    async with connected(url) as connection:
+        async with running(Relay(url, Metrics())):
+            await published(connection, 1_300)
+        await connection.execute(AGE, 1_200)
+        await connection.execute(FILL, 1)  # not published, so never too old
+        follower = Follower(url, Broker(), metrics)
+        gone = "select min(pub_seq) = 1201 from outbox_event"
+        async with running(Relay(url, metrics, retention=timedelta(hours=1)), follower):
+            await eventually(lambda: connection.fetchval(gone))
+            await eventually(lambda: told(metrics, "gateway_event_log_events", 101))
+        assert await connection.fetchval("select count(*) from outbox_event") == 101
+    assert shown(metrics, "gateway_event_log_deleted_events_total") == 1_200
+    assert shown(metrics, "gateway_event_log_oldest_seconds") < 60
+
+
+async def told(metrics: Metrics, name: str, value: float) -> bool:
+    """Tell whether a metric has a value."""
+    return shown(metrics, name) == value
+
+
+async def test_nothing_is_deleted_behind_what_is_kept(url: str) -> None:
+    """A clock that was set back leaves no hole in the log."""
+    async with connected(url) as connection:
+        async with running(Relay(url, Metrics())):
+            await published(connection, 10)
+        await connection.execute(AGE, 10)
+        await connection.execute("update outbox_event set published_at = now() where pub_seq = 5")
+        gone = "select min(pub_seq) = 5 from outbox_event"
+        async with running(Relay(url, Metrics(), retention=timedelta(hours=1))):
+            await eventually(lambda: connection.fetchval(gone))
+        assert await connection.fetchval("select count(*) from outbox_event") == 6
+
+
+async def test_the_log_tells_exactly_what_it_has(url: str) -> None:
+    """Its pages hold what was asked for, and say in the same moment what is kept."""
+    log = EventLog(url)
+    try:
+        page = await log.read(company_id=1, topic="stock", after=0, until=0)
+        assert (page.oldest, page.last, page.events, page.whole) == (1, 0, [], True)
+        async with connected(url) as connection:
+            async with running(Relay(url, Metrics())):
+                await published(connection, 450)
+            await connection.execute("update outbox_event set company_id = 2 where pub_seq % 9 = 0")
+            page = await log.read(company_id=1, topic="stock", after=10, until=440)
+            seqs = [seq for seq in range(11, 441) if seq % 9]
+            assert [event.seq for event in page.events] == seqs[:200]
+            assert (page.oldest, page.last, page.whole) == (1, 450, False)
+            page = await log.read(company_id=1, topic="stock", after=300, until=440)
+            assert [event.seq for event in page.events] == [seq for seq in seqs if seq > 300]
+            assert page.whole
+            assert not (await log.read(company_id=1, topic="x", after=0, until=450)).events
+            await connection.execute("delete from outbox_event where pub_seq < 100")
+            page = await log.read(company_id=1, topic="stock", after=10, until=440)
+            assert page.oldest == 100
+            await connection.execute("delete from outbox_event")
+            page = await log.read(company_id=1, topic="stock", after=10, until=440)
+            assert (page.oldest, page.last, page.events) == (451, 450, [])
+    finally:
+        log.close()
+
+
+async def test_a_cut_connection_of_the_log_is_replaced(url: str) -> None:
+    """Whoever reads the log while connections are cut waits a moment, and gets all the same."""
+    log = EventLog(url)
+    cut = "select count(pg_terminate_backend(pid)) from pg_stat_activity "
+    cut += "where application_name = 'erp-gateway log' and datname = current_database()"
+    try:
+        async with connected(url) as connection:
+            for _ in range(3):
+                page = await log.read(company_id=1, topic="stock", after=0, until=9)
+                assert page.whole
+                assert await connection.fetchval(cut) >= 1
+    finally:
+        log.close()
