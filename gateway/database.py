@@ -35,6 +35,7 @@ MOST_STATEMENTS = 400
 _CONNECT_SECONDS = 60.0
 """Longest the first connection may take: a database may be starting."""
 BUSY = "The database is busy; try again shortly."
+UNREACHABLE = "The database cannot be reached; try again shortly."
 
 
 def scope_values(rows: RowScope) -> tuple[str, str, str]:
@@ -207,7 +208,7 @@ class ReadPool:
             self._metrics.pool_timed_out("read")
             raise Overloaded(BUSY) from None
         except OSError:
-            raise Overloaded("The database cannot be reached; try again shortly.") from None
+            raise Overloaded(UNREACHABLE) from None
         except FAILURES as error:
             raise expected(error) or error from error
         self._metrics.pool_acquired("read", time.perf_counter() - started)

@@ -13,6 +13,7 @@ from sqlalchemy import Insert
 from gateway.connections import ConnectionPool
 from gateway.database import (
     BUSY,
+    UNREACHABLE,
     OperationReads,
     ReadConnection,
     decode_as_text,
@@ -176,9 +177,11 @@ class WritePool:
         started = time.perf_counter()
         try:
             connection = await self._pool.acquire(self._wait)
-        except FAILURES:  # too long a wait is one of them
+        except TimeoutError:
             self._metrics.pool_timed_out("write")
             raise Overloaded(BUSY) from None
+        except FAILURES:
+            raise Overloaded(UNREACHABLE) from None
         self._metrics.pool_acquired("write", time.perf_counter() - started)
         return connection
 

@@ -10,9 +10,11 @@ from sqlalchemy import ARRAY, Text, bindparam, column, func, insert, literal, se
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.dialects.postgresql import insert as upsert
 
-from gateway.writing import WritePool
+from gateway.settings import Settings
+from gateway.writing import WritePool, open_write_pool
 from resolvers.core.context import OperationStats
 from resolvers.core.errors import Overloaded
+from resolvers.core.metrics import Metrics
 from resolvers.core.principal import STAFF_ROLE, RowScope
 from resolvers.core.records import audit_log
 from resolvers.core.statement import compile_statement
@@ -165,6 +167,21 @@ async def test_who_waits_too_long_for_a_connection_is_told_so(
             async with pool.begin(SCOPE, OperationStats()):
                 pass
     assert pool.state().in_use == 0
+
+
+async def test_a_database_that_is_gone_is_not_called_busy() -> None:
+    """The caller is told what it is, and the pool is not counted as full."""
+    metrics = Metrics()
+    nowhere = "postgresql://nobody:none@127.0.0.1:1/none?sslmode=disable"
+    pool = open_write_pool(nowhere, Settings(environment="test"), metrics)
+    try:
+        with pytest.raises(Overloaded, match="cannot be reached"):
+            async with pool.begin(SCOPE, OperationStats()):
+                pass
+    finally:
+        await pool.close()
+    timeouts = metrics.registry.get_sample_value("gateway_pool_timeouts_total", {"pool": "write"})
+    assert not timeouts
 
 
 async def test_a_statement_is_prepared_anew_after_a_migration(own_gateway: Gateway) -> None:
