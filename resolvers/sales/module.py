@@ -5,6 +5,7 @@ from resolvers.sales.invariants import INVARIANTS
 from resolvers.sales.tables import (
     DEMAND_OF_LINES,
     DEMAND_OF_ORDERS,
+    ORDER_EVENTS,
     ORDER_NUMBERS,
     PARTNER_WITH_OPEN_SALES_ORDERS,
     PRODUCT_ON_OPEN_SALES_LINES,
@@ -20,6 +21,7 @@ MODULE = DataModule(
         PARTNER_WITH_OPEN_SALES_ORDERS,
         DEMAND_OF_LINES,
         DEMAND_OF_ORDERS,
+        ORDER_EVENTS,
         ORDER_NUMBERS,
     ),
     invariants=INVARIANTS,

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from enum import StrEnum
+from typing import Any
 
 
 class OrderState(StrEnum):
@@ -56,6 +57,35 @@ class OrderPaymentStatus(StrEnum):
     NOT_PAID = "NOT_PAID"
     PARTIAL = "PARTIAL"
     PAID = "PAID"
+
+
+class OrderAxis(StrEnum):
+    """In which respect an order is how far it is."""
+
+    STATE = "STATE"
+    HOLD = "HOLD"
+    RESERVATION = "RESERVATION"
+    SHIPMENT = "SHIPMENT"
+    INVOICE = "INVOICE"
+    PAYMENT = "PAYMENT"
+
+
+AXES: Mapping[OrderAxis, str] = {
+    OrderAxis.STATE: "state",
+    OrderAxis.HOLD: "hold",
+    OrderAxis.RESERVATION: "reservation_status",
+    OrderAxis.SHIPMENT: "shipment_status",
+    OrderAxis.INVOICE: "invoice_status",
+    OrderAxis.PAYMENT: "payment_status",
+}
+"""The column of each axis."""
+
+
+def axes_changed(told: Mapping[str, Any]) -> list[OrderAxis]:
+    """Return what an event tells of; a new order has a state and nothing else worth telling."""
+    if told["previous_state"] is None:
+        return [OrderAxis.STATE]
+    return [axis for axis, name in AXES.items() if told[name] != told[f"previous_{name}"]]
 
 
 class FulfillmentPolicy(StrEnum):

@@ -35,6 +35,7 @@ from resolvers.core.table import (
     version,
 )
 from resolvers.sales.rules import (
+    AXES,
     FulfillmentPolicy,
     InvoiceStatus,
     OrderHold,
@@ -252,6 +253,45 @@ create trigger sales_order_updated after update on sales_order
   for each statement execute function sales_order_changed()
 """
 """The same when an order is confirmed or given up."""
+
+_AXES = tuple(AXES.values())
+_EVENT_OF_ORDER = f"""
+    jsonb_build_object(
+        'order_id', n.id, 'partner_id', n.partner_id, 'version', n.version,
+        {", ".join(f"'{axis}', n.{axis}" for axis in _AXES)},
+        {{previous}},
+        'cause', coalesce(nullif(current_setting('app.cause', true), ''), 'EXTERNAL'),
+        'document', nullif(current_setting('app.document', true), ''))
+"""
+_AS_NEW = ", ".join(f"'previous_{axis}', null" for axis in _AXES)
+_AS_BEFORE = ", ".join(f"'previous_{axis}', o.{axis}" for axis in _AXES)
+
+ORDER_EVENTS = f"""
+create function sales_order_status_changed() returns trigger
+language plpgsql security definer set search_path = public as $$
+begin
+  if tg_op = 'INSERT' then
+    insert into outbox_event (company_id, topic, entity, entity_id, payload)
+    select n.company_id, 'order.status_changed', 'SalesOrder', n.id,
+           {_EVENT_OF_ORDER.format(previous=_AS_NEW)}
+    from changed n order by n.id;
+  else
+    insert into outbox_event (company_id, topic, entity, entity_id, payload)
+    select n.company_id, 'order.status_changed', 'SalesOrder', n.id,
+           {_EVENT_OF_ORDER.format(previous=_AS_BEFORE)}
+    from changed n join before o on o.id = n.id
+    where ({", ".join(f"o.{axis}" for axis in _AXES)})
+      is distinct from ({", ".join(f"n.{axis}" for axis in _AXES)}) order by n.id;
+  end if;
+  return null;
+end $$;
+create trigger sales_order_status_inserted after insert on sales_order
+  referencing new table as changed for each statement execute function sales_order_status_changed();
+create trigger sales_order_status_updated after update on sales_order
+  referencing old table as before new table as changed
+  for each statement execute function sales_order_status_changed()
+"""
+"""How far an order is is told by whoever changes it: an event per order that is new or further."""
 
 _OPEN_LINES = """sales_order_line l join sales_order o on o.id = l.order_id
     where l.shipped + l.canceled < l.quantity and o.state not in ('FULFILLED', 'CANCELED')"""

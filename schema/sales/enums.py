@@ -4,6 +4,7 @@ from resolvers.sales.rules import (
     FulfillmentPolicy,
     InvoiceStatus,
     OrderAction,
+    OrderAxis,
     OrderHold,
     OrderPaymentStatus,
     OrderState,
@@ -17,6 +18,7 @@ __all__ = [
     "FulfillmentPolicy",
     "InvoiceStatus",
     "OrderAction",
+    "OrderAxis",
     "OrderHold",
     "OrderPaymentStatus",
     "OrderState",
@@ -45,6 +47,18 @@ describe_enum(
         "PAYMENT": "A payment failed.",
         "MANUAL": "Somebody stopped it.",
         "ADDRESS": "The address has to be cleared up.",
+    },
+)
+describe_enum(
+    OrderAxis,
+    "In which respect a sales order got further, or back.",
+    {
+        "STATE": "Where it is in its life.",
+        "HOLD": "Whether work on it is stopped.",
+        "RESERVATION": "How much is reserved.",
+        "SHIPMENT": "How much has left the warehouse.",
+        "INVOICE": "How much is invoiced.",
+        "PAYMENT": "How much is paid.",
     },
 )
 describe_enum(

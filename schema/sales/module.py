@@ -4,5 +4,12 @@ from schema.core.module import SchemaModule
 from schema.sales import extends
 from schema.sales.mutation import Mutation
 from schema.sales.query import Query
+from schema.sales.subscription import Subscription
 
-MODULE = SchemaModule(name="sales", query=Query, mutation=Mutation, extensions=extends)
+MODULE = SchemaModule(
+    name="sales",
+    query=Query,
+    mutation=Mutation,
+    subscription=Subscription,
+    extensions=extends,
+)

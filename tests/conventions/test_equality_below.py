@@ -53,7 +53,10 @@ GENERATED = int(os.environ.get("EQUALITY_EXAMPLES", "150"))
 SEED = os.environ.get("EQUALITY_SEED", "")
 LINES = 3
 
-CAUSES = {"Subscription.stockChanged": "Mutation.adjustStock"}
+CAUSES = {
+    "Subscription.stockChanged": "Mutation.adjustStock",
+    "Subscription.orderStatusChanged": "Mutation.placeSalesOrder",
+}
 """Mutations that cause the events of subscriptions."""
 ROOTS = root_fields("Mutation", "Subscription")
 

@@ -1,0 +1,125 @@
+"""Subscriptions to sales orders."""
+
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+from datetime import datetime
+from typing import Annotated
+
+import strawberry
+
+from resolvers.core.broker import PublishedEvent
+from resolvers.sales.events import OrderInterest, order_changes
+from resolvers.sales.loaders import order_by_id
+from resolvers.sales.rules import AXES, axes_changed
+from schema.core.fields import argument, column, computed, field, related
+from schema.core.ids import decode_ids
+from schema.core.info import Info
+from schema.core.node import row_type
+from schema.core.stream import After, Change, place_after
+from schema.sales.enums import (
+    InvoiceStatus,
+    OrderAxis,
+    OrderHold,
+    OrderPaymentStatus,
+    OrderState,
+    ReservationStatus,
+    ShipmentStatus,
+)
+from schema.sales.types import SalesOrder
+
+_TOLD = tuple(name for column in AXES.values() for name in (column, f"previous_{column}"))
+
+
+@row_type(
+    "OrderStatusChange",
+    "How far a sales order is, before and after a change: told once, after it was committed.",
+)
+class OrderStatusChange(Change):
+    """An event of the topic order.status_changed."""
+
+    event_id: strawberry.ID = column("Id of the event, unique for ever.")
+    seq: str = column(
+        "Place in the log of changes: grows with every change, as a decimal string. Give the last "
+        "one back as after, to resume."
+    )
+    at: datetime = column("When the change was made.")
+    cause: str = column(
+        "Why: what was done, such as SHIPMENT or HOLD; EXTERNAL if made outside the gateway."
+    )
+    axes: list[OrderAxis] = computed(
+        "What changed, at least one; a new order has a new STATE.", axes_changed, needs=_TOLD
+    )
+    previous_state: OrderState | None = column("State before; null for a new order.")
+    state: OrderState = column("State after.")
+    previous_hold: OrderHold | None = column("Why work was stopped before; null when it was not.")
+    hold: OrderHold | None = column("Why work is stopped after; null when it is not.")
+    previous_reservation_status: ReservationStatus | None = column(
+        "How much was reserved before; null for a new order."
+    )
+    reservation_status: ReservationStatus = column("How much is reserved after.")
+    previous_shipment_status: ShipmentStatus | None = column(
+        "How much had left before; null for a new order."
+    )
+    shipment_status: ShipmentStatus = column("How much has left after.")
+    previous_invoice_status: InvoiceStatus | None = column(
+        "How much was invoiced before; null for a new order."
+    )
+    invoice_status: InvoiceStatus = column("How much is invoiced after.")
+    previous_payment_status: OrderPaymentStatus | None = column(
+        "How much was paid before; null for a new order."
+    )
+    payment_status: OrderPaymentStatus = column("How much is paid after.")
+    order: SalesOrder | None = related(
+        "The order as it is now; null where it is not yours to see any more.",
+        order_by_id,
+        "order_id",
+    )
+
+
+@strawberry.type
+class Subscription:
+    """Root fields of this module."""
+
+    @field(
+        "New sales orders, and changes of how far they are, in the order they were published: from "
+        "now on, or from where you were. An API client bound to a partner is told of its own.",
+        requires="sales.read",
+        subscription=True,
+    )
+    async def order_status_changed(
+        self,
+        info: Info,
+        order_ids: Annotated[
+            list[strawberry.ID] | None, argument("Of these orders; of all without it.")
+        ] = None,
+        partner_ids: Annotated[
+            list[strawberry.ID] | None, argument("Of these customers; of all without it.")
+        ] = None,
+        axes: Annotated[
+            list[OrderAxis] | None, argument("When one of these changed; any without it.")
+        ] = None,
+        after: After = None,
+    ) -> AsyncGenerator[OrderStatusChange, None]:
+        """Subscribe, then tell each change."""
+        interest = OrderInterest(
+            order_ids=_ids(order_ids, "SalesOrder", "orderIds"),
+            partner_ids=_ids(partner_ids, "Partner", "partnerIds"),
+            axes=None if axes is None else frozenset(axes),
+        )
+        place = place_after(info.context, after)
+        async with aclosing(order_changes(info.context, interest, place)) as events:
+            async for event in events:
+                yield OrderStatusChange.of(_row(event))
+
+
+def _ids(given: list[strawberry.ID] | None, type_name: str, name: str) -> frozenset[int] | None:
+    return None if given is None else frozenset(decode_ids(given, type_name, (name,)))
+
+
+def _row(event: PublishedEvent) -> dict[str, object]:
+    return {
+        **event.payload,
+        "event_id": event.event_id,
+        "seq": str(event.seq),
+        "at": event.created_at,
+    }
