@@ -32,7 +32,7 @@ from gateway.provision import (
     require_migrated,
     with_database,
 )
-from gateway.relay import Relay
+from gateway.relay import Relay, Tail
 from gateway.sdl import SDL_FILE, export_sdl, sdl_diff
 from gateway.secrets import SecretError
 from gateway.seed import DEFAULT_SEED, SeedError, seed
@@ -146,6 +146,38 @@ def relay_command() -> None:
             asyncio.run(relay.run())
         finally:
             logs.close()
+
+
+@app.command("tail")
+def tail_command(
+    *,
+    topic: Annotated[str | None, typer.Option(help="Only this, such as stock.changed.")] = None,
+    company: Annotated[str | None, typer.Option(help="Only of the company with this code.")] = None,
+    after: Annotated[
+        int | None, typer.Option(min=0, help="Begin after this place; 0 is all that is kept.")
+    ] = None,
+) -> None:
+    """Print what is published, as lines of JSON, until Ctrl-C."""
+    with with_database(Settings(), lambda _: None) as settings:
+        logs = configure_logging(settings)
+        tail = Tail(database_url(settings), tell, topic=topic, company=company, after=after)
+        try:
+            asyncio.run(tail.run())
+        except KeyboardInterrupt:
+            raise typer.Exit(INTERRUPTED) from None
+        finally:
+            logs.close()
+
+
+def tell(line: str) -> None:
+    """Print a line at once; end the process quietly when nobody reads any more."""
+    try:
+        typer.echo(line)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        # what is left in the buffer would fail once more at the end
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        raise SystemExit(0) from None
 
 
 @app.command("worker")

@@ -128,6 +128,15 @@ from outbox_counter counter left join lateral (
 order by event.pub_seq
 """  # noqa: S608 - a constant of ours
 
+_TAIL: Final = f"""
+select event.pub_seq as seq, event.published_at as at, company.code as company, event.topic,
+       event.entity, event.entity_id as "entityId", event.id::text as "eventId", event.payload
+from outbox_event event join company on company.id = event.company_id
+where event.pub_seq > $1 and event.pub_seq <= $2
+  and ($3::text is null or event.topic = $3) and ($4::text is null or company.code = $4)
+order by event.pub_seq limit {_LOG_PAGE}
+"""  # noqa: S608 - a constant of ours
+
 _BACKLOG: Final = """
 select (select count(*) from (select from outbox_event where pub_seq is null limit $1) as counted),
        coalesce((select extract(epoch from clock_timestamp() - created_at)::float8
@@ -406,6 +415,56 @@ class EventLog:
                 server_settings={"application_name": "erp-gateway log"},
             )
         return self._pool
+
+
+class Tail:
+    """Tells the log as it grows, one event a line of JSON, for people and scripts of the operator.
+
+    Begins after the place ``after``, else with what is published from now on, and goes on where it
+    was when a connection is lost. Connects as the owner of the tables.
+    """
+
+    def __init__(
+        self,
+        database_url: str,
+        write: Callable[[str], object],
+        *,
+        topic: str | None = None,
+        company: str | None = None,
+        after: int | None = None,
+    ) -> None:
+        self._database_url = database_url
+        self._write = write
+        self._topic = topic
+        self._company = company
+        self._after = after
+        self._signal = _Signal()
+
+    async def run(self) -> None:
+        """Tell until canceled, or until ``write`` ends the process."""
+        await _keep_running("tail", self._database_url, self._tell)
+
+    async def _tell(self, connection: Connection) -> None:
+        await connection.add_listener(PUBLISHED_CHANNEL, self._signal.set)
+        connection.add_termination_listener(self._signal.set)
+        while True:
+            until = await connection.fetchval("select last_seq from outbox_counter")
+            if self._after is None:
+                self._after = until
+            whole = await self._tell_page(connection, until)
+            if whole:
+                self._after = max(self._after, until)
+                await self._signal.wait(_FOLLOW_POLL_SECONDS)
+
+    async def _tell_page(self, connection: Connection, until: int) -> bool:
+        """Tell the next events up to a place; return whether that was all of them."""
+        rows = await connection.fetch(_TAIL, self._after, until, self._topic, self._company)
+        for row in rows:
+            told = dict(row)
+            told["payload"] = orjson.loads(told["payload"])
+            self._write(orjson.dumps(told).decode())
+            self._after = row["seq"]
+        return len(rows) < _LOG_PAGE
 
 
 def _event(row: Any) -> PublishedEvent:

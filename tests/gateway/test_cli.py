@@ -406,3 +406,19 @@ class TestServe:
         read_until(relay.stderr, "relay publishes")
         code, said = interrupt(relay)
         assert (code, "Traceback" in said) == (130, False), said
+
+    def test_the_tail_prints_what_is_published(self, start: Start, fresh_dir: Path) -> None:
+        """`tail` prints lines as they come, and ends quietly."""
+        change = "set session_replication_role = origin;"
+        change += "update stock_level set on_hand = on_hand + 1 where id = 1"
+        with EmbeddedPostgres(fresh_dir, settings={"fsync": "off"}) as server:
+            assert run(fresh_dir, "migrate").returncode == 0
+            assert run(fresh_dir, "seed").returncode == 0
+            relay = start(fresh_dir, "relay")
+            tail = start(fresh_dir, "tail", "--topic", "stock.changed", "--after", "0")
+            for seq in (1, 2):
+                run_sql(server.url(DATABASE), change)
+                told = json.loads(read_until(tail.stdout, "stock.changed"))
+                assert (told["seq"], told["entity"], told["entityId"]) == (seq, "StockLevel", 1)
+            assert interrupt(tail) == (130, "")
+            assert interrupt(relay)[0] == 130

@@ -15,12 +15,13 @@ from pathlib import Path
 from typing import Any
 
 import asyncpg
+import orjson
 import pytest
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.schema import CreateIndex, CreateTable
 
 from gateway.postgres import EmbeddedPostgres
-from gateway.relay import EventLog, Follower, Relay, WakeUp
+from gateway.relay import EventLog, Follower, Relay, Tail, WakeUp
 from resolvers.core.broker import Broker, PublishedEvent, SubscriberLagged, Subscription
 from resolvers.core.metrics import Metrics
 from resolvers.core.outbox import COUNTER_ROW, UUID7, outbox_counter, outbox_event
@@ -84,7 +85,7 @@ async def connected(url: str) -> AsyncIterator["asyncpg.Connection[Any]"]:
 
 
 @asynccontextmanager
-async def running(*parts: Relay | Follower | WakeUp) -> AsyncIterator[None]:
+async def running(*parts: Relay | Follower | WakeUp | Tail) -> AsyncIterator[None]:
     """Run parts of the gateway for the time of the block."""
     tasks = [asyncio.create_task(part.run()) for part in parts]
     try:
@@ -629,3 +630,61 @@ async def test_a_cut_connection_of_the_log_is_replaced(url: str) -> None:
                 assert await connection.fetchval(cut) >= 1
     finally:
         log.close()
+
+
+# -- the log, for people
+
+
+async def test_the_tail_tells_what_is_published(url: str) -> None:
+    """All that is kept, then what comes, also after its connection was cut, filtered if asked."""
+    everything: list[dict[str, Any]] = []
+    chosen: list[dict[str, Any]] = []
+    fresh: list[dict[str, Any]] = []
+    event = """insert into outbox_event (company_id, topic, entity, entity_id, payload)
+               select 1 + n % 2, case when n % 3 = 0 then 'orders' else 'stock' end, 'Level', n,
+                      '{"n": 1}'
+               from generate_series(1, $1::int) n"""
+    cut = "select count(pg_terminate_backend(pid)) from pg_stat_activity "
+    cut += "where application_name = 'erp-gateway tail' and datname = current_database()"
+    missing = "select not exists (select from outbox_event where pub_seq is null)"
+    async with connected(url) as connection:
+        await connection.execute(
+            "create table company (id int, code text); insert into company values (1,'A'), (2,'B')"
+        )
+        async with running(Relay(url, Metrics())):
+            await connection.execute(event, 500)
+            await eventually(lambda: connection.fetchval(missing))
+            tails = (
+                Tail(url, lambda line: everything.append(orjson.loads(line)), after=0),
+                Tail(
+                    url,
+                    lambda line: chosen.append(orjson.loads(line)),
+                    topic="stock",
+                    company="B",
+                    after=100,
+                ),
+                Tail(url, lambda line: fresh.append(orjson.loads(line))),
+            )
+            async with running(*tails):
+                while not fresh:
+                    await connection.execute(event, 1)
+                    await asyncio.sleep(0.1)
+                await eventually(lambda: as_many(everything, 501))
+                assert await connection.fetchval(cut) == 3
+                await connection.execute(event, 20)
+                last = await connection.fetchval("select count(*) from outbox_event")
+                await eventually(lambda: as_many(everything, last))
+                await eventually(lambda: as_many(fresh, last + 1 - fresh[0]["seq"]))
+                wanted = "select pub_seq from outbox_event where company_id = 2 and topic = 'stock'"
+                rows = await connection.fetch(f"{wanted} and pub_seq > 100 order by pub_seq")
+                await eventually(lambda: as_many(chosen, len(rows)))
+    assert [told["seq"] for told in everything] == list(range(1, last + 1))
+    assert [told["seq"] for told in fresh] == list(range(fresh[0]["seq"], last + 1))
+    assert [told["seq"] for told in chosen] == [row[0] for row in rows]
+    assert (everything[0]["company"], everything[0]["payload"]) == ("B", {"n": 1})
+    assert everything[0]["entityId"] == 1
+
+
+async def as_many(told: list[dict[str, Any]], number: int) -> bool:
+    """Tell whether so many lines came."""
+    return len(told) >= number
