@@ -17,6 +17,7 @@ import orjson
 from sqlalchemy import Integer, LargeBinary, Text, bindparam, text
 from sqlalchemy.dialects.postgresql import JSONB
 
+from resolvers.core.compiling import to_json
 from resolvers.core.context import Context
 from resolvers.core.database_errors import FAILURES, expected, in_the_way, refused
 from resolvers.core.errors import ErpError, Forbidden, IdempotencyMismatch, Invalid
@@ -197,8 +198,8 @@ async def _answer(context: Context, connection: Transaction, key: str, outcome: 
         _ANSWER,
         {
             **_mine(context, key),
-            "response": _to_json(outcome),
-            "trail": _to_json(connection.trail),
+            "response": to_json(outcome),
+            "trail": to_json(connection.trail),
         },
     )
 
@@ -206,10 +207,6 @@ async def _answer(context: Context, connection: Transaction, key: str, outcome: 
 def _mine(context: Context, key: str) -> dict[str, Any]:
     principal = context.principal
     return {"company_id": principal.company_id, "actor": principal.actor, "key": key}
-
-
-def _to_json(value: Any) -> str:
-    return orjson.dumps(value, option=orjson.OPT_NON_STR_KEYS).decode()
 
 
 async def write_audit(

@@ -14,11 +14,12 @@ MOST_SHAPES: Final = 1_000
 """Shapes of statements that are kept compiled."""
 
 
-def _to_json(value: Any) -> str:
+def to_json(value: Any) -> str:
+    """Return a value as text for a parameter of type JSON; keys need not be text."""
     return orjson.dumps(value, option=orjson.OPT_NON_STR_KEYS).decode()
 
 
-_DIALECT: Final = asyncpg_dialect.dialect(json_serializer=_to_json)  # type: ignore[no-untyped-call]
+_DIALECT: Final = asyncpg_dialect.dialect(json_serializer=to_json)  # type: ignore[no-untyped-call]
 _shapes: "LRUCache[Any, Any]" = LRUCache(MOST_SHAPES)
 
 
