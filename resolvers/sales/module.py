@@ -9,6 +9,7 @@ from resolvers.sales.tables import (
     ORDER_NUMBERS,
     PARTNER_WITH_OPEN_SALES_ORDERS,
     PRODUCT_ON_OPEN_SALES_LINES,
+    WAREHOUSE_OF_LINES,
     sales_order,
     sales_order_line,
 )
@@ -19,6 +20,7 @@ MODULE = DataModule(
     functions=(
         PRODUCT_ON_OPEN_SALES_LINES,
         PARTNER_WITH_OPEN_SALES_ORDERS,
+        WAREHOUSE_OF_LINES,
         DEMAND_OF_LINES,
         DEMAND_OF_ORDERS,
         ORDER_EVENTS,

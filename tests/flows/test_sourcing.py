@@ -5,11 +5,15 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
+from sqlalchemy import text, update
 
 from gateway.verify import verify
+from resolvers.core.context import OperationStats
+from resolvers.core.principal import STAFF_ROLE, RowScope
 from resolvers.inventory.commands import free_stock
 from resolvers.sales import commands
-from schema.core.ids import encode_id
+from resolvers.sales.tables import sales_order, sales_order_line
+from schema.core.ids import decode_id, encode_id
 from tests.fixtures.gateway import Gateway
 from tests.fixtures.paths import BothPaths
 
@@ -462,4 +466,36 @@ async def test_many_at_once_share_what_all_warehouses_have(
         shop.skus,
     )
     assert sum(row["free"] for row in left) < 10
+    await sound(own_database_url)
+
+
+async def test_the_release_before_names_no_warehouse(
+    own_gateway: Gateway, own_database_url: str
+) -> None:
+    """While processes of both run, lines that it places leave from where their order does."""
+    shop = await Shop.open(own_gateway)
+    sku = shop.skus[0]
+    await shop.free(sku, 0, 5)
+    placed = (await shop.place(1, confirm=False))["order"]
+    assert placed["warehouse"]["code"] == "MUC"
+    id_ = decode_id(await shop.id_of(placed), "SalesOrder")
+    names = ", ".join(
+        column.name for column in sales_order_line.c if column.name not in ("id", "warehouse_id")
+    )
+    old = f"""insert into sales_order_line ({names}) select {names.replace("position", "2")}
+              from sales_order_line where order_id = {id_}"""
+    writes = own_gateway.runtime.writes
+    async with writes.begin(RowScope(STAFF_ROLE, 1), OperationStats()) as transaction:
+        await transaction.execute(text(old))
+        await transaction.execute(
+            update(sales_order)
+            .where(sales_order.c.id == id_)
+            .values({name: sales_order.c[name] * 2 for name in ("subtotal", "tax_total", "total")})
+        )
+    found = await own_gateway.owner.fetch(
+        """select w.code from sales_order_line l join warehouse w on w.id = l.warehouse_id
+           where l.order_id = $1 order by l.position""",
+        id_,
+    )
+    assert [row["code"] for row in found] == ["MUC", "MUC"]
     await sound(own_database_url)

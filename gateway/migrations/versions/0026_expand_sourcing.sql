@@ -8,6 +8,13 @@ alter table sales_order_line enable trigger user;
 alter table sales_order_line alter column warehouse_id set not null;
 alter table sales_order_line add constraint fk_sales_order_line_warehouse
   foreign key (warehouse_id, company_id) references warehouse (id, company_id);
+create function sales_order_line_placed() returns trigger language plpgsql as $$
+begin
+  select o.warehouse_id into new.warehouse_id from sales_order o where o.id = new.order_id;
+  return new;
+end $$;
+create trigger sales_order_line_placed before insert on sales_order_line
+  for each row when (new.warehouse_id is null) execute function sales_order_line_placed();
 create index ix_sales_order_line_warehouse on sales_order_line (warehouse_id, placed_on, id);
 create or replace function sales_order_line_changed() returns trigger
 language plpgsql security definer set search_path = public as $$
