@@ -14,7 +14,7 @@ from uuid import uuid4
 from gateway.back_office import back_office
 from gateway.provision import database_url, owner_connection
 from gateway.settings import Settings
-from resolvers.bulk.commands import upsert_some
+from resolvers.bulk.commands import Keys, upsert_some
 from resolvers.bulk.rules import OnError, Upsert
 from resolvers.core.command import CommandRefused
 
@@ -120,7 +120,7 @@ async def import_file(
         )
     if company_id is None:
         raise ImportFileError(f"There is no company {company}.")
-    report, run = ImportReport(), uuid4()
+    report, run, keys = ImportReport(), uuid4(), Keys(_KINDS[what])
     async with back_office(settings) as office:
         for first in range(0, total, portion):
             part = [_placed(row, places) for row in islice(rows, portion)]
@@ -128,7 +128,9 @@ async def import_file(
                 context.rehearsing = dry_run
                 try:
                     done = await upsert_some(
-                        context, f"import:{run}:{first}", _KINDS[what], part, on_error, first=first
+                        *(context, f"import:{run}:{first}", _KINDS[what], part, on_error),
+                        first=first,
+                        earlier=keys.earlier(part),
                     )
                 except CommandRefused as refusal:
                     done = refusal.outcome

@@ -61,17 +61,50 @@ async def upsert(
     return {"results": "", **outcome, "keys": [row[name] for row in rows]}
 
 
+def _key_of(what: Upsert, row: Row) -> Any:
+    """Return what no two rows of an upsert may have in common."""
+    if what is Upsert.STOCK_LEVELS:
+        return row["sku"], row["locationId"], row.get("lotNumber")
+    return row[_KEYS[what]]
+
+
+class Keys:
+    """The keys of an upsert that is written in parts: what one alone cannot tell is there twice."""
+
+    def __init__(self, what: Upsert) -> None:
+        self._what = what
+        self._seen: set[Any] = set()
+
+    def earlier(self, rows: Sequence[Row]) -> frozenset[Any]:
+        """Return which keys of the part that comes next stand in one before it."""
+        keys = {_key_of(self._what, row) for row in rows}
+        again = keys & self._seen
+        self._seen |= keys
+        return frozenset(again)
+
+
 async def upsert_some(
-    context: Context, key: str, what: Upsert, rows: Sequence[Row], on_error: OnError, *, first: int
+    context: Context,
+    key: str,
+    what: Upsert,
+    rows: Sequence[Row],
+    on_error: OnError,
+    *,
+    first: int,
+    earlier: frozenset[Any],
 ) -> Outcome:
     """Write a part of many rows as a command of its own; ``first`` is the place of its first row.
 
-    Returns what `upsert` does, with the verdicts on rejected rows only.
+    ``earlier`` are those of its keys that `Keys` found in the parts before it. Returns what
+    `upsert` does, with the verdicts on rejected rows only.
     """
 
     async def body(connection: Transaction) -> Outcome:
         verdicts = await write_rows(
-            context, connection, key, what, rows, on_error=on_error, first=first
+            *(context, connection, key, what, rows),
+            on_error=on_error,
+            first=first,
+            earlier=earlier,
         )
         return summary(verdicts)
 
@@ -94,8 +127,11 @@ async def write_rows(
     *,
     on_error: OnError,
     first: int = 0,
+    earlier: frozenset[Any] = frozenset(),
 ) -> list[Verdict]:
     """Write rows in a transaction that is open, and return the verdict on each.
+
+    ``first`` is the place of the first one, ``earlier`` are keys of rows before it.
 
     Raises:
         CommandRefused: some are wrong and ``on_error`` has everything rejected then.
@@ -103,11 +139,17 @@ async def write_rows(
     """
     partly = on_error is OnError.REJECT_FAILED_ROWS
     if what is Upsert.PRODUCTS:
-        verdicts = await upsert_products(context, connection, rows, partly=partly, first=first)
+        verdicts = await upsert_products(
+            context, connection, rows, partly=partly, first=first, earlier=earlier
+        )
     elif what is Upsert.PARTNERS:
-        verdicts = await upsert_partners(context, connection, rows, partly=partly, first=first)
+        verdicts = await upsert_partners(
+            context, connection, rows, partly=partly, first=first, earlier=earlier
+        )
     else:
-        verdicts = await _levels(context, connection, key, rows, partly=partly, first=first)
+        verdicts = await _levels(
+            context, connection, key, rows, partly=partly, first=first, earlier=earlier
+        )
     rejected = sum(verdict.result is RowResult.REJECTED for verdict in verdicts)
     if rejected and not partly:
         for verdict in verdicts:
@@ -129,6 +171,7 @@ async def _levels(
     *,
     partly: bool,
     first: int,
+    earlier: frozenset[Any],
 ) -> list[Verdict]:
     lines = [
         counted_line(
@@ -140,7 +183,7 @@ async def _levels(
         )
         for row in rows
     ]
-    results = await upsert_levels(context, connection, key, lines, partly=partly)
+    results = await upsert_levels(context, connection, key, lines, partly=partly, earlier=earlier)
     return [
         Verdict(index, row[_KEYS[Upsert.STOCK_LEVELS]], result, [_of_row(e, index) for e in errors])
         for index, (row, (result, errors)) in enumerate(

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Final
 
-from resolvers.bulk.commands import upsert_some
+from resolvers.bulk.commands import Keys, upsert_some
 from resolvers.bulk.rules import OnError, Upsert
 from resolvers.core.bulk import MOST_TOLD
 from resolvers.core.command import CommandRefused, Outcome
@@ -34,6 +34,10 @@ async def run_upsert(
     """
     rows, on_error = arguments["rows"], OnError(arguments["onError"])
     portion = PORTION if on_error is OnError.REJECT_FAILED_ROWS else len(rows)
+    places = range(0, len(rows), portion)
+    keys = Keys(Upsert(kind))
+    # before any is written: of two that are written at once, either could be the first
+    earlier = {first: keys.earlier(rows[first : first + portion]) for first in places}
 
     async def write(first: int) -> Outcome:
         try:
@@ -44,12 +48,12 @@ async def run_upsert(
                 rows[first : first + portion],
                 on_error,
                 first=first,
+                earlier=earlier[first],
             )
         except CommandRefused as refusal:
             raise JobFailed(str(refusal), refusal.outcome) from refusal
 
     outcome: Outcome = {"accepted": 0, "rejected": 0, "rows": []}
-    places = range(0, len(rows), portion)
     for turn in range(0, len(places), AT_ONCE):
         firsts = places[turn : turn + AT_ONCE]
         # none is left behind if another one fails

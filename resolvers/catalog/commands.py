@@ -219,13 +219,14 @@ async def upsert_products(
     *,
     partly: bool,
     first: int = 0,
+    earlier: frozenset[Any] = frozenset(),
 ) -> list[Verdict]:
     """Make products, or change those that have a row's SKU; null leaves what is there.
 
     Nothing is written if a row is wrong, unless ``partly``. ``first`` is the place of the first row
-    in the input. Returns a verdict on each row.
+    in the input, ``earlier`` are keys of rows before it. Returns a verdict on each row.
     """
-    verdicts = verdicts_on(rows, "sku", first=first)
+    verdicts = verdicts_on(rows, "sku", first=first, earlier=earlier)
     check_texts(verdicts, rows, "sku", most=MAX_SKU)
     check_texts(verdicts, rows, "name", most=MAX_NAME)
     check_texts(verdicts, rows, "description", most=MAX_TEXT, required=False)

@@ -63,14 +63,16 @@ class Verdict:
         }
 
 
-def verdicts_on(rows: Sequence[Row], key: str, *, first: int = 0) -> list[Verdict]:
+def verdicts_on(
+    rows: Sequence[Row], key: str, *, first: int = 0, earlier: frozenset[Any] = frozenset()
+) -> list[Verdict]:
     """Return a verdict on each row, rejecting a second row of the same ``key``.
 
-    ``first`` is the place of the first of them in the input.
+    ``first`` is the place of the first of them in the input, ``earlier`` are keys of rows before.
     """
     verdicts = [Verdict(index, row[key]) for index, row in enumerate(rows, start=first)]
-    if len({row[key] for row in rows}) < len(rows):
-        seen: set[str] = set()
+    if earlier or len({row[key] for row in rows}) < len(rows):
+        seen = set(earlier)
         for verdict in verdicts:
             if verdict.key in seen:
                 verdict.reject(Duplicate, f"{key} stands in an earlier row.", key)

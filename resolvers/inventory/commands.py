@@ -207,14 +207,16 @@ async def upsert_levels(
     lines: Sequence[AdjustmentLine],
     *,
     partly: bool,
+    earlier: frozenset[Any] = frozenset(),
 ) -> list[tuple[RowResult, Sequence[ErpError]]]:
     """Set stock at locations to what was counted; return of each line what became of it.
 
-    Nothing is written if a line is wrong, unless ``partly``. The paths of errors begin with lines
-    and the place of the line in ``lines``.
+    Nothing is written if a line is wrong, unless ``partly``. ``earlier`` are SKU, location and lot
+    of lines before these. The paths of errors begin with lines and the place of the line in
+    ``lines``.
     """
     results: list[tuple[RowResult, Sequence[ErpError]]] = [(RowResult.UNCHANGED, ())] * len(lines)
-    errors = check_adjustment_lines(lines)
+    errors = check_adjustment_lines(lines, earlier)
     good = _reject(results, errors, range(len(lines)))
     products = await products_of(connection, [line.sku for line in lines])
     locations = await _locations(connection, lines)

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal
 from enum import StrEnum
-from typing import Final
+from typing import Any, Final
 
 from resolvers.core.errors import Conflict, ErpError, InsufficientStock, Invalid
 from resolvers.core.quantities import LARGEST_QUANTITY, QUANTITY_STEP, check_unit
@@ -201,10 +201,15 @@ class Picker:
         return taken
 
 
-def check_adjustment_lines(lines: Sequence[AdjustmentLine]) -> list[ErpError]:
-    """Find what is wrong with the lines by themselves, before anything is read."""
+def check_adjustment_lines(
+    lines: Sequence[AdjustmentLine], earlier: frozenset[Any] = frozenset()
+) -> list[ErpError]:
+    """Find what is wrong with the lines by themselves, before anything is read.
+
+    ``earlier`` are SKU, location and lot of lines before these.
+    """
     errors: list[ErpError] = []
-    seen: set[tuple[str, int, str | None]] = set()
+    seen = set(earlier)
     for position, line in enumerate(lines):
         at = ("lines", str(position))
         errors += _check_quantities(line, at)

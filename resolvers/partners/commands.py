@@ -1,6 +1,7 @@
 """The verbs of partners: one function per command."""
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 from sqlalchemy import text
 
@@ -159,13 +160,14 @@ async def upsert_partners(
     *,
     partly: bool,
     first: int = 0,
+    earlier: frozenset[Any] = frozenset(),
 ) -> list[Verdict]:
     """Make partners, or change those that have a row's code; null leaves what is there.
 
     Nothing is written if a row is wrong, unless ``partly``. ``first`` is the place of the first row
-    in the input. Returns a verdict on each row.
+    in the input, ``earlier`` are keys of rows before it. Returns a verdict on each row.
     """
-    verdicts = verdicts_on(rows, "code", first=first)
+    verdicts = verdicts_on(rows, "code", first=first, earlier=earlier)
     check_texts(verdicts, rows, "code", most=MAX_CODE)
     check_texts(verdicts, rows, "name", most=MAX_NAME)
     for name in ("taxId", "email", "phone", "language"):

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from gateway import importing
 from gateway.importing import Imported, ImportFileError, import_file, read_rows
 from gateway.verify import verify
 from resolvers.bulk.rules import OnError
@@ -87,6 +88,35 @@ async def test_what_is_wrong_is_told(
         assert [row["index"] for row in report.rejected] == [1]
         found = "select count(*) from partner where code in ('IMP', 'BAD')"
         assert await own_gateway.owner.fetchval(found) == there
+
+
+async def test_the_first_row_of_a_key_is_the_one(
+    own_gateway: Gateway, own_database_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A row of a key that stood in an earlier transaction is refused as one in the same."""
+    monkeypatch.setattr(importing, "PORTION", 2)
+    codes = ["IMP-0", "IMP-1", "IMP-2", "IMP-0", "IMP-0", "IMP-3", "IMP-2"]
+    lines = (f"{code},Name {n},yes\n" for n, code in enumerate(codes))
+    file = written(tmp_path, "p.csv", "code,name,isCustomer\n" + "".join(lines))
+    settings = settings_for(own_database_url)
+    for dry_run in (True, False):
+        report = await import_file(
+            settings,
+            Imported.PARTNERS,
+            file,
+            company="DE01",
+            on_error=OnError.REJECT_FAILED_ROWS,
+            dry_run=dry_run,
+        )
+        assert (report.accepted, report.refused) == (4, 3)
+        assert [row["index"] for row in report.rejected] == [3, 4, 6]
+        errors = [error for row in report.rejected for error in row["errors"]]
+        assert {(error["code"], error["message"]) for error in errors} == {
+            ("DUPLICATE", "code stands in an earlier row.")
+        }
+    names = "select name from partner where code like 'IMP-%' order by code"
+    found = [row["name"] for row in await own_gateway.owner.fetch(names)]
+    assert found == ["Name 0", "Name 1", "Name 2", "Name 5"]
 
 
 async def test_stock_is_set_to_what_was_counted(

@@ -11,11 +11,12 @@ import pytest
 from gateway.verify import verify
 from gateway.worker import UNEXPECTED, VERIFY, Worker
 from resolvers.bulk import jobs
+from schema.core.ids import encode_id
 from tests.fixtures.gateway import Gateway, settings_for
 
 PRODUCTS = """
 mutation Products($key: String!, $rows: [ProductUpsertInput!]!, $onError: OnError!) {
-  upsertProducts(idempotencyKey: $key, rows: $rows, onError: $onError) {
+  done: upsertProducts(idempotencyKey: $key, rows: $rows, onError: $onError) {
     job { id } userErrors { code }
   }
 }
@@ -44,8 +45,8 @@ async def ask(gateway: Gateway, count: int, *, wrong: int, on_error: str) -> str
         for n in range(count)
     ]
     told = await gateway.data(PRODUCTS, {"key": "j", "rows": rows, "onError": on_error})
-    assert told["upsertProducts"]["userErrors"] == []
-    id_: str = told["upsertProducts"]["job"]["id"]
+    assert told["done"]["userErrors"] == []
+    id_: str = told["done"]["job"]["id"]
     return id_
 
 
@@ -100,6 +101,90 @@ async def test_portions_are_told_in_their_order(
     assert [row["index"] for row in done["rejectedRows"]] == list(range(700))
     keys = await own_gateway.owner.fetch("select key from idempotency_key where key like 'job:%'")
     assert len(keys) == 1_500 / 300
+
+
+PARTNERS = """
+mutation Partners($key: String!, $rows: [PartnerUpsertInput!]!, $onError: OnError!) {
+  done: upsertPartners(idempotencyKey: $key, rows: $rows, onError: $onError) {
+    job { id } userErrors { code }
+  }
+}
+"""
+LEVELS = """
+mutation Levels($key: String!, $rows: [StockLevelUpsertInput!]!, $onError: OnError!) {
+  done: upsertStockLevels(idempotencyKey: $key, rows: $rows, onError: $onError) {
+    job { id } userErrors { code }
+  }
+}
+"""
+
+
+async def rows_of(gateway: Gateway, kind: str) -> list[dict[str, Any]]:
+    """Return more rows than are written at once, the last ones of keys of the first ones."""
+    count, again = 1_010, 7
+    if kind == PRODUCTS:
+        category = await gateway.owner.fetchval("select min(code) from product_category")
+        more = {"categoryCode": category, "uom": "PCE", "listPrice": "1.50"}
+        rows = [{"sku": f"JOB-{n:05}", "name": "First", **more} for n in range(count)]
+        return [*rows, *({**row, "name": "Later"} for row in rows[:again])]
+    if kind == PARTNERS:
+        rows = [{"code": f"JOB-{n}", "name": "First", "isCustomer": True} for n in range(count)]
+        return [*rows, *({**row, "name": "Later"} for row in rows[:again])]
+    found = await gateway.owner.fetch(
+        """select p.sku, x.id from product p, stock_location x
+           where p.tracking = 'NONE' and p.kind = 'GOODS' and p.archived_at is null
+             and x.company_id = 1 and x.kind = 'INTERNAL' and x.sellable
+           order by p.id, x.id limit $1""",
+        count,
+    )
+    rows = [
+        {"sku": sku, "locationId": encode_id("StockLocation", id_), "countedQty": "7000"}
+        for sku, id_ in found
+    ]
+    return [*rows, *({**row, "countedQty": "9000"} for row in rows[:again])]
+
+
+@pytest.mark.parametrize(
+    ("kind", "code", "at", "later"),
+    [
+        (
+            *(PRODUCTS, "DUPLICATE", ["sku"]),
+            "select count(*) from product where name = 'Later'",
+        ),
+        (
+            *(PARTNERS, "DUPLICATE", ["code"]),
+            "select count(*) from partner where name = 'Later'",
+        ),
+        (*(LEVELS, "VALIDATION", []), "select count(*) from stock_balance where on_hand = 9000"),
+    ],
+    ids=["products", "partners", "levels"],
+)
+@pytest.mark.parametrize("on_error", ["REJECT_FAILED_ROWS", "REJECT_EVERYTHING"])
+async def test_the_first_row_of_a_key_is_the_one(  # noqa: PLR0917 - a table
+    own_gateway: Gateway,
+    own_database_url: str,
+    monkeypatch: pytest.MonkeyPatch,
+    kind: str,
+    code: str,
+    at: list[str],
+    later: str,
+    on_error: str,
+) -> None:
+    """Rows of one key are told of wherever they stand, though portions are written at once."""
+    monkeypatch.setattr(jobs, "PORTION", 300)
+    rows = await rows_of(own_gateway, kind)
+    count = len(rows) - 7
+    told = (await own_gateway.data(kind, {"key": "j", "rows": rows, "onError": on_error}))["done"]
+    await Worker(settings_for(own_database_url)).run_until_idle()
+    done = await job(own_gateway, told["job"]["id"])
+    everything = on_error == "REJECT_EVERYTHING"
+    assert done["state"] == ("FAILED" if everything else "SUCCEEDED")
+    assert (done["accepted"], done["rejected"]) == ((0, len(rows)) if everything else (count, 7))
+    assert [(row["index"], row["errors"]) for row in done["rejectedRows"]] == [
+        (count + n, [{"code": code, "path": ["rows", str(count + n), *at]}]) for n in range(7)
+    ]
+    assert await own_gateway.owner.fetchval(later) == 0
+    assert not [result for result in await verify(own_database_url) if not result.holds]
 
 
 async def test_all_or_nothing(own_gateway: Gateway, own_database_url: str) -> None:
