@@ -9,7 +9,7 @@ from datetime import date, timedelta
 from decimal import Decimal
 from typing import Any, Final
 
-from sqlalchemy import bindparam, func, insert, select, true, update
+from sqlalchemy import Exists, bindparam, exists, func, insert, select, true, update
 
 from resolvers.catalog.commands import (
     AS_STOCKED,
@@ -37,7 +37,7 @@ from resolvers.core.table import as_given, given_quantities
 from resolvers.core.transaction import Transaction
 from resolvers.identity.loaders import company as company_entity
 from resolvers.inventory.commands import Arrival, Goods, prepare_landing, receive_goods
-from resolvers.inventory.loaders import GOODS_RECEIPT_LINE, reorder_rule
+from resolvers.inventory.loaders import GOODS_RECEIPT_LINE, reorder_rule, stock_move
 from resolvers.inventory.loaders import warehouse as warehouse_entity
 from resolvers.partners.loaders import address as address_entity
 from resolvers.partners.loaders import partner as partner_entity
@@ -65,6 +65,7 @@ from resolvers.reference.commands import PURCHASE as PURCHASE_TAX
 from resolvers.reference.commands import digits_of, rates_on, tax_on
 from resolvers.sales.commands import lock_waiting, promise_waiting
 from resolvers.valuation.commands import digits_of_books
+from resolvers.valuation.loaders import valuation_entry
 
 MAX_LINES: Final = 200
 """Most lines of one receipt."""
@@ -816,8 +817,8 @@ async def add_landed_cost(
     expense of today. Returns the ``receipt_id``.
 
     Raises:
-        CommandRefused: there is no such receipt, the amount is not above 0 or has too many
-            decimals, or the description is too short or too long.
+        CommandRefused: there is no such receipt, it brought no goods, the amount is not above 0
+            or has too many decimals, or the description is too short or too long.
 
     """
     if not 1 <= len(description) <= MAX_TEXT:
@@ -827,9 +828,15 @@ async def add_landed_cost(
     async def body(connection: Transaction) -> Outcome:
         column = goods_receipt.c
         given = bindparam("id", receipt_id, type_=as_given(column.id.type))
-        found = await connection.scalar(select(column.id).where(column.id == given))
-        if found is None:
+        found = await connection.execute(
+            select(column.id, _valued_goods().label("valued")).where(column.id == given)
+        )
+        receipt = found.first()
+        if receipt is None:
             raise CommandRefused([NotFound("There is no such receipt.", path=("receiptId",))])
+        if not receipt.valued:
+            message = "No goods came with this receipt that a cost could be added to."
+            raise CommandRefused([InvalidTransition(message, path=("receiptId",))])
         digits = await digits_of_books(context, connection)
         step = Decimal(1).scaleb(-digits)
         if not 0 < amount < LARGEST_PRICE or amount != amount.quantize(step):
@@ -868,6 +875,22 @@ async def add_landed_cost(
         },
         cause="PURCHASE",
         body=body,
+    )
+
+
+def _valued_goods() -> Exists:
+    """Return the condition that a receipt brought goods that have a value."""
+    line, move, entry = goods_receipt_line.c, stock_move.columns, valuation_entry.columns
+    return (
+        exists()
+        .where(
+            line.receipt_id == goods_receipt.c.id,
+            move["source"] == GOODS_RECEIPT_LINE,
+            move["source_id"] == line.id,
+            entry["move_id"] == move["id"],
+            entry["quantity"] > 0,
+        )
+        .correlate(goods_receipt)
     )
 
 

@@ -367,6 +367,7 @@ declare
   x record;
   c product_cost%rowtype;
   layer bigint;
+  rest numeric;
   there numeric;
   kept numeric;
   moves bigint[];
@@ -377,6 +378,7 @@ begin
     select l.*, h.costing, k.digits from changed l
     join company h on h.id = l.company_id join currency k on k.code = h.currency order by l.id
   loop
+    c := null;
     moves := '{}';
     kinds := '{}';
     amounts := '{}';
@@ -398,9 +400,13 @@ begin
         ) v
       ) w order by w.product_id, w.move_id
     loop
-      select * into c from product_cost p
-      where p.product_id = x.product_id and p.company_id = n.company_id for no key update;
-      there := least(x.quantity, greatest(c.quantity, 0));
+      if c.product_id is distinct from x.product_id then
+        select * into c from product_cost p
+        where p.product_id = x.product_id and p.company_id = n.company_id for no key update;
+        rest := greatest(c.quantity, 0);
+      end if;
+      there := least(x.quantity, rest);  -- of several moves of a product no piece counts twice
+      rest := rest - there;
       if n.costing = 'FIFO' then
         select y.id, y.remaining into layer, there from cost_layer y
         where y.move_id = x.move_id and y.remaining > 0;

@@ -1,8 +1,7 @@
 """What must always hold for the worth of stock: each statement returns the rows that break it."""
 
 from resolvers.core.module import Invariant
-
-_INSIDE = "('INTERNAL', 'TRANSIT')"
+from resolvers.valuation.tables import INSIDE_LISTED
 
 _REBUILD_VALUES = """
         update product_cost c set quantity = e.quantity, value = e.amount
@@ -52,7 +51,7 @@ INVARIANTS = (
         left join (
             select b.product_id, b.lot_id, sum(b.on_hand) as on_hand
             from stock_balance b join stock_location p on p.id = b.location_id
-            where p.kind in {_INSIDE} group by 1, 2
+            where p.kind in {INSIDE_LISTED} group by 1, 2
         ) b using (product_id, lot_id)
         where l.remaining <> coalesce(b.on_hand, 0)
         """,
@@ -67,7 +66,7 @@ INVARIANTS = (
         full join (
             select b.product_id, b.company_id, sum(b.on_hand) as on_hand
             from stock_balance b join stock_location l on l.id = b.location_id
-            where l.kind in {_INSIDE} group by 1, 2
+            where l.kind in {INSIDE_LISTED} group by 1, 2
         ) b using (product_id, company_id)
         where coalesce(c.quantity, 0) <> coalesce(b.on_hand, 0)
         """,
@@ -86,8 +85,8 @@ INVARIANTS = (
             from valuation_entry where move_id is not null group by 1
         ) e on e.move_id = m.id
         where coalesce(e.quantity, 0)
-              <> m.quantity * ((t.kind in {_INSIDE})::int - (o.kind in {_INSIDE})::int)
-           or coalesce(e.entries, 0) <> abs((t.kind in {_INSIDE})::int - (o.kind in {_INSIDE})::int)
+              <> m.quantity * ((t.kind in {INSIDE_LISTED})::int - (o.kind in {INSIDE_LISTED})::int)
+           or coalesce(e.entries, 0) <> abs((t.kind in {INSIDE_LISTED})::int - (o.kind in {INSIDE_LISTED})::int)
         """,
         "A move into the company or out of it has no entry of its value, or one too many.",
     ),

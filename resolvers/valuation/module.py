@@ -3,6 +3,7 @@
 from resolvers.core.module import DataModule
 from resolvers.valuation.invariants import INVARIANTS
 from resolvers.valuation.tables import (
+    COSTING_KEPT,
     STOCK_MOVES_VALUED,
     STOCK_VALUATION,
     VALUE_SHARE,
@@ -14,7 +15,7 @@ from resolvers.valuation.tables import (
 MODULE = DataModule(
     name="valuation",
     tables=(product_cost, cost_layer, valuation_entry),
-    functions=(VALUE_SHARE, STOCK_MOVES_VALUED, STOCK_VALUATION),
+    functions=(VALUE_SHARE, STOCK_MOVES_VALUED, COSTING_KEPT, STOCK_VALUATION),
     invariants=INVARIANTS,
     permissions={"stock.value.write": "Add costs to goods that came."},
 )

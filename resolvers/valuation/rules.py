@@ -5,8 +5,10 @@ they serve the demo data, and tests compare the two.
 """
 
 from collections import deque
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
+from itertools import accumulate, pairwise
 from typing import Final
 
 STEPS: Final = 10_000
@@ -57,6 +59,19 @@ def share(value: int, part: int, whole: int, step: int = 1) -> int:
     exact = 2 * abs(value * part) + whole * step
     rounded = exact // (2 * whole * step) * step
     return rounded if value * part >= 0 else -rounded
+
+
+def landed(amount: int, came: Sequence[tuple[int, int]], step: int) -> list[int]:
+    """Return what goods that came get of a cost: each is a quantity and what it cost.
+
+    By what they cost, or by quantity where nothing of it cost anything; together all of it.
+    """
+    weights = [cost for _, cost in came]
+    if sum(weights) <= 0:
+        weights = [quantity for quantity, _ in came]
+    whole = sum(weights)
+    shares = [share(amount, upto, whole, step) for upto in accumulate(weights)]
+    return [now - before for before, now in pairwise([0, *shares])]
 
 
 @dataclass(slots=True)
@@ -146,6 +161,38 @@ class ProductCost:
         self.value -= cost
         self._note_unit_cost()
         return cost
+
+    def land(self, added: Sequence[tuple[int, int, int]]) -> list[int]:
+        """Add costs to what came, each with its move and quantity; return what stock is worth more.
+
+        Goods are there up to what the layer of the move has left; where all is one, up to what is
+        there of the product, and what one move is said to have left no other has.
+        """
+        kept = []
+        rest = max(self.quantity, 0)
+        for move, quantity, cost in added:
+            layer = self._layer_of(move)
+            if self.costing is Costing.FIFO:
+                there = layer.quantity if layer else 0
+            else:
+                there = min(quantity, rest)
+                rest -= there
+            worth = share(cost, there, quantity, self.step)
+            if layer:
+                layer.value += worth
+            self.value += worth
+            kept.append(worth)
+        self._note_unit_cost()
+        return kept
+
+    def _layer_of(self, move: int) -> Layer | None:
+        """Return what is left of goods that a move brought, or where all is one, all of it."""
+        for layers in self.layers.values():
+            for layer in layers:
+                one = self.costing is Costing.AVERAGE or layer.move == move
+                if one and layer.quantity > 0:
+                    return layer
+        return None
 
     def _layers(self, lot: int | None) -> deque[Layer]:
         key = lot if self.costing is Costing.FIFO else None

@@ -24,7 +24,7 @@ from resolvers.core.table import (
     table,
     unit_price,
 )
-from resolvers.valuation.rules import ValuationKind
+from resolvers.valuation.rules import INSIDE, ValuationKind
 
 product_cost = table(
     "product_cost",
@@ -100,7 +100,7 @@ $$;
 """What a part of a whole, above 0, has of a value, rounded half away from zero without an inexact
 step before."""
 
-_INSIDE = "('INTERNAL', 'TRANSIT')"
+INSIDE_LISTED = "({})".format(", ".join(f"'{kind}'" for kind in sorted(INSIDE)))
 STOCK_MOVES_VALUED = f"""
 create function stock_moves_valued() returns trigger
 language plpgsql security definer set search_path = public as $$
@@ -123,7 +123,7 @@ declare
 begin
   for x in
     select m.id, m.company_id, m.product_id, m.quantity, m.cost, m.posted_at, h.costing, k.digits,
-           case when h.costing = 'FIFO' then m.lot_id end as lot_id, t.kind in {_INSIDE} as comes,
+           case when h.costing = 'FIFO' then m.lot_id end as lot_id, t.kind in {INSIDE_LISTED} as comes,
            case when m.kind = 'OPENING' then 'OPENING'
                 when 'SUPPLIER' in (o.kind, t.kind) then 'PURCHASE'
                 when 'CUSTOMER' in (o.kind, t.kind) then 'SALE'
@@ -133,7 +133,7 @@ begin
     join stock_location t on t.id = m.to_location_id
     join company h on h.id = m.company_id
     join currency k on k.code = h.currency
-    where (o.kind in {_INSIDE}) <> (t.kind in {_INSIDE})
+    where (o.kind in {INSIDE_LISTED}) <> (t.kind in {INSIDE_LISTED})
     order by m.product_id, m.company_id, comes desc, m.id
   loop
     if (c.product_id, c.company_id) is distinct from (x.product_id, x.company_id) then
@@ -270,6 +270,22 @@ Of each product what comes is valued before what leaves, else in the order of th
 them. Entries are written at once, so that who looks at them sees all that was moved.
 """
 
+COSTING_KEPT = """
+create function company_costing_kept() returns trigger
+language plpgsql security definer set search_path = public as $$
+begin
+  if exists (select from product_cost where company_id = old.id and quantity <> 0)
+     or exists (select from cost_layer where company_id = old.id and remaining <> 0) then
+    raise exception using errcode = 'check_violation',
+      message = 'A company that has stock keeps its costing.';
+  end if;
+  return new;
+end $$;
+create trigger company_costing_kept before update of costing on company
+  for each row when (old.costing <> new.costing) execute function company_costing_kept()
+"""
+"""Refuses another way of costing while there is stock: that has layers, or it has none."""
+
 STOCK_VALUATION = f"""
 create function stock_valuation(day date)
 returns table (warehouse_id int, category_id int, currency char(3), on_hand numeric, value numeric,
@@ -297,7 +313,7 @@ language sql stable as $$
           union all
           select from_location_id, product_id, quantity from stock_move where effective_on > day
         ) y join stock_location l on l.id = y.location_id
-        where l.kind in {_INSIDE}
+        where l.kind in {INSIDE_LISTED}
         group by 1, 2
       ) g
     ) x

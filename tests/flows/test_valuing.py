@@ -247,7 +247,9 @@ async def test_freight_goes_to_what_is_there_and_to_what_has_left(
     gateway = own_gateway
     owner = gateway.owner
     if costing == "AVERAGE":
+        await owner.execute("set session_replication_role = replica")
         await owner.execute("update company set costing = 'AVERAGE' where id = 1")
+        await owner.execute("set session_replication_role = origin")
         await owner.execute("delete from cost_layer where company_id = 1")
     receipt = await owner.fetchval(
         """select l.receipt_id from goods_receipt_line l
@@ -291,3 +293,18 @@ async def test_a_bad_cost_is_refused(
     told = (await own_gateway.data(LAND, asked))["addLandedCost"]
     assert [error["path"] for error in told["userErrors"]] == [path]
     assert told["receipt"] is None
+
+
+async def test_a_cost_needs_goods(own_gateway: Gateway) -> None:
+    """A receipt that brought nothing of value cannot cost more: it would be lost silently."""
+    receipt = await own_gateway.owner.fetchval(
+        """insert into goods_receipt (company_id, number, order_id, partner_id, warehouse_id,
+             received_on, posted_by)
+           select company_id, 'LAW', id, partner_id, warehouse_id, '2026-06-30', 'law'
+           from purchase_order where company_id = 1 limit 1 returning id"""
+    )
+    asked = {"key": "l", "id": encode_id("GoodsReceipt", receipt), "amount": "1"}
+    told = (await own_gateway.data(LAND, asked))["addLandedCost"]
+    assert [error["path"] for error in told["userErrors"]] == [["receiptId"]]
+    assert told["receipt"] is None
+    assert await own_gateway.owner.fetchval("select count(*) from landed_cost") == 0

@@ -329,6 +329,18 @@ begin
 end $$;
 create trigger stock_moves_valued after insert on stock_move
   referencing new table as moved for each statement execute function stock_moves_valued();
+create function company_costing_kept() returns trigger
+language plpgsql security definer set search_path = public as $$
+begin
+  if exists (select from product_cost where company_id = old.id and quantity <> 0)
+     or exists (select from cost_layer where company_id = old.id and remaining <> 0) then
+    raise exception using errcode = 'check_violation',
+      message = 'A company that has stock keeps its costing.';
+  end if;
+  return new;
+end $$;
+create trigger company_costing_kept before update of costing on company
+  for each row when (old.costing <> new.costing) execute function company_costing_kept();
 create function stock_valuation(day date)
 returns table (warehouse_id int, category_id int, currency char(3), on_hand numeric, value numeric,
                in_transit numeric)
