@@ -75,6 +75,9 @@ from resolvers.sales.tables import sales_order, sales_order_line
 
 _product = product_entity.table.c
 _tax = tax_entity.columns
+_GOODS: Final = "GOODS"
+_IS_GOODS: Final = _product.kind == _GOODS
+"""Services have no stock: they wait for none, and goods do not wait for them."""
 
 MOST_WAITING: Final = 100
 """Most orders that are looked at when goods come; the others wait for the next."""
@@ -729,6 +732,7 @@ async def order_lines(connection: Transaction, order: Any) -> list[Any]:
             line.warehouse_id,
             _product.sku,
             _product.tracking,
+            _product.kind,
             line.quantity,
             line.reserved,
             line.shipped,
@@ -772,12 +776,12 @@ async def write_shipped(
 
 
 async def _give_up_waiting(connection: Transaction, order: Any) -> None:
-    """Cancel what the lines of an order wait for."""
+    """Cancel the goods that the lines of an order wait for."""
     line = sales_order_line.c
     waiting = line.quantity - line.shipped - line.canceled - line.reserved
     await connection.execute(
         update(sales_order_line)
-        .where(line.order_id == order.id, waiting > 0)
+        .where(line.order_id == order.id, line.product_id == _product.id, _IS_GOODS, waiting > 0)
         .values(canceled=line.canceled + waiting)
     )
 
@@ -787,15 +791,16 @@ def refuse_part(
 ) -> None:
     """Refuse that a part leaves of an order that is to have all or nothing.
 
-    ``lines`` are those that `order_lines` returns.
+    ``lines`` are those that `order_lines` returns; services among them never leave.
 
     Raises:
-        CommandRefused: something of the order would be left.
+        CommandRefused: goods of the order would be left.
 
     """
     if order.fulfillment_policy == FulfillmentPolicy.ALL_OR_NOTHING and any(
         leaving.get(line.id, Decimal(0)) < line.quantity - line.shipped - line.canceled
         for line in lines
+        if line.kind == _GOODS
     ):
         refusal = InvalidTransition(
             "The order is to leave all at once.",
@@ -931,7 +936,7 @@ def _not_now(
 
 
 async def _waiting_lines(connection: Transaction, order: Any) -> Any:
-    """Return the lines that are not reserved in full, with how much each waits for."""
+    """Return the lines of goods that are not reserved in full, with how much each waits for."""
     return await connection.run(_WAITING_LINES, {"order": order.id})
 
 
@@ -955,7 +960,7 @@ def _waiting_of_order() -> Statement:
         )
         .join(product_entity.table, _product.id == line.product_id)
         .outerjoin(tax_entity.table, _tax["id"] == line.tax_id)
-        .where(line.order_id == _THE_ORDER, waiting > 0)
+        .where(line.order_id == _THE_ORDER, _IS_GOODS, waiting > 0)
         .order_by(line.position)
     )
 

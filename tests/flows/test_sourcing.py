@@ -437,6 +437,87 @@ async def test_a_partial_order_is_content_with_what_is_there(
     await sound(own_database_url)
 
 
+CANCEL = f"""
+mutation Cancel($id: ID!) {{ cancelSalesOrder(idempotencyKey: "cancel", id: $id) {{ {ORDER} }} }}
+"""
+
+
+async def with_a_service(gateway: Gateway) -> Shop:
+    """Open a shop that offers a service as well, after the goods."""
+    shop = await Shop.open(gateway)
+    shop.skus.append(
+        await gateway.owner.fetchval(
+            """update product set list_price = 1 where id = (
+                 select min(id) from product where kind = 'SERVICE' and archived_at is null)
+               returning sku"""
+        )
+    )
+    return shop
+
+
+@pytest.mark.parametrize("negative", [False, True])
+async def test_a_service_has_no_warehouse(
+    own_gateway: Gateway, own_database_url: str, *, negative: bool
+) -> None:
+    """It waits for nothing, and goods come from the one warehouse that has all of them."""
+    shop = await with_a_service(own_gateway)
+    for told in ("warehouse set negative_stock", "stock_level set allow_negative"):
+        await own_gateway.owner.execute(f"update {told} = $1", negative)
+    await shop.free(shop.skus[0], 4, 9)
+    await shop.free(shop.skus[1], 5, 5)
+    placed = await shop.place(5, 3, 2)
+    assert placed["userErrors"] == placed["shortages"] == []
+    goods, service = parts(placed["order"])[:2], parts(placed["order"])[2]
+    assert goods == [("MUC", shop.skus[0], 5, 5), ("MUC", shop.skus[1], 3, 3)]
+    assert service[1:] == (shop.skus[2], 2, 0)
+    id_ = await shop.id_of(placed["order"])
+    again = {"id": id_, "key": "all", "all": True, "sourcing": "PRIORITY"}
+    reserved = (await own_gateway.data(RESERVE, again))["reserveOrder"]
+    assert reserved["userErrors"] == reserved["shortages"] == []
+    await sound(own_database_url)
+
+
+async def test_a_partial_order_does_not_give_up_a_service(
+    own_gateway: Gateway, own_database_url: str
+) -> None:
+    """Goods that are not there when others leave are canceled; it stays open until given up."""
+    shop = await with_a_service(own_gateway)
+    await shop.free(shop.skus[0], 2, 0)
+    await shop.free(shop.skus[1], 9, 0)
+    placed = await shop.place(4, 3, 1, fulfillmentPolicy="PARTIAL")
+    assert [one["sku"] for one in placed["shortages"]] == shop.skus[:1]
+    id_ = await shop.id_of(placed["order"])
+    shipped = (await own_gateway.data(SHIP, {"id": id_, "key": "1"}))["shipOrder"]["order"]
+    assert [int(Decimal(line["qtyCanceled"])) for line in shipped["lines"]] == [2, 0, 0]
+    assert [int(Decimal(line["qtyBackordered"])) for line in shipped["lines"]] == [0, 0, 1]
+    assert (shipped["state"], shipped["shipmentStatus"]) == ("CONFIRMED", "PARTIAL")
+    await sound(own_database_url)
+    given_up = (await own_gateway.data(CANCEL, {"id": id_}))["cancelSalesOrder"]["order"]
+    assert (given_up["state"], given_up["shipmentStatus"]) == ("FULFILLED", "SHIPPED")
+    await sound(own_database_url)
+
+
+async def test_all_goods_of_an_order_with_a_service_leave_at_once(
+    own_gateway: Gateway, own_database_url: str
+) -> None:
+    """All or nothing is all goods or none."""
+    shop = await with_a_service(own_gateway)
+    await shop.free(shop.skus[0], 9, 0)
+    await shop.free(shop.skus[1], 9, 0)
+    placed = await shop.place(4, 3, 1, fulfillmentPolicy="ALL_OR_NOTHING")
+    assert placed["shortages"] == []
+    assert [reserved for *_, reserved in parts(placed["order"])] == [4, 3, 0]
+    await sound(own_database_url)
+    id_ = await shop.id_of(placed["order"])
+    one = [{"salesOrderLineId": placed["order"]["lines"][0]["id"], "qty": "4"}]
+    part = (await own_gateway.data(SHIP, {"id": id_, "key": "1", "lines": one}))["shipOrder"]
+    assert [error["code"] for error in part["userErrors"]] == ["INVALID_TRANSITION"]
+    left = (await own_gateway.data(SHIP, {"id": id_, "key": "2"}))["shipOrder"]
+    assert left["userErrors"] == []
+    assert [int(Decimal(line["qtyShipped"])) for line in left["order"]["lines"]] == [4, 3, 0]
+    await sound(own_database_url)
+
+
 async def test_many_at_once_share_what_all_warehouses_have(
     own_gateway: Gateway, own_database_url: str
 ) -> None:
