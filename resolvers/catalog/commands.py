@@ -284,11 +284,16 @@ async def set_product_units(
             for place, one in enumerate(packs)
             if one.code in taken
         ]
+        printed = await _printed_elsewhere(connection, row.id, packs)
+        wrong += [
+            _barcode_taken(place) for place, one in enumerate(packs) if one.barcode in printed
+        ]
         if wrong:
             raise CommandRefused(wrong)
         try:
             await _write_packs(context, connection, row.id, packs)
         except asyncpg.UniqueViolationError as failure:
+            # given to another product's pack at this moment; which one cannot be asked any more
             refusal = Duplicate("Another pack has one of these barcodes.", path=("units",))
             raise CommandRefused([refusal]) from failure
         await write_document(
@@ -326,6 +331,7 @@ def _check_packs(packs: Sequence[Pack]) -> list[ErpError]:
     if len(packs) > MAX_PACKS:
         errors.append(Invalid(f"Give at most {MAX_PACKS} packs.", path=("units",)))
     seen: set[str] = set()
+    printed: set[str] = set()
     for place, one in enumerate(packs):
         at = ("units", str(place))
         for name, value, most in (
@@ -346,8 +352,35 @@ def _check_packs(packs: Sequence[Pack]) -> list[ErpError]:
             errors.append(Invalid(message, path=(*at, "factor")))
         if one.code in seen:
             errors.append(Duplicate("Give each pack once.", path=(*at, "code")))
+        if one.barcode is not None:
+            if one.barcode in printed:
+                errors.append(_barcode_taken(place))
+            printed.add(one.barcode)
         seen.add(one.code)
     return errors
+
+
+def _barcode_taken(place: int) -> ErpError:
+    return Duplicate("Another pack has this barcode.", path=("units", str(place), "barcode"))
+
+
+async def _printed_elsewhere(
+    connection: Transaction, product_id: int, packs: Sequence[Pack]
+) -> set[str]:
+    """Return which barcodes of packs are on those of other products."""
+    printed = [one.barcode for one in packs if one.barcode is not None]
+    if not printed:
+        return set()
+    pack = product_unit.table.c
+    found = await connection.execute(
+        select(pack.barcode).where(
+            pack.barcode == any_(bindparam("printed", type_=ARRAY(Text))),
+            pack.product_id != product_id,
+            pack.archived_at.is_(None),
+        ),
+        {"printed": printed},
+    )
+    return {row.barcode for row in found}
 
 
 async def _write_packs(
@@ -356,10 +389,17 @@ async def _write_packs(
     """Archive packs of a locked product that are not given, change those that are, make others."""
     pack = product_unit.table.c
     known = await connection.execute(
-        select(pack.id, pack.code).where(pack.product_id == product_id, pack.archived_at.is_(None))
+        select(pack.id, pack.code, pack.barcode).where(
+            pack.product_id == product_id, pack.archived_at.is_(None)
+        )
     )
-    ids = {row.code: row.id for row in known}
     given = {one.code: one for one in packs}
+    ids: dict[str, int] = {}
+    loose: list[int] = []
+    for row in known:
+        ids[row.code] = row.id
+        if row.barcode and row.code in given and row.barcode != given[row.code].barcode:
+            loose.append(row.id)
     gone = [id_ for code, id_ in ids.items() if code not in given]
     if gone:
         await connection.execute(
@@ -367,6 +407,14 @@ async def _write_packs(
             .where(pack.id == any_(bindparam("ids", type_=ARRAY(BigInteger))))
             .values(archived_at=context.clock()),
             {"ids": gone},
+        )
+    if loose:
+        # packs may exchange their barcodes, and are changed one after the other
+        await connection.execute(
+            update(product_unit.table)
+            .where(pack.id == any_(bindparam("ids", type_=ARRAY(BigInteger))))
+            .values(barcode=None),
+            {"ids": loose},
         )
     changed = [
         {"pack": id_, "called": given[code].name, "inside": given[code].factor}

@@ -1,5 +1,6 @@
 """Quantities in packs and other units: converted exactly, or refused with the nearest."""
 
+import asyncio
 from decimal import Decimal
 from hashlib import sha256
 from typing import Any, Final
@@ -482,7 +483,10 @@ async def test_packs_are_made_changed_and_given_up(
         ([pack("A", "6", barcode=" ")], "VALIDATION", ["units", "0", "barcode"]),
         ([pack("A", "6"), pack("A", "7")], "DUPLICATE", ["units", "1", "code"]),
         ([pack("DZN", "6")], "DUPLICATE", ["units", "0", "code"]),
-        ([pack("A", "6", barcode="1"), pack("B", "7", barcode="1")], "DUPLICATE", ["units"]),
+        (
+            *([pack("A", "6", barcode="1"), pack("B", "7", barcode="1")], "DUPLICATE"),
+            ["units", "1", "barcode"],
+        ),
         ([pack(f"A{n}", "6") for n in range(51)], "VALIDATION", ["units"]),
     ],
 )
@@ -495,6 +499,49 @@ async def test_packs_that_cannot_be(
     [error] = told["userErrors"]
     assert (error["code"], error["path"]) == (code, path)
     assert await own_gateway.owner.fetchval("select count(*) from idempotency_key") == 0
+
+
+async def test_barcodes_go_from_pack_to_pack(own_gateway: Gateway) -> None:
+    """Two exchange theirs, three pass them round; that of another product's pack stays there."""
+    product, other = encode_id("Product", 1), encode_id("Product", 2)
+
+    def packs(*barcodes: str | None) -> list[dict[str, Any]]:
+        codes = zip("ABD", barcodes, strict=False)
+        return [pack(code, n, barcode=barcode) for n, (code, barcode) in enumerate(codes, start=2)]
+
+    for n, barcodes in enumerate(
+        [("1", "2", "3"), ("2", "1", "3"), ("1", "3", "2"), ("3", None, "1"), ("1", "3"), ("3",)]
+    ):
+        told = await run(own_gateway, PACKS, f"k{n}", id=product, units=packs(*barcodes))
+        assert told["userErrors"] == []
+        assert tuple(one["barcode"] for one in told["product"]["units"]) == barcodes
+    taken = packs("1", "3", "2")
+    refused = await run(own_gateway, PACKS, "o", id=other, units=taken)
+    assert [(error["code"], error["path"]) for error in refused["userErrors"]] == [
+        ("DUPLICATE", ["units", "1", "barcode"])
+    ]
+    await run(own_gateway, PACKS, "none", id=product, units=[])
+    given = await run(own_gateway, PACKS, "p", id=other, units=taken)
+    assert given["userErrors"] == [], "packs that are given up keep none"
+
+
+async def test_two_products_at_once_take_one_barcode(
+    own_gateway: Gateway, own_database_url: str
+) -> None:
+    """One gets it, and the other is refused."""
+    answers = await asyncio.gather(
+        *(
+            run(
+                *(own_gateway, PACKS, f"k{n}"),
+                id=encode_id("Product", n),
+                units=[pack("A", 6, barcode="1")],
+            )
+            for n in range(1, 6)
+        )
+    )
+    codes = [[error["code"] for error in answer["userErrors"]] for answer in answers]
+    assert sorted(codes) == [[], *[["DUPLICATE"]] * 4]
+    await sound(own_database_url)
 
 
 async def test_packs_of_what_is_archived_and_who_may_not(own_gateway: Gateway) -> None:
