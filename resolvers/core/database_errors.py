@@ -51,7 +51,7 @@ PERIOD_CLOSED: Final = "ERP02"
 def refused(failure: BaseException) -> ErpError | None:
     """Return what a rule of the database says that a command broke, None if none did."""
     if isinstance(failure, asyncpg.PostgresError) and failure.sqlstate == PERIOD_CLOSED:
-        return PeriodClosed(str(failure), details={"period": str(failure.detail or "")})
+        return PeriodClosed(str(failure.args[0]), details={"period": str(failure.detail or "")})
     return None
 
 
