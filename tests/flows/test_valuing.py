@@ -202,6 +202,7 @@ async def test_nothing_moves_in_a_period_that_is_closed(
         else:
             [error] = told["userErrors"]
             assert error["code"] == "PERIOD_CLOSED"
+            assert error["message"] == "The books of LAW are closed."
             assert error["details"] == [{"name": "period", "value": "LAW"}]
             assert told["moves"] == []
     after = await gateway.owner.fetchval("select count(*) from stock_move")
@@ -211,6 +212,11 @@ async def test_nothing_moves_in_a_period_that_is_closed(
         " and ends_on"
     )
     assert made == 1
+    gaps = await gateway.owner.fetchval(
+        """select count(*) from (select starts_on, lag(ends_on) over (order by ends_on) as last
+             from fiscal_period where company_id = 1) p where starts_on <> last + 1"""
+    )
+    assert gaps == (state is not None), "the months between are made, too"
     if state is None:
         await sound(own_database_url)
 

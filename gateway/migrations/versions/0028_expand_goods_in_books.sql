@@ -26,13 +26,15 @@ begin
                   where a.company_id = n.company_id and a.role = 'INVENTORY')
     group by 1, 2 order by 1, 2
   loop
-    -- a month after all others begins with what is first posted in it
+    -- a month after all others begins with what is first posted in it, and those between with it
     insert into fiscal_period (company_id, code, starts_on, ends_on)
-    select x.company_id, to_char(x.effective_on, 'YYYY-MM'),
-           greatest(date_trunc('month', x.effective_on)::date, last.ends_on + 1),
-           (date_trunc('month', x.effective_on) + interval '1 month')::date - 1
+    select x.company_id, to_char(m.month, 'YYYY-MM'), greatest(m.month::date, last.ends_on + 1),
+           (m.month + interval '1 month')::date - 1
     from (select max(p.ends_on) as ends_on from fiscal_period p
           where p.company_id = x.company_id) last
+    cross join generate_series(
+      date_trunc('month', coalesce(last.ends_on + 1, x.effective_on)::timestamp),
+      x.effective_on::timestamp, interval '1 month') m (month)
     where x.effective_on > coalesce(last.ends_on, '-infinity')
     on conflict (company_id, code) do nothing;
     select p.code, p.state into period from fiscal_period p
@@ -40,7 +42,7 @@ begin
     for share;
     if not found or period.state <> 'OPEN' then
       raise exception using errcode = 'ERP02', detail = coalesce(period.code, ''),
-        message = case when period.code is null then 'The books had not begun on that day.'
+        message = case when period.code is null then 'The books have no period for that day.'
                        else 'The books of ' || period.code || ' are closed.' end;
     end if;
     entry := null;
@@ -112,7 +114,10 @@ returns table (period_id int, place int, code text, count bigint) language sql s
       -- before goods were in the books there is nothing to compare
       and exists (select from journal_line l join account a on a.id = l.account_id
                   where a.company_id = p.company_id and a.role = 'INVENTORY'
-                    and l.posted_on <= p.ends_on))::int
+                    and l.posted_on <= p.ends_on)
+      and not exists (select from journal_entry e
+                      where e.company_id = p.company_id and e.journal = 'STOCK'
+                        and e.posted_by = 'migration' and e.posted_on > p.ends_on))::int
   ) c (place, code, count)
   where p.id = any(periods)
 $$;
@@ -128,7 +133,9 @@ cross join (values
   (2, '2100', 'Goods received, not billed', 'LIABILITY', 'GOODS_RECEIVED'),
   (3, '5100', 'Cost of goods sold', 'EXPENSE', 'COST_OF_GOODS_SOLD'),
   (4, '5200', 'Stock differences', 'EXPENSE', 'STOCK_DIFFERENCES'),
-  (5, '5300', 'Price differences', 'EXPENSE', 'PRICE_DIFFERENCES')
+  (5, '5300', 'Price differences', 'EXPENSE', 'PRICE_DIFFERENCES'),
+  (6, '5000', 'Purchases', 'EXPENSE', 'PURCHASES'),
+  (7, '3000', 'Capital', 'EQUITY', 'CAPITAL')
 ) n (place, code, name, kind, role)
 where not exists (select from account a where a.company_id = c.company_id and a.role = n.role)
 order by c.company_id, n.place;
@@ -148,12 +155,14 @@ with opened as (
   from (select distinct company_id from account where role = 'INVENTORY') c
 ), periods as (
   insert into fiscal_period (company_id, code, starts_on, ends_on)
-  select o.company_id, to_char(o.day, 'YYYY-MM'),
-         greatest(date_trunc('month', o.day)::date, last.ends_on + 1),
-         (date_trunc('month', o.day) + interval '1 month')::date - 1
+  select o.company_id, to_char(m.month, 'YYYY-MM'), greatest(m.month::date, last.ends_on + 1),
+         (m.month + interval '1 month')::date - 1
   from opened o cross join lateral (
     select max(p.ends_on) as ends_on from fiscal_period p where p.company_id = o.company_id) last
-  where o.value <> 0 and o.day > coalesce(last.ends_on, '-infinity')
+  cross join generate_series(
+    date_trunc('month', coalesce(last.ends_on + 1, o.day)::timestamp), o.day::timestamp,
+    interval '1 month') m (month)
+  where (o.value <> 0 or o.open <> 0) and o.day > coalesce(last.ends_on, '-infinity')
 ), entries as (
   insert into journal_entry (company_id, number, journal, posted_on, description, posted_by)
   select company_id, 'JE-' || to_char(day, 'YYYY') || '-', 'STOCK', day,

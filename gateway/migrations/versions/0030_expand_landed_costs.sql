@@ -122,13 +122,15 @@ begin
                   where a.company_id = n.company_id and a.role = 'INVENTORY')
     group by 1, 2 order by 1, 2
   loop
-    -- a month after all others begins with what is first posted in it
+    -- a month after all others begins with what is first posted in it, and those between with it
     insert into fiscal_period (company_id, code, starts_on, ends_on)
-    select x.company_id, to_char(x.effective_on, 'YYYY-MM'),
-           greatest(date_trunc('month', x.effective_on)::date, last.ends_on + 1),
-           (date_trunc('month', x.effective_on) + interval '1 month')::date - 1
+    select x.company_id, to_char(m.month, 'YYYY-MM'), greatest(m.month::date, last.ends_on + 1),
+           (m.month + interval '1 month')::date - 1
     from (select max(p.ends_on) as ends_on from fiscal_period p
           where p.company_id = x.company_id) last
+    cross join generate_series(
+      date_trunc('month', coalesce(last.ends_on + 1, x.effective_on)::timestamp),
+      x.effective_on::timestamp, interval '1 month') m (month)
     where x.effective_on > coalesce(last.ends_on, '-infinity')
     on conflict (company_id, code) do nothing;
     select p.code, p.state into period from fiscal_period p
@@ -136,7 +138,7 @@ begin
     for share;
     if not found or period.state <> 'OPEN' then
       raise exception using errcode = 'ERP02', detail = coalesce(period.code, ''),
-        message = case when period.code is null then 'The books had not begun on that day.'
+        message = case when period.code is null then 'The books have no period for that day.'
                        else 'The books of ' || period.code || ' are closed.' end;
     end if;
     entry := null;
