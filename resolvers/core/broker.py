@@ -41,7 +41,7 @@ class SubscriberLagged(ErpError):
 class _Queue:
     """What one subscriber still has to read, and how its subscription ended."""
 
-    __slots__ = ("accepts", "capacity", "ended", "error", "events", "key", "waiter")
+    __slots__ = ("accepts", "capacity", "ended", "error", "events", "key", "paces", "waiter")
 
     def __init__(self, key: tuple[int, str], accepts: Accepts, capacity: int) -> None:
         self.key = key
@@ -49,6 +49,7 @@ class _Queue:
         self.capacity = capacity
         self.events: deque[PublishedEvent] = deque()
         self.ended = False
+        self.paces = True
         self.error: Exception | None = None
         self.waiter: asyncio.Future[None] | None = None
 
@@ -106,6 +107,10 @@ class Subscription(AsyncIterator[PublishedEvent]):
                 queue.waiter = None
         return queue.events.popleft()
 
+    def pace(self, *, backlog: bool) -> None:
+        """Say whether a backlog is to wait for this subscriber, as it does unless told not to."""
+        self._queue.paces = backlog
+
     async def aclose(self) -> None:
         """Unregister, forget what is queued, and end the iteration."""
         self._leave()
@@ -144,11 +149,9 @@ class Broker:
 
     @property
     def saturation(self) -> float:
-        """How full the fullest queue is, from 0 to 1; 1 lags at the next event."""
-        return max(
-            (len(q.events) / q.capacity for queues in self._queues.values() for q in queues),
-            default=0.0,
-        )
+        """How full the fullest queue is that paces, from 0 to 1; 1 lags at the next event."""
+        queues = (queue for of_topic in self._queues.values() for queue in of_topic)
+        return max((len(q.events) / q.capacity for q in queues if q.paces), default=0.0)
 
     def begin(self, position: int) -> None:
         """Say that the events after ``position`` will be offered; once more if that is less now."""

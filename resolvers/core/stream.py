@@ -52,12 +52,15 @@ async def changes(
 
     """
     told = after
+    lagged = False
     while True:
         await broker.begun()
         live = broker.subscribe(
             company_id=company_id, topic=topic, accepts=accepts, capacity=capacity
         )
         async with aclosing(live):
+            # nobody waits for one who reads the log meanwhile, or was too slow before
+            live.pace(backlog=False)
             if told is None:
                 told = live.since
             missed = _missed(log, company_id, topic, after=told, until=live.since)
@@ -67,12 +70,14 @@ async def changes(
                     if accepts(event):
                         yield event
             told = max(told, live.since)
+            live.pace(backlog=not lagged)
             while True:
                 try:
                     event = await anext(live)
                 except StopAsyncIteration:
                     return
                 except SubscriberLagged:
+                    lagged = True
                     break
                 # a cursor may be ahead of what this process has been told of yet
                 if event.seq > told:

@@ -135,6 +135,25 @@ async def test_one_who_fell_behind_goes_on_from_the_log() -> None:
     assert told == world.wanted()
 
 
+async def test_a_backlog_waits_only_for_those_who_keep_up() -> None:
+    """Who still reads the log, or was too slow before, does not slow down the others."""
+    world = World(events=20)
+    async with aclosing(world.subscribe(0, capacity=10)) as stream:
+        first = await anext(stream)
+        world.publish(8)
+        assert (first.seq, world.broker.saturation) == (world.wanted()[0], 0.0)
+        for _ in world.wanted()[1:]:
+            await anext(stream)
+        world.publish(8)
+        assert world.broker.saturation > 0
+        world.publish(100)
+        assert world.broker.lagged == 1
+        while (await anext(stream)).seq != world.wanted()[-1]:
+            pass
+        world.publish(8)
+        assert (world.broker.subscribers, world.broker.saturation) == (1, 0.0)
+
+
 async def test_who_missed_nothing_is_live_at_once() -> None:
     """At the head of the log nothing is read."""
     world = World(events=5)
