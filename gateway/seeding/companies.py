@@ -352,7 +352,7 @@ ROLES: tuple[Role, ...] = (
             "invoices.read",
             "ledger.read",
             "documents.read",
-            "stock.value.write",
+            "valuation.write",
         ),
     ),
 )

@@ -17,5 +17,5 @@ MODULE = DataModule(
     tables=(product_cost, cost_layer, valuation_entry),
     functions=(VALUE_SHARE, STOCK_MOVES_VALUED, COSTING_KEPT, STOCK_VALUATION),
     invariants=INVARIANTS,
-    permissions={"stock.value.write": "Add costs to goods that came."},
+    permissions={"valuation.write": "Add costs to goods that came."},
 )

@@ -4,6 +4,7 @@ from typing import Annotated
 
 import strawberry
 
+from resolvers.core.command import Outcome
 from resolvers.core.context import Context
 from resolvers.core.document import Asked
 from resolvers.fulfillment.commands import (
@@ -73,6 +74,15 @@ def _shipment(id_: strawberry.ID, expected_version: int | None) -> Asked:
     return Asked(decode_id(id_, "Shipment", path=("id",)), expected_version)
 
 
+def _shipped(outcome: Outcome) -> ShipOrderPayload:
+    """Return the payload of what left; who names one shipment alone means no other.
+
+    A shipment that is shipped does, and so do answers kept from when an order had only one.
+    """
+    first = [outcome["shipment_id"]] if "shipment_id" in outcome else []
+    return ShipOrderPayload.done(**{"shipment_ids": first, **outcome})
+
+
 def _trimmed(text: str | None) -> str | None:
     return None if text is None else text.strip()
 
@@ -135,9 +145,7 @@ class Mutation:
                 else decode_id(warehouse_id, "Warehouse", path=("warehouseId",)),
             ),
         )
-        # answers to keys that were used when an order left from one warehouse name one shipment
-        first = [outcome["shipment_id"]] if "shipment_id" in outcome else []
-        return ShipOrderPayload.done(**{"shipment_ids": first, **outcome})
+        return _shipped(outcome)
 
     @mutation(
         "Give up what has not left of an order: what is promised to it is free for others, and "
@@ -230,8 +238,6 @@ class Mutation:
     ) -> ShipOrderPayload | None:
         """Run the command."""
         shipping = Shipping(None, _trimmed(carrier), _trimmed(tracking_no))
-        return ShipOrderPayload.done(
-            **await ship_shipment(
-                context, idempotency_key, _shipment(id, expected_version), shipping
-            )
+        return _shipped(
+            await ship_shipment(context, idempotency_key, _shipment(id, expected_version), shipping)
         )

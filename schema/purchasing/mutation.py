@@ -249,7 +249,7 @@ class Mutation:
         "Add a cost to goods that came, such as freight or customs, in the currency of the books. "
         "It is shared out by what they cost: what is still there is worth more, what has left is "
         "an expense of today.",
-        requires="stock.value.write",
+        requires="valuation.write",
     )
     async def add_landed_cost(
         context: Context,
