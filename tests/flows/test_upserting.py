@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from gateway.verify import verify
+from schema.core.execution import Refused
 from schema.core.ids import encode_id
 from tests.fixtures.gateway import EVERY_PERMISSION, Gateway, principal
 from tests.fixtures.paths import BothPaths
@@ -167,6 +168,21 @@ async def test_all_or_the_good_ones(own_gateway: Gateway, own_database_url: str)
     ]
     assert await own_gateway.owner.fetchval("select count(*) from product where sku = 'GOOD'") == 1
     await sound(own_database_url)
+
+
+@pytest.mark.parametrize("price", ["NaN", "-NaN", "Infinity", "-Infinity", "1e999999", "1E-999999"])
+async def test_prices_are_plain_numbers(gateway: Gateway, price: str) -> None:
+    """No price is not a number, endless, or written with an exponent; the answer says what is."""
+    row = await product_row(gateway, "ODD", listPrice=price)
+    named = (
+        'mutation { upsertProducts(idempotencyKey: "p", rows: [{sku: "ODD", name: "Odd",'
+        f' categoryCode: "X", uom: "PCE", listPrice: "{price}"}}]) {{ accepted }} }}'
+    )
+    for document, rows in ((PRODUCTS, [row]), (named, None)):
+        with pytest.raises(Refused) as raised:
+            await gateway.run(document, {"key": "p", "rows": rows})
+        [error] = raised.value.errors
+        assert "A Decimal is a plain number of at most 28 digits" in error["message"]
 
 
 async def test_partners(own_gateway: Gateway, own_database_url: str) -> None:
