@@ -4,7 +4,7 @@ import asyncio
 import gc
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
-from time import perf_counter
+from time import thread_time
 from typing import Any, cast
 
 import asyncpg
@@ -446,12 +446,13 @@ def test_variables_may_be_nested_at_will(levels: int) -> None:
 
 def test_many_errors_in_variables_are_bounded() -> None:
     """A list of a hundred thousand wrong values is not a hundred thousand errors."""
-    started = perf_counter()
+    # of this thread alone: how busy the machine is says nothing
+    started = thread_time()
     refused = Bench().refused(
         "query ($v: [[Int!]]!) { echo(values: $v) }", {"v": [["x"]] * 100_000}
     )
     assert len(refused.errors) <= 21
-    assert perf_counter() - started < 2
+    assert thread_time() - started < 2
 
 
 # Who may ask
