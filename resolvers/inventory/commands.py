@@ -44,7 +44,7 @@ from resolvers.core.quantities import LARGEST_QUANTITY, QUANTITY_STEP, check_qua
 from resolvers.core.statement import Statement, compile_statement, unseen
 from resolvers.core.table import as_given, money, quantity
 from resolvers.core.transaction import Transaction
-from resolvers.inventory.locks import lock_balances, lock_levels, lock_lots
+from resolvers.inventory.locks import lock_balances, lock_known_levels, lock_levels, lock_lots
 from resolvers.inventory.rules import (
     Adjustment,
     AdjustmentLine,
@@ -696,6 +696,11 @@ async def take_hold(
         action="take",
     )
     return {row.line_id: row.passed.quantize(QUANTITY_STEP) for row in rows}
+
+
+async def lock_stock(connection: Transaction, pairs: Collection[tuple[int, int]]) -> None:
+    """Lock products in warehouses at once that are going to be moved or promised by turns."""
+    await lock_known_levels(connection, pairs)
 
 
 async def free_stock(connection: Transaction, product_ids: Sequence[int]) -> Sequence[Any]:

@@ -1,9 +1,12 @@
-"""The row-lock statements of stock: lots, levels, then balances, each by id, so none deadlock.
+"""The row-lock statements of stock: lots, levels, then balances, each by id.
+
+So commands that lock all their levels at once do not wait for each other crosswise. Who cannot know
+them all may: the database ends one of the two, and the frame runs it again.
 
 None of them is in the way of a row that refers to a locked one, such as a move of a lot.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import date
 from typing import Any
 
@@ -60,6 +63,31 @@ async def lock_levels(
     )
     rows = await connection.execute(locked, arrays)
     return {(row.product_id, row.warehouse_id): row for row in rows}
+
+
+async def lock_known_levels(connection: Transaction, pairs: Collection[tuple[int, int]]) -> None:
+    """Lock the levels of (product, warehouse) ``pairs`` that there are, before any one of them."""
+    asked = sorted(set(pairs))
+    level = stock_level.c
+    wanted = (
+        func.unnest(
+            bindparam("products", type_=ARRAY(BigInteger)),
+            bindparam("warehouses", type_=ARRAY(Integer)),
+        )
+        .table_valued("product_id", "warehouse_id", name="wanted")
+        .render_derived()
+    )
+    await connection.execute(
+        select(level.id)
+        .where(
+            tuple_(level.product_id, level.warehouse_id).in_(
+                select(wanted.c.product_id, wanted.c.warehouse_id)
+            )
+        )
+        .order_by(level.id)
+        .with_for_update(key_share=True),
+        {"products": [p for p, _ in asked], "warehouses": [w for _, w in asked]},
+    )
 
 
 async def lock_lots(

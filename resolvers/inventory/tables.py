@@ -508,7 +508,7 @@ end $$;
 
 All or nothing unless ``partly``: then as much as there is, in the order given. Levels are locked by id
 and looked at once they are, so what was promised by others meanwhile is known: nothing is promised
-twice, and no two callers wait for each other.
+twice, and no two calls wait for each other.
 """
 
 RELEASE_STOCK = """

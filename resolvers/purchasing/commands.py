@@ -63,7 +63,7 @@ from resolvers.purchasing.tables import (
 )
 from resolvers.reference.commands import PURCHASE as PURCHASE_TAX
 from resolvers.reference.commands import digits_of, rates_on, tax_on
-from resolvers.sales.commands import lock_waiting, promise_waiting
+from resolvers.sales.commands import lock_stock_waited_for, lock_waiting, promise_waiting
 from resolvers.valuation.commands import digits_of_books
 from resolvers.valuation.loaders import valuation_entry
 
@@ -563,6 +563,7 @@ async def receive_order(
                     cost = goods_cost(before + part, row.unit_price, order.fx_rate, digits)
                     cost -= goods_cost(before, row.unit_price, order.fx_rate, digits)
                     goods.append(Goods(one.product_id, place, part, lot_id, line_id, cost))
+        await lock_stock_waited_for(connection, waiting, order.warehouse_id, product_ids)
         move_ids = await receive_goods(context, connection, key, goods, source=GOODS_RECEIPT_LINE)
         reserved_ids = await promise_waiting(
             context,

@@ -34,6 +34,7 @@ from resolvers.returns.tables import goods_return, goods_return_line
 from resolvers.sales.commands import (
     ORDER,
     RETURN_GOODS,
+    lock_stock_waited_for,
     lock_waiting,
     order_lines,
     promise_waiting,
@@ -180,6 +181,8 @@ async def _take_back(  # noqa: PLR0917 - what a return is made of
         Goods(rows[line.order_line_id].product_id, customers, line.quantity, lot_id, line_id, cost)
         for line, lot_id, line_id, cost in zip(lines, lot_ids, line_ids, costs, strict=True)
     ]
+    product_ids = [one.product_id for one in goods]
+    await lock_stock_waited_for(connection, waiting, warehouse_id, product_ids)
     move_ids = await move_goods(
         context,
         connection,

@@ -44,6 +44,7 @@ from resolvers.inventory.commands import (
     Promise,
     Wanted,
     free_stock,
+    lock_stock,
     release,
     reserve,
     take_hold,
@@ -421,6 +422,7 @@ async def _promise_held(
     for one in held.lines:
         key = one.product_id, one.warehouse_id
         places[key] = places.get(key, Decimal(0)) + one.quantity
+    await _lock_besides(connection, lines, places)
     at = dict.fromkeys(warehouse_id for _, warehouse_id in places)
     await _place_lines(
         connection,
@@ -445,6 +447,19 @@ async def _promise_held(
     )
     await _add_to_lines(connection, got, shipped=False)
     return got
+
+
+async def _lock_besides(connection: Transaction, lines: Sequence[Any], held: Places) -> None:
+    """Lock what is held with what lines need besides, wherever it is, if they need any."""
+    rest: dict[int, Decimal] = {}
+    for line in lines:
+        rest[line.product_id] = rest.get(line.product_id, Decimal(0)) + line.waiting
+    for (product_id, _), much in held.items():
+        rest[product_id] = rest.get(product_id, Decimal(0)) - much
+    short = [product_id for product_id, much in rest.items() if much > 0]
+    if short:
+        others = [(row.product_id, row.id) for row in await free_stock(connection, short)]
+        await lock_stock(connection, [*held, *(one for one in others if one[0] is not None)])
 
 
 async def _sites(
@@ -638,6 +653,27 @@ async def lock_waiting(
         for row in locked
         if row.state == OrderState.CONFIRMED and row.hold is None and row.id != besides
     ]
+
+
+async def lock_stock_waited_for(
+    connection: Transaction, orders: Sequence[Any], warehouse_id: int, product_ids: Sequence[int]
+) -> None:
+    """Lock products that are about to come, and all that locked orders may be promised with them.
+
+    Those that are to have all or nothing get other products as well, from other warehouses. Called
+    right before goods move, so that levels are locked in one order.
+    """
+    whole = [order.id for order in orders if _all_or_nothing(order) is not None]
+    if not whole:
+        return
+    line = sales_order_line.c
+    found = await connection.execute(
+        select(line.product_id, line.warehouse_id).where(
+            line.order_id.in_(whole), line.reserved < line.quantity - line.shipped - line.canceled
+        )
+    )
+    others = [(row.product_id, row.warehouse_id) for row in found]
+    await lock_stock(connection, [*((id_, warehouse_id) for id_ in product_ids), *others])
 
 
 async def promise_waiting(

@@ -47,7 +47,7 @@ from resolvers.inventory.loaders import lot as lot_entity
 from resolvers.inventory.loaders import stock_balance as balance_entity
 from resolvers.inventory.loaders import stock_move as move_entity
 from resolvers.inventory.loaders import warehouse as warehouse_entity
-from resolvers.sales.commands import lock_waiting, promise_waiting
+from resolvers.sales.commands import lock_stock_waited_for, lock_waiting, promise_waiting
 from resolvers.warehousing.rules import (
     COUNT_LINE,
     TRANSFER_LINE,
@@ -259,6 +259,7 @@ async def receive_transfer(
         sums = _sums(came, on_their_way)
         product_ids = sorted({on_their_way[id_].product_id for id_ in sums})
         waiting = await lock_waiting(connection, row.to_warehouse_id, product_ids)
+        await lock_stock_waited_for(connection, waiting, row.to_warehouse_id, product_ids)
         move_ids = await _leave_transit(
             context, connection, key, on_their_way, sums, warehouse_id=row.to_warehouse_id
         )
@@ -308,6 +309,7 @@ async def cancel_transfer(context: Context, key: str, asked: Asked) -> Outcome:
         sums = {id_: line.in_transit for id_, line in on_their_way.items()}
         product_ids = sorted({line.product_id for line in on_their_way.values()})
         waiting = await lock_waiting(connection, row.from_warehouse_id, product_ids)
+        await lock_stock_waited_for(connection, waiting, row.from_warehouse_id, product_ids)
         move_ids = await _leave_transit(
             context, connection, key, on_their_way, sums, warehouse_id=row.from_warehouse_id
         )

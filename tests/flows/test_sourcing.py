@@ -1,9 +1,11 @@
 """Where goods of orders come from: several warehouses, whoever asks at once."""
 
 import asyncio
+from collections.abc import Awaitable
 from decimal import Decimal
 from typing import Any
 
+import asyncpg
 import pytest
 from sqlalchemy import text, update
 
@@ -547,6 +549,87 @@ async def test_many_at_once_share_what_all_warehouses_have(
         shop.skus,
     )
     assert sum(row["free"] for row in left) < 10
+    await sound(own_database_url)
+
+
+async def level_of(shop: Shop, sku: str, warehouse_id: int) -> int:
+    """Return the id of a level."""
+    found: int = await shop.gateway.owner.fetchval(
+        """select s.id from stock_level s join product p on p.id = s.product_id
+           where p.sku = $1 and s.warehouse_id = $2""",
+        sku,
+        warehouse_id,
+    )
+    return found
+
+
+async def waits_without(shop: Shop, url: str, command: Awaitable[Any], levels: list[int]) -> Any:
+    """Run a command while its first level is locked, and check that it has not locked the second.
+
+    Returns what it says once it gets it.
+    """
+    taken, other = await asyncpg.connect(url), await asyncpg.connect(url)
+    lock = "select from stock_level where id = $1 for no key update"
+    try:
+        async with taken.transaction():
+            await taken.execute(lock, levels[0])
+            running = asyncio.ensure_future(command)
+            while not await shop.gateway.owner.fetchval(
+                "select $1 = any(pg_blocking_pids(pid)) from pg_stat_activity "
+                "where $1 = any(pg_blocking_pids(pid))",
+                taken.get_server_pid(),
+            ):
+                assert not running.done()
+                await asyncio.sleep(0.02)
+            async with other.transaction():
+                await other.execute(f"{lock} nowait", levels[1])
+        return await running
+    finally:
+        await taken.close()
+        await other.close()
+
+
+async def test_all_that_an_order_gets_when_goods_come_is_locked_in_one_order(
+    own_gateway: Gateway, own_database_url: str
+) -> None:
+    """What comes waits until what the order gets besides can be locked before it."""
+    shop = await Shop.open(own_gateway)
+    by_id = {await level_of(shop, sku, 2): sku for sku in shop.skus}
+    shop.skus = [by_id[id_] for id_ in sorted(by_id)]
+    await shop.free(shop.skus[0], 0, 9)
+    await shop.free(shop.skus[1], 5, 0)
+    at = encode_id("Warehouse", 2)
+    placed = await shop.place(4, 3, fulfillmentPolicy="ALL_OR_NOTHING", warehouseId=at)
+    assert placed["order"]["reservationStatus"] == "NONE"
+    sent = await own_gateway.data(RECEIVE, {"sku": shop.skus[1], "qty": "3"})
+    receiving = own_gateway.data(
+        """mutation($id: ID!) { receiveTransfer(idempotencyKey: "got", id: $id) {
+          reservedOrders { reservationStatus } } }""",
+        {"id": sent["transferStock"]["transfer"]["id"]},
+    )
+    received = await waits_without(shop, own_database_url, receiving, sorted(by_id))
+    assert received["receiveTransfer"]["reservedOrders"] == [{"reservationStatus": "FULL"}]
+    await sound(own_database_url)
+
+
+async def test_what_is_held_and_what_is_needed_besides_is_locked_in_one_order(
+    own_gateway: Gateway, own_database_url: str
+) -> None:
+    """What is held waits until what the order needs besides can be locked before it."""
+    shop = await Shop.open(own_gateway)
+    by_id = {await level_of(shop, sku, 1): sku for sku in shop.skus}
+    shop.skus = [by_id[id_] for id_ in sorted(by_id)]
+    for sku in shop.skus:
+        await shop.free(sku, 5, 0)
+    at = encode_id("Warehouse", 1)
+    held = await own_gateway.data(
+        """mutation($lines: [StockHoldLineInput!]!) {
+          holdStock(idempotencyKey: "hold", lines: $lines, minutes: 10) { hold { id } } }""",
+        {"lines": [{"sku": shop.skus[1], "qty": "5", "warehouseId": at}]},
+    )
+    placing = shop.place(4, 5, holdId=held["holdStock"]["hold"]["id"])
+    placed = await waits_without(shop, own_database_url, placing, sorted(by_id))
+    assert placed["order"]["reservationStatus"] == "FULL"
     await sound(own_database_url)
 
 
