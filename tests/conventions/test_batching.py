@@ -79,6 +79,7 @@ SINGLE = {
     "RunReplenishmentPayload.orders": "the same is to be ordered, however much is asked for",
     "UpsertPayload.job": "a command asks for one job",
     "StockChange.level": "an event tells of one level, and is an operation of its own",
+    "OrderStatusChange.order": "an event tells of one order, and is an operation of its own",
 }
 """Fields that never have few and many parents with keys of their own, and why."""
 
