@@ -46,6 +46,7 @@ from tests.fixtures.schema_walk import (
     plain_selection,
     root_fields,
 )
+from tests.fixtures.turns import in_turn
 
 pytestmark = pytest.mark.filterwarnings("ignore:coroutine .* was never awaited")
 """graphql-core cancels siblings of a failed field, some of them before their first step."""
@@ -175,8 +176,14 @@ async def test_random_selections(world: World, root: Edge) -> None:
     assert set(outcomes) <= {COMPILED, "refused", "Invalid", "Forbidden"}
 
 
-@pytest.mark.parametrize("failure", [RuntimeError("boom"), NotFound("Gone."), None], ids=repr)
-@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize(
+    ("way", "failure"),
+    [
+        pytest.param(*way.values, failure, id=f"{way.id}-{failure!r}")
+        for way in WAYS
+        for failure in in_turn(str(way.id), [RuntimeError("boom"), NotFound("Gone."), None], 3)
+    ],
+)
 async def test_what_fails_or_is_gone(
     world: World,
     monkeypatch: pytest.MonkeyPatch,

@@ -41,6 +41,7 @@ from schema.core.node import NODE_TYPES
 from tests.fixtures.gateway import settings_for
 from tests.fixtures.schema_walk import root_fields
 from tests.fixtures.servers import running_server
+from tests.fixtures.turns import in_turn
 
 SCHEMA: Final = core_schema(build_schema())
 SOON: Final = 5.0
@@ -686,8 +687,8 @@ def wrong_values(place: Place) -> list[Any]:
 
 @pytest.mark.parametrize("place", LEAVES, ids=str)
 async def test_wrong_values_are_refused_by_name(site: Site, place: Place) -> None:
-    """Every wrong value of the type, in every place of it, is an error that names the place."""
-    for value in wrong_values(place):
+    """Wrong values of the type, in every place of it, are errors that name the place."""
+    for value in in_turn(str(place), wrong_values(place), 2):
         answered = await give(site, place, value, patience=SOON)
         assert answered.errors, value
         assert answered.names(*place.names), (value, answered.errors)
@@ -697,7 +698,7 @@ async def test_wrong_values_are_refused_by_name(site: Site, place: Place) -> Non
 @pytest.mark.parametrize("place", LEAVES, ids=str)
 async def test_odd_values_are_answered(site: Site, place: Place) -> None:
     """Empty, huge and hostile values of the right type get an answer, or an error by name."""
-    for value in ODD.get(place.named, []):
+    for value in in_turn(str(place), ODD.get(place.named, []), 3):
         answered = await give(site, place, value)
         if answered.errors and place.owner != "Mutation":  # whose other lines are wrong as well
             assert answered.names(*place.names), (value, answered.errors)

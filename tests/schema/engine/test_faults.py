@@ -45,6 +45,7 @@ from tests.fixtures.schema_walk import (
     root_fields,
     ways_to,
 )
+from tests.fixtures.turns import in_turn
 
 NEVER_AWAITED = pytest.mark.filterwarnings("ignore:coroutine .* was never awaited")
 """graphql-core cancels siblings of a failed field, some of them before their first step."""
@@ -345,8 +346,14 @@ def sources() -> Iterator[Any]:
         yield pytest.param(edge, id=str(edge))
 
 
-@pytest.mark.parametrize("failure", [RuntimeError("boom"), NotFound("Gone.")], ids=repr)
-@pytest.mark.parametrize("edge", list(sources()))
+@pytest.mark.parametrize(
+    ("edge", "failure"),
+    [
+        pytest.param(*source.values, failure, id=f"{source.id}-{failure!r}")
+        for source in sources()
+        for failure in in_turn(str(source.id), [RuntimeError("boom"), NotFound("Gone.")], 2)
+    ],
+)
 async def test_a_batch_that_raises(
     reader: BothPaths,
     known: Known,
