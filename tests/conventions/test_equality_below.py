@@ -161,7 +161,7 @@ async def test_random_selections(world: World, root: Edge) -> None:
     """Selections of random shape are equal for every caller, and nearly all are compiled."""
     outcomes: Counter[str] = Counter()
     names = list(world.callers)
-    for number in range(GENERATED // 3):
+    for number in range(GENERATED // 6):
         given = arguments(root, world.known, LINES)
         asked = Writer(f"{SEED}{root}{number}", world.pools).write_below(root, given)
         try:

@@ -5,6 +5,7 @@ The faults are made in a database of this file, one at a time, and mended again.
 
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager
+from itertools import groupby
 from typing import Any, NamedTuple
 from uuid import uuid4
 
@@ -165,7 +166,14 @@ def shown() -> Iterator[Shown]:
 
 
 SHOWN = sorted(shown())
-NOT_NULL = [case for case in SHOWN if not case.table.c[case.column].nullable]
+NOT_NULL = [
+    case
+    for table, shown_of in groupby(
+        (case for case in SHOWN if not case.table.c[case.column].nullable),
+        key=lambda case: case.table.name,
+    )
+    for case in in_turn(table, list(shown_of), 2)
+]
 
 
 @asynccontextmanager
