@@ -87,16 +87,22 @@ schema_app = typer.Typer(help="The SDL file, schema/schema.graphql.", no_args_is
 app.add_typer(schema_app, name="schema")
 
 
+def _interrupted() -> int:
+    """Keep objects that Ctrl-C left half made from complaining when they are collected."""
+    sys.unraisablehook = lambda _: None
+    warnings.simplefilter("ignore")
+    return INTERRUPTED
+
+
 def main(arguments: Sequence[str]) -> int:
     """Run one command and return the exit code."""
     try:
         app(list(arguments), prog_name="python -m gateway")
     except SystemExit as end:
-        if end.code == INTERRUPTED:
-            # Objects that Ctrl-C left half made would complain when they are collected.
-            sys.unraisablehook = lambda _: None
-            warnings.simplefilter("ignore")
-        return int(end.code or 0)
+        return _interrupted() if end.code == INTERRUPTED else int(end.code or 0)
+    except asyncio.CancelledError:
+        # Ctrl-C, twice before the first step of a task: nobody else cancels what a command awaits
+        return _interrupted()
     except EXPECTED as error:
         typer.echo(f"error: {error}", err=True)
     except ValidationError as error:

@@ -718,7 +718,7 @@ async def test_null_is_refused_where_a_value_is_required(site: Site, place: Plac
 async def test_wrong_literals_are_refused_where_they_stand(site: Site, place: Place) -> None:
     """Written into the document, a wrong value is an error with the place in the document."""
     literals = LITERALS.get(place.named, ["NOPE", '"X"', "1", "true", "{a: 1}"])
-    for literal in literals:
+    for literal in in_turn(str(place), literals, 2):
         value = right_value(argument_type(place), place.path, MARKER)
         answered = await site.ask(document(place, written(value, literal)))
         assert answered.errors, literal
