@@ -116,7 +116,7 @@ class WritePool:
     ) -> AsyncIterator[DatabaseTransaction]:
         """Open a transaction set to ``rows``; commits on a clean exit, rolls back otherwise.
 
-        Its statements count in ``stats``.
+        Its statements count in ``stats``: the one that opens it does, the one that ends it does not.
 
         Raises:
             Overloaded: no connection became free in time, or the database cannot be reached.
@@ -125,6 +125,7 @@ class WritePool:
         connection = await self._take()
         try:
             await connection.execute(_BEGIN.format(*scope_values(rows)))
+            stats.statements += 1
             yield DatabaseTransaction(connection, stats)
             await connection.execute("commit")
         except BaseException:
@@ -149,6 +150,7 @@ class WritePool:
         connection = await self._take()
         try:
             await connection.execute(_BEGIN.format(*scope_values(rows)))
+            stats.statements += 1
             reads = OperationReads(_Inside(connection), rows, stats, None)
             yield DatabaseTransaction(connection, stats), reads
         finally:

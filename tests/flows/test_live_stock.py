@@ -119,7 +119,7 @@ async def test_an_adjustment_is_posted_with_all_its_trail(own_gateway: Gateway) 
         "adjustStock",
         "StockMove",
     )
-    assert own_gateway.statements == 14
+    assert own_gateway.statements == 15
     assert not [broken for broken in await verify(url_of(own_gateway)) if broken.rows]
 
 
