@@ -2,8 +2,8 @@
 
 graphql-inspector validates the schema and the documented operations, relay-compiler compiles
 screens with pagination containers, ariadne-codegen generates a typed client, which asks a running
-server; its answers are compared with plain requests. Needs npm; everything is installed in
-`.data/clients`, from locks.
+server; its answers are compared with plain requests. gql listens to the server's streams. Needs
+npm; everything is installed in `.data/clients`, from locks.
 """
 
 import asyncio
@@ -13,11 +13,14 @@ import shutil
 import subprocess
 import sys
 import venv
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+import asyncpg
 import httpx2
 from pydantic import SecretStr
 
@@ -29,13 +32,15 @@ from gateway.steps import Steps
 from gateway.tokens import issue_user_token
 from resolvers.core.clock import system_clock
 from tests.fixtures.server import TODAY
-from tests.fixtures.servers import server_process
+from tests.fixtures.servers import ServerProcess, server_process
 from tests.flows import gateway_process
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
 EXAMPLES = ROOT / "docs" / "examples"
 SECRET = "a secret of the client tools, long enough to sign"
+CHANGES = 20
+"""Changes of stock that gql listens to."""
 RELAY = {
     "src": "./relay",
     "schema": "./schema.graphql",
@@ -73,7 +78,7 @@ def prepare(folder: Path) -> None:
     """Lay out what the tools read: the schema, the operations, the screens."""
     folder.mkdir(parents=True, exist_ok=True)
     shutil.copy(ROOT / "schema" / "schema.graphql", folder)
-    for name in ("package.json", "package-lock.json", "use.py"):
+    for name in ("package.json", "package-lock.json", "use.py", "listen.py"):
         shutil.copy(HERE / name, folder)
     for made in ("relay", "operations", "erp_client"):
         shutil.rmtree(folder / made, ignore_errors=True)
@@ -106,13 +111,18 @@ def install(folder: Path) -> Path:
     return home / "bin"
 
 
-async def ask(folder: Path, python: Path) -> dict[str, Any]:
-    """Serve the demo data, let the generated client ask, and compare with plain requests.
+@dataclass(frozen=True)
+class Site:
+    """A server of the demo data."""
 
-    Raises:
-        ToolFailed: the client understood something else than the server said.
+    process: ServerProcess
+    database_url: str
+    token: str
 
-    """
+
+@asynccontextmanager
+async def serving(folder: Path) -> AsyncIterator[Site]:
+    """Serve the demo data for as long as the block lasts."""
     with EmbeddedPostgres(folder / "database", temporary=True) as server:
         server.create_database("clients")
         url = server.url("clients")
@@ -128,15 +138,25 @@ async def ask(folder: Path, python: Path) -> dict[str, Any]:
         token = issue_user_token(settings, "admin@demo", timedelta(hours=1), system_clock)
         os.chdir(ROOT)  # where the server's process finds its modules
         async with server_process(gateway_process.__file__, environment=environment) as process:
-            told: dict[str, Any] = json.loads(
-                await asyncio.to_thread(run, folder, python, "use.py", process.graphql, token)
-            )
-            headers = {"Authorization": f"Bearer {token}"}
-            query = '{ salesOrder(number: "SO-2026-000001") { number total { amount }'
-            query += " availableActions lines { product { sku } } } }"
-            async with httpx2.AsyncClient(headers=headers) as client:
-                answer = await client.post(process.graphql, json={"query": query})
-            order = answer.json()["data"]["salesOrder"]
+            yield Site(process, url, token)
+
+
+async def ask(site: Site, folder: Path, python: Path) -> dict[str, Any]:
+    """Let the generated client ask, and compare with plain requests.
+
+    Raises:
+        ToolFailed: the client understood something else than the server said.
+
+    """
+    told: dict[str, Any] = json.loads(
+        await asyncio.to_thread(run, folder, python, "use.py", site.process.graphql, site.token)
+    )
+    headers = {"Authorization": f"Bearer {site.token}"}
+    query = '{ salesOrder(number: "SO-2026-000001") { number total { amount }'
+    query += " availableActions lines { product { sku } } } }"
+    async with httpx2.AsyncClient(headers=headers) as client:
+        answer = await client.post(site.process.graphql, json={"query": query})
+    order = answer.json()["data"]["salesOrder"]
     expected = (
         order["number"],
         [line["product"]["sku"] for line in order["lines"]],
@@ -146,6 +166,43 @@ async def ask(folder: Path, python: Path) -> dict[str, Any]:
     if (told["order"], told["lines"], str(told["total"]), told["actions"]) != expected:
         raise ToolFailed(f"the generated client understood {told}, and the server said {expected}")
     return told
+
+
+async def listen(site: Site, folder: Path, python: Path) -> dict[str, Any]:
+    """Let gql listen to changes of stock, and compare with the log.
+
+    Raises:
+        ToolFailed: the client was told something else than the log holds.
+
+    """
+    listening = asyncio.create_task(
+        asyncio.to_thread(
+            run, folder, python, "listen.py", site.process.socket, site.token, str(CHANGES)
+        )
+    )
+    owner = await asyncpg.connect(site.database_url)
+    try:
+        for _ in range(CHANGES):
+            await owner.execute(
+                "update stock_level set on_hand = on_hand + 1"
+                " where id = (select min(id) from stock_level where company_id = 1)"
+            )
+            await asyncio.sleep(0.05)
+        told: dict[str, Any] = json.loads(await listening)
+        log = "select pub_seq::text from outbox_event order by outbox_event.pub_seq limit $1"
+        expected = [row[0] for row in await owner.fetch(log, CHANGES)]
+    finally:
+        await owner.close()
+    refused = "GRAPHQL_VALIDATION_FAILED"
+    if told != {"seqs": expected, "sessions": 2, "refused": refused}:
+        raise ToolFailed(f"gql was told {told}, and the log holds {expected}")
+    return told
+
+
+async def with_a_server(folder: Path, python: Path) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Run what needs a server; return what the clients were told."""
+    async with serving(folder) as site:
+        return await ask(site, folder, python), await listen(site, folder, python)
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -171,8 +228,8 @@ def main(arguments: Sequence[str]) -> int:
             compiled = len(list((folder / "relay" / "__generated__").iterdir()))
         with steps.step("ariadne-codegen"):
             run(folder, python / "ariadne-codegen")
-        with steps.step("The generated client asks a server"):
-            told = asyncio.run(ask(folder, python / "python"))
+        with steps.step("The generated client asks a server, and gql listens to it"):
+            told, heard = asyncio.run(with_a_server(folder, python / "python"))
     except ToolFailed as failed:
         steps.say(str(failed))
         return 1
@@ -182,6 +239,7 @@ def main(arguments: Sequence[str]) -> int:
         f"relay-compiler: {compiled} artifacts",
         f"ariadne-codegen: a client of {operations} operations; it read order {told['order']}"
         f" of {len(told['lines'])} lines and {len(told['bills'])} bills from a running server",
+        f"gql: told of {len(heard['seqs'])} changes of stock, in {heard['sessions']} sessions",
     )
     return 0
 

@@ -4,6 +4,7 @@ import asyncio
 import fcntl
 import json
 import shutil
+import signal
 import subprocess
 from collections import Counter
 from pathlib import Path
@@ -14,11 +15,19 @@ import pytest
 from gateway.transports import GraphQLEndpoint
 from tests.fixtures.gateway import Gateway
 from tests.fixtures.servers import running_server
+from tests.flows.test_resuming import LOG, Site, site
 from tests.gateway.transports.site import SALES, Door, make_site, site_settings
 
 HERE = Path(__file__).parent
 TICKS = "subscription { ticks(count: 3) }"
+RESUMED = """
+subscription Resumed($after: String) {
+  stockChanged(after: $after) { ... on StockChange { seq } }
+}
+"""
 AUDITS = 61
+
+__all__ = ["site"]  # a fixture
 
 
 @pytest.fixture(scope="session")
@@ -79,3 +88,24 @@ async def test_the_reference_clients_are_content(node: str) -> None:
     assert over_socket["error"][0]["extensions"]["code"] == "GRAPHQL_VALIDATION_FAILED"
     (event,) = over_stream["results"]
     assert event["errors"][0]["extensions"]["code"] == "GRAPHQL_VALIDATION_FAILED"
+
+
+async def test_the_reference_clients_resume(node: str, site: Site) -> None:
+    """Their gateway is killed: they go on at another one, and are told everything once."""
+    await site.open()
+    changes = 60
+    addresses = json.dumps([gateway.graphql for gateway in site.gateways])
+    told = asyncio.create_task(
+        run(node, "resuming.mjs", addresses, json.dumps(site.headers), RESUMED, f"{changes}")
+    )
+    for number in range(changes):
+        await site.write()
+        await asyncio.sleep(0.03)
+        if number == changes // 2:
+            await site.gateways[0].stop(signal.SIGKILL)
+    found = {one["transport"]: one for one in await told}
+    expected = [row[0] for row in await site.owner.fetch(LOG, 1, 0)]
+    assert found.keys() == {"ws", "sse"}
+    for one in found.values():
+        assert one["told"] == expected
+        assert one["connections"] > 1

@@ -2,6 +2,8 @@
 
 import asyncio
 import json
+import socket
+import struct
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
@@ -71,6 +73,57 @@ async def entered(address: Address, token: str = "sales", **options: Any) -> Asy
         await client.send({"type": "connection_init", "payload": payload})
         assert await client.receive() == {"type": "connection_ack"}
         yield client
+
+
+@asynccontextmanager
+async def bare(
+    address: Address, *, receive_buffer: int = 65_536
+) -> AsyncIterator[tuple[asyncio.StreamReader, asyncio.StreamWriter]]:
+    """Open a WebSocket connection that answers nothing by itself, and introduce its caller."""
+    plain = socket.socket()
+    plain.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
+    plain.setblocking(False)  # noqa: FBT003 - takes no keyword
+    await asyncio.get_running_loop().sock_connect(plain, (address.host, address.port))
+    reader, writer = await asyncio.open_connection(sock=plain)
+    writer.write(
+        b"GET /graphql HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+        b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n"
+        b"Sec-WebSocket-Protocol: graphql-transport-ws\r\nAuthorization: Bearer sales\r\n\r\n"
+    )
+    await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), GRACE)
+    writer.write(message_frame({"type": "connection_init"}))
+    try:
+        yield reader, writer
+    finally:
+        writer.transport.abort()
+
+
+def frame(first: int, payload: bytes = b"", *, length: int | None = None) -> bytes:
+    """Return a masked frame: its first byte, and its payload, of which it may announce more."""
+    announced = len(payload) if length is None else length
+    if announced < 126:
+        head = struct.pack("!BB", first, 0x80 | announced)
+    elif announced < 1 << 16:
+        head = struct.pack("!BBH", first, 0x80 | 126, announced)
+    else:
+        head = struct.pack("!BBQ", first, 0x80 | 127, announced)
+    return head + b"\0\0\0\0" + payload
+
+
+def message_frame(message: Any) -> bytes:
+    """Return a message as a text frame."""
+    return frame(0x81, json.dumps(message).encode())
+
+
+async def read_frame(reader: asyncio.StreamReader) -> tuple[int, bytes]:
+    """Return the opcode and the payload of the server's next frame."""
+    async with asyncio.timeout(GRACE):
+        first, length = await reader.readexactly(2)
+        if length == 126:
+            length = int.from_bytes(await reader.readexactly(2))
+        elif length == 127:
+            length = int.from_bytes(await reader.readexactly(8))
+        return first & 15, await reader.readexactly(length)
 
 
 async def events(response: httpx2.Response) -> AsyncIterator[tuple[str, Any]]:

@@ -28,6 +28,7 @@ from resolvers.core.metrics import Metrics
 from resolvers.core.principal import CompanyAccess, Principal
 from schema.core.execution import Executor
 from schema.core.limits import Limits
+from tests.fixtures.servers import Address, running_server
 
 Info = strawberry.Info[Context, None]
 
@@ -257,6 +258,14 @@ def site_settings(**changes: Any) -> Settings:
         **changes,
     }
     return Settings(**values)
+
+
+@asynccontextmanager
+async def site_with(**changes: Any) -> AsyncIterator[Address]:
+    """Serve the application in this process, with other settings."""
+    settings = site_settings(**changes)
+    async with running_server(make_site(settings), settings, lifespan=False) as address:
+        yield address
 
 
 def application(settings: Settings) -> ASGIApp:

@@ -2,10 +2,7 @@
 
 import asyncio
 import json
-import socket
 import time
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from typing import Any
 
 import httpx2
@@ -15,21 +12,13 @@ from websockets.asyncio.client import connect
 from websockets.exceptions import InvalidStatus
 from websockets.typing import Origin, Subprotocol
 
-from tests.fixtures.servers import Address, ServerProcess, running_server
-from tests.gateway.transports.clients import PROTOCOL, entered, opened
+from tests.fixtures.servers import Address, ServerProcess
+from tests.gateway.transports.clients import PROTOCOL, bare, entered, message_frame, opened
 from tests.gateway.transports.probing import GRACE, until, until_held_back
-from tests.gateway.transports.site import COUNTS, SALES, make_site, site_settings
+from tests.gateway.transports.site import COUNTS, SALES, site_with
 
 SIGNED_IN = {"type": "connection_init", "payload": SALES}
 HELLO = {"query": "{ hello }"}
-
-
-@asynccontextmanager
-async def site_with(**changes: Any) -> AsyncIterator[Address]:
-    """Serve the small application with other settings."""
-    settings = site_settings(**changes)
-    async with running_server(make_site(settings), settings, lifespan=False) as address:
-        yield address
 
 
 async def test_a_query_answers_once_and_completes(served: Address) -> None:
@@ -453,42 +442,12 @@ async def test_a_slow_reader_holds_back_its_own_stream_only() -> None:
         assert (await fast.receive())["type"] == "next"
 
 
-@asynccontextmanager
-async def bare(
-    address: Address, *, receive_buffer: int = 65_536
-) -> AsyncIterator[tuple[asyncio.StreamReader, asyncio.StreamWriter]]:
-    """Open a WebSocket connection that answers nothing by itself, and introduce its caller."""
-    plain = socket.socket()
-    plain.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
-    plain.setblocking(False)  # noqa: FBT003 - takes no keyword
-    await asyncio.get_running_loop().sock_connect(plain, (address.host, address.port))
-    reader, writer = await asyncio.open_connection(sock=plain)
-    writer.write(
-        b"GET /graphql HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-        b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n"
-        b"Sec-WebSocket-Protocol: graphql-transport-ws\r\nAuthorization: Bearer sales\r\n\r\n"
-    )
-    await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), GRACE)
-    writer.write(frame({"type": "connection_init"}))
-    try:
-        yield reader, writer
-    finally:
-        writer.transport.abort()
-
-
-def frame(message: Any) -> bytes:
-    """Return a short message as a masked text frame."""
-    text = json.dumps(message).encode()
-    assert len(text) < 126
-    return bytes([0x81, 0x80 | len(text), 0, 0, 0, 0]) + text
-
-
 async def test_a_peer_that_stops_reading_is_dropped(process: ServerProcess) -> None:
     """A send that takes longer than allowed ends the socket, and with it all it held."""
     async with bare(process, receive_buffer=4_096) as (_, writer):
         writer.transport.pause_reading()  # type: ignore[attr-defined]
         flood = "subscription { ticks(pause: 0, size: 10000) }"
-        writer.write(frame({"id": "1", "type": "subscribe", "payload": {"query": flood}}))
+        writer.write(message_frame({"id": "1", "type": "subscribe", "payload": {"query": flood}}))
         await until(process, lambda found: found["live"] == 1)
         await until(process, lambda found: found["live"] == 0, within=4 * GRACE)
 
