@@ -7,7 +7,8 @@ connections are lent without a reset, and the scope is set only when one last se
 import asyncio
 import time
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
 from typing import Any, Protocol
 
 import asyncpg
@@ -32,6 +33,7 @@ _NOBODY = RowScope(STAFF_ROLE, 0)
 """The staff role, set to a company that never exists."""
 MOST_STATEMENTS = 400
 """Statements a connection keeps prepared for its reads; the oldest gives way."""
+_ONE_MOMENT = "begin isolation level repeatable read, read only"
 _CONNECT_SECONDS = 60.0
 """Longest the first connection may take: a database may be starting."""
 BUSY = "The database is busy; try again shortly."
@@ -281,12 +283,7 @@ class OperationReads:
             await self._turn()
         self._busy = True
         try:
-            connection = self._connection
-            if connection is None:
-                connection = self._pool.take() or await self._pool.acquire()
-                self._connection = connection
-                if connection.rows is not self.scope:
-                    await connection.set_rows(self.scope)
+            connection = self._connection or await self._lent()
             started = time.perf_counter()
             read = connection.read_fresh if statement.fresh else connection.read
             rows: Any = await read(statement.sql, arguments)
@@ -306,6 +303,40 @@ class OperationReads:
         if stats.trace is not None:
             _record(stats.trace, name, parameters, rows, seconds)
         return rows  # type: ignore[no-any-return]
+
+    @asynccontextmanager
+    async def at_once(self) -> AsyncIterator[None]:
+        """Have everything that is read within the block see the same moment.
+
+        Raises:
+            Overloaded: no connection became free in time.
+
+        """
+        connection = await self._lent()
+        try:
+            await connection.execute(_ONE_MOMENT)
+            self._stats.statements += 2
+            try:
+                yield
+            finally:
+                await connection.execute("commit")
+        except FAILURES as error:
+            raise expected(error) or error from error
+        except BaseException:
+            # whatever is left of the transaction must not be lent to others
+            if connection.is_in_transaction():
+                connection.terminate()
+            raise
+
+    async def _lent(self) -> ReadConnection:
+        """Return the operation's connection, set to the caller's rows."""
+        connection = self._connection
+        if connection is None:
+            connection = self._pool.take() or await self._pool.acquire()
+            self._connection = connection
+            if connection.rows is not self.scope:
+                await connection.set_rows(self.scope)
+        return connection
 
     async def _turn(self) -> None:
         """Wait until the connection is free; whoever comes meanwhile may be first."""

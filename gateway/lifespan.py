@@ -167,6 +167,7 @@ class Runtime:
             on_admission=self.metrics.document_admitted,
             shadow=self.shadow,
         )
+        self.broker.busy = self.executor.live.busy
         trust_documents(self.executor, settings)
         secret = signing_secret(settings)
         self.authenticator = Authenticator(settings, secret=secret, fetch=self._fetch, clock=clock)

@@ -14,7 +14,7 @@ none is passed over, as readers of ``id > last`` do.
 import asyncio
 import random
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
 from datetime import timedelta
 from typing import Any, Final, TypeAlias
@@ -60,10 +60,8 @@ _PROOF_SECONDS: Final = 15.0
 """Time between two looks at what the last proof of the invariants found."""
 _TURN_SECONDS: Final = 0.005
 """Longest the event loop is held while events go to the broker."""
-_FULL_QUEUE: Final = 0.25
-"""Share of a subscriber's queue from which a backlog of events waits for it to read."""
 _PACE_SECONDS: Final = 0.25
-"""Longest it waits, per page: a subscriber that stopped reading holds the others up no more."""
+"""Longest a backlog of events waits, per page, for those who have much to do with the last."""
 _STEADY_SECONDS: Final = 5.0
 """Time after which a connection counts as healthy again."""
 _RETRY_SECONDS: Final = (0.05, 2.0)
@@ -122,7 +120,7 @@ select coalesce((select min(pub_seq) from outbox_event), counter.last_seq + 1), 
 from outbox_counter counter left join lateral (
   select pub_seq, id, company_id, topic, entity, entity_id, payload, created_at
   from outbox_event
-  where company_id = $1 and topic = $2 and pub_seq > $3 and pub_seq <= $4
+  where company_id = $1 and topic = any($2::text[]) and pub_seq > $3 and pub_seq <= $4
   order by pub_seq limit {_LOG_PAGE}
 ) as event on true
 order by event.pub_seq
@@ -346,12 +344,12 @@ class Follower:
                     held = time.monotonic()
             if len(rows) < _FOLLOW_PAGE:
                 return
-            await self._let_subscribers_read()
+            await self._let_listeners_work()
 
-    async def _let_subscribers_read(self) -> None:
-        """Keep a backlog of events from flooding subscribers that read at an ordinary pace."""
+    async def _let_listeners_work(self) -> None:
+        """Keep a backlog of events from flooding those who listen."""
         until = time.monotonic() + _PACE_SECONDS
-        while self._broker.saturation > _FULL_QUEUE and time.monotonic() < until:  # noqa: ASYNC110
+        while self._broker.busy() and time.monotonic() < until:  # noqa: ASYNC110 - nobody tells
             await asyncio.sleep(_TURN_SECONDS)
 
     async def _measure(self, connection: Connection) -> None:
@@ -379,14 +377,16 @@ class EventLog:
         self._database_url = database_url
         self._pool: asyncpg.Pool[Any] | None = None
 
-    async def read(self, *, company_id: int, topic: str, after: int, until: int) -> LogPage:
-        """Return the first events of a company and topic after one place and up to another."""
+    async def read(
+        self, *, company_id: int, topics: Sequence[str], after: int, until: int
+    ) -> LogPage:
+        """Return the first events of a company and topics after one place and up to another."""
         shortest, longest = _RETRY_SECONDS
         wait = shortest
         while True:
             try:
                 pool = await self._connections()
-                rows = await pool.fetch(_REPLAY, company_id, topic, after, until)
+                rows = await pool.fetch(_REPLAY, company_id, list(topics), after, until)
             except _LOST as error:
                 reason = f"{type(error).__name__}: {error}"
                 _log.warning("connection lost", part="log", reason=reason)

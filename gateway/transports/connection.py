@@ -36,6 +36,13 @@ class Connection(Protocol):
         """Drop the connection at once, with whatever was not sent yet."""
         ...
 
+    def push(self, message: bytes) -> bool:
+        """Send a text message, or a piece of the running response, at once.
+
+        False where it would have to wait, or is not possible: then it has to go the way of ASGI.
+        """
+        ...
+
     def respond(self, scope: Any, status: int, headers: Headers, body: bytes) -> bool:
         """Write a whole response at once; False where it has to go the way of ASGI."""
         ...

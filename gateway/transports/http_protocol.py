@@ -148,6 +148,21 @@ class HttpProtocol(HttpToolsProtocol):
         cycle.on_response()
         return True
 
+    def push(self, message: bytes) -> bool:
+        """Send a piece of the running response at once, unless the client is behind."""
+        cycle = self._running
+        if (
+            cycle is None
+            or not cycle.response_started
+            or cycle.response_complete
+            or not cycle.chunked_encoding
+            or self.flow.write_paused
+            or self.lost
+        ):
+            return False
+        self.transport.write(b"%x\r\n%b\r\n" % (len(message), message))
+        return True
+
     @property
     def lost(self) -> bool:
         """Whether nothing more can be sent."""

@@ -88,6 +88,11 @@ def next_message(operation_id: str, body: Mapping[str, Any]) -> str:
     return orjson.dumps({"id": operation_id, "type": "next", "payload": body}).decode()
 
 
+def next_frame(operation_id: str) -> tuple[bytes, bytes]:
+    """Return what stands before and after an encoded result in its message."""
+    return b'{"id":%b,"type":"next","payload":' % orjson.dumps(operation_id), b"}"
+
+
 def error_message(operation_id: str, errors: list[dict[str, Any]]) -> str:
     """Return the errors that end an operation."""
     return orjson.dumps({"id": operation_id, "type": "error", "payload": errors}).decode()

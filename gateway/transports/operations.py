@@ -1,6 +1,6 @@
 """Operations as the transports run them: for a caller, counted, and seen in the logs."""
 
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
 from typing import Final, Protocol
 
@@ -18,6 +18,7 @@ from schema.core.execution import (
     Refusal,
     Refused,
 )
+from schema.core.live import Subscriber
 
 OpenContext = Callable[[Principal, str], AbstractAsyncContextManager[Context]]
 """Opens the context of one operation, or of one event, for a caller and a request id."""
@@ -87,6 +88,6 @@ class Operations:
 
     def subscribe(
         self, prepared: Prepared, contexts: ContextFactory, *, resumes_after: str | None = None
-    ) -> AsyncGenerator[Answer, None]:
-        """Run a subscription; close what this returns, to end the source stream."""
+    ) -> Subscriber:
+        """Run a subscription; close what this returns, to end it."""
         return self._executor.subscribe(prepared, contexts, resumes_after=resumes_after)

@@ -13,11 +13,17 @@ from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIO
 from uvicorn.server import ServerState
 from websockets.frames import CloseCode
 from websockets.http11 import Request
+from websockets.protocol import State
 
 from gateway.transports.connection import EXTENSION
+from gateway.transports.faults import Headers
 from gateway.transports.http_protocol import plain_response
 from gateway.transports.statuses import Fault
 
+_MEDIUM: Final = 126
+"""Bytes from which the length of a message takes two bytes more (RFC 6455 section 5.2)."""
+_LARGE: Final = 65_536
+"""Bytes from which it takes eight."""
 CLOSE_SECONDS: Final = 5.0
 """How long a peer may take to answer the closing of its connection."""
 
@@ -65,6 +71,32 @@ class SocketProtocol(WebSocketsSansIOProtocol):
             self.handle_parser_exception()
         else:
             super().send_receive_event_to_app()
+
+    def push(self, message: bytes) -> bool:
+        """Send a text message at once, unless the client is behind with what was sent before.
+
+        uvicorn has the library encode each message, and waits; a frame of the server is a header of
+        a few bytes and the message (RFC 6455 section 5.2), since there are no extensions here.
+        """
+        if not self.writable.is_set() or self.close_sent or self.conn.state is not State.OPEN:
+            return False
+        transport = self.transport
+        if transport.is_closing():
+            return False
+        size = len(message)
+        if size < _MEDIUM:
+            header = b"\x81%c" % size
+        elif size < _LARGE:
+            header = b"\x81\x7e" + size.to_bytes(2, "big")
+        else:
+            header = b"\x81\x7f" + size.to_bytes(8, "big")
+        transport.write(header + message)
+        return True
+
+    def respond(self, scope: Any, status: int, headers: Headers, body: bytes) -> bool:
+        """Answer nothing: a socket is no request."""
+        del scope, status, headers, body
+        return False
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Tell whoever works for the client that it left."""

@@ -4,7 +4,6 @@ https://github.com/enisdenjo/graphql-sse/blob/master/PROTOCOL.md
 """
 
 import asyncio
-from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from typing import Any, Final
 
@@ -17,7 +16,7 @@ from gateway.transports.statuses import ANSWERED
 from resolvers.core.clock import Clock
 from resolvers.core.metrics import Metrics
 from resolvers.core.principal import Principal
-from schema.core.execution import Answer
+from schema.core.live import Delivery, Subscriber
 
 HEARTBEAT_SECONDS: Final = 10.0
 """Proxies keep the stream open, and TCP finds out about dead clients, because something is sent."""
@@ -51,11 +50,11 @@ class EventStream:
 
     async def send_one(self, body: dict[str, Any]) -> None:
         """Send one result, or the errors that refuse the operation, and complete."""
-        events = _next(body) + _COMPLETE
+        events = _next(orjson.dumps(body)) + _COMPLETE
         await self._exchange.start(ANSWERED, _HEADERS)
         await self._send(events, more=False)
 
-    async def send_all(self, answers: AsyncGenerator[Answer, None], principal: Principal) -> None:
+    async def send_all(self, answers: Subscriber, principal: Principal) -> None:
         """Send every answer as it comes; the next is asked for only when the last was sent.
 
         Raises:
@@ -70,9 +69,10 @@ class EventStream:
         heart = asyncio.create_task(self._beat())
         try:
             async with aclosing(answers):
+                answers.push = self._send_now
                 with UntilGone(self._connection):
                     async for answer in answers:
-                        await self._send(_next(answer.body(), answer.cursor))
+                        await self._send(_next(answer.body, answer.cursor))
                         self._metrics.event_sent("sse")
                     await self._send(_COMPLETE)
         except asyncio.CancelledError:
@@ -111,6 +111,14 @@ class EventStream:
         except ClientGone:
             return
 
+    def _send_now(self, answer: Delivery) -> bool:
+        """Send an answer at once, where the client is not behind."""
+        connection = self._connection
+        if connection is None or not connection.push(_next(answer.body, answer.cursor)):
+            return False
+        self._metrics.event_sent("sse")
+        return True
+
     async def _send(self, data: bytes, *, more: bool = True) -> None:
         try:
             async with asyncio.timeout(self._send_timeout_seconds):
@@ -121,7 +129,7 @@ class EventStream:
             raise ClientGone from None
 
 
-def _next(body: dict[str, Any], cursor: str | None = None) -> bytes:
+def _next(body: bytes, cursor: str | None = None) -> bytes:
     # orjson writes no line breaks, so that one data line always holds all of it.
     place = b"" if cursor is None else b"id: %b\n" % cursor.encode()
-    return b"event: next\n" + place + b"data: " + orjson.dumps(body) + b"\n\n"
+    return b"event: next\n" + place + b"data: " + body + b"\n\n"

@@ -25,6 +25,7 @@ from gateway.transports.messages import (
     SocketClosed,
     complete_message,
     error_message,
+    next_frame,
     next_message,
     pong,
 )
@@ -36,6 +37,7 @@ from resolvers.core.errors import ErpError, ErrorCode
 from resolvers.core.metrics import Metrics
 from resolvers.core.principal import Principal
 from schema.core.execution import ContextFactory, GraphQLRequest, Prepared, Refused
+from schema.core.live import Delivery
 
 log = structlog.get_logger(__name__)
 
@@ -271,10 +273,20 @@ class Socket:
         assert task is not None
         self._streams.add(task)
         metrics.subscription_started("ws")
+        before, after = next_frame(operation_id)
+        push = self._wire.push
+
+        def send_now(answer: Delivery) -> bool:
+            if push is None or not push(before + answer.body + after):
+                return False
+            metrics.event_sent("ws")
+            return True
+
         try:
             async with aclosing(operations.subscribe(prepared, contexts)) as answers:
+                answers.push = send_now
                 async for answer in answers:
-                    await self._wire.send(next_message(operation_id, answer.body()))
+                    await self._wire.send((before + answer.body + after).decode())
                     metrics.event_sent("ws")
         finally:
             self._streams.discard(task)

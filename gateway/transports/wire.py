@@ -1,6 +1,7 @@
 """A WebSocket connection with bounded sends: one that does not take what is sent is dropped."""
 
 import asyncio
+from collections.abc import Callable
 from typing import Any, Final
 
 from starlette.types import Receive, Scope, Send
@@ -58,6 +59,11 @@ class Wire:
         if event["type"] == "websocket.disconnect":
             raise ClientGone(event.get("code", _NO_STATUS))
         return read_message(event.get("text"))
+
+    @property
+    def push(self) -> Callable[[bytes], bool] | None:
+        """What sends a message at once where it need not wait, if our server serves the socket."""
+        return None if self.connection is None else self.connection.push
 
     async def send(self, message: str) -> None:
         """Send a message."""

@@ -1,11 +1,15 @@
-"""In-process fan-out of published events to subscribers, through bounded queues."""
+"""In-process fan-out of published events to those who want them, found by an index.
+
+Who listens says which events it wants by an `Interest`. Where that names the values of one field of
+the payload, its listeners are filed under these values, so that an event is offered to those who
+may want it and not to everybody of its topic.
+"""
 
 import asyncio
-from collections import deque
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Protocol, TypeAlias
 
 from resolvers.core.errors import ErpError, ErrorCode
 
@@ -28,8 +32,34 @@ class PublishedEvent:
     created_at: datetime
 
 
-Accepts = Callable[[PublishedEvent], bool]
-"""Tells whether a subscriber wants an event; quick, as it runs for every event of its topic."""
+class Interest(Protocol):
+    """Which events of its topics somebody wants; of those that are equal, all want the same.
+
+    Hashable, and quick: `accepts` runs for every event that the index does not rule out.
+    """
+
+    def accepts(self, event: PublishedEvent) -> bool:
+        """Tell whether ``event`` is wanted."""
+        ...
+
+    @property
+    def index(self) -> tuple[str, frozenset[Any]] | None:
+        """Return a field of the payload and the values it must have; None where any may do."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Everything:
+    """Every event of the topics."""
+
+    @property
+    def index(self) -> None:
+        """Return that any event will do."""
+
+    def accepts(self, event: PublishedEvent) -> bool:
+        """Accept ``event``."""
+        del event
+        return True
 
 
 class SubscriberLagged(ErpError):
@@ -38,93 +68,68 @@ class SubscriberLagged(ErpError):
     code: ClassVar[ErrorCode] = ErrorCode.SUBSCRIBER_LAGGED
 
 
-class _Queue:
-    """What one subscriber still has to read, and how its subscription ended."""
+class Listener(Protocol):
+    """Whoever is offered events."""
 
-    __slots__ = ("accepts", "capacity", "ended", "error", "events", "key", "paces", "waiter")
+    def offer(self, event: PublishedEvent) -> None:
+        """Take an event that is wanted; never blocks."""
+        ...
 
-    def __init__(self, key: tuple[int, str], accepts: Accepts, capacity: int) -> None:
-        self.key = key
-        self.accepts = accepts
-        self.capacity = capacity
-        self.events: deque[PublishedEvent] = deque()
-        self.ended = False
-        self.paces = True
-        self.error: Exception | None = None
-        self.waiter: asyncio.Future[None] | None = None
-
-    def wake(self) -> None:
-        if self.waiter is not None and not self.waiter.done():
-            self.waiter.set_result(None)
-
-    def end(self, error: Exception | None = None) -> None:
-        self.ended = True
-        self.error = error
-        self.wake()
-
-    def drop(self, error: Exception | None = None) -> None:
-        self.events.clear()
-        self.end(error)
+    def end(self, error: Exception | None) -> None:
+        """Expect no more; ``error`` says why, if it is not that the process stops."""
+        ...
 
 
-class Subscription(AsyncIterator[PublishedEvent]):
-    """The events of one subscriber, for one consumer.
+_Filed: TypeAlias = dict[Listener, Interest]
 
-    It ends by `aclose`, when its consumer is canceled, and when nobody holds it any more.
-    """
 
-    __slots__ = ("__weakref__", "_broker", "_queue", "since")
+class _Topic:
+    """The listeners to one topic of one company."""
 
-    def __init__(self, broker: "Broker", queue: _Queue, since: int) -> None:
-        self._broker = broker
-        self._queue = queue
-        self.since = since
-        """Place of the last event offered before: those after it come here, and no other."""
+    __slots__ = ("any", "by_value")
 
-    async def __anext__(self) -> PublishedEvent:
-        """Return the next event.
+    def __init__(self) -> None:
+        self.any: _Filed = {}
+        self.by_value: dict[str, dict[Any, _Filed]] = {}
 
-        Raises:
-            StopAsyncIteration: the subscription or the broker was closed.
-            SubscriberLagged: the queue passed its capacity; raised once.
-            RuntimeError: another task is waiting for the next event.
+    def add(self, listener: Listener, interest: Interest) -> None:
+        """File a listener under what it wants."""
+        index = interest.index
+        if index is None:
+            self.any[listener] = interest
+            return
+        name, values = index
+        filed = self.by_value.setdefault(name, {})
+        for value in values:
+            filed.setdefault(value, {})[listener] = interest
 
-        """
-        queue = self._queue
-        if queue.waiter is not None:
-            raise RuntimeError("a subscription has one consumer")
-        while not queue.events:
-            if queue.ended:
-                error, queue.error = queue.error, None
-                raise error or StopAsyncIteration
-            queue.waiter = asyncio.get_running_loop().create_future()
-            try:
-                await queue.waiter
-            except asyncio.CancelledError:
-                self._leave()
-                raise
-            finally:
-                queue.waiter = None
-        return queue.events.popleft()
+    def remove(self, listener: Listener, interest: Interest) -> None:
+        """Take a listener out again."""
+        index = interest.index
+        if index is None:
+            del self.any[listener]
+            return
+        name, values = index
+        filed = self.by_value[name]
+        for value in values:
+            del filed[value][listener]
+            if not filed[value]:
+                del filed[value]
+        if not filed:
+            del self.by_value[name]
 
-    def pace(self, *, backlog: bool) -> None:
-        """Say whether a backlog is to wait for this subscriber, as it does unless told not to."""
-        self._queue.paces = backlog
-
-    async def aclose(self) -> None:
-        """Unregister, forget what is queued, and end the iteration."""
-        self._leave()
-
-    def __del__(self) -> None:
-        self._leave()
-
-    def _leave(self) -> None:
-        self._broker.remove(self._queue)
-        self._queue.drop()
+    def candidates(self, payload: Mapping[str, Any]) -> list[tuple[Listener, Interest]]:
+        """Return the listeners that the index does not rule out."""
+        found = list(self.any.items())
+        for name, filed in self.by_value.items():
+            wanting = filed.get(payload.get(name))
+            if wanting:
+                found += wanting.items()
+        return found
 
 
 class Broker:
-    """Hands every published event to the subscribers of its company and topic. One per process.
+    """Hands every published event to the listeners of its company and topic. One per process.
 
     To be used on the event loop's thread. The counters are totals since the start, for metrics.
     """
@@ -132,34 +137,29 @@ class Broker:
     def __init__(self) -> None:
         self.published = 0
         """Events offered."""
-        self.delivered = 0
-        """Events put into subscribers' queues."""
-        self.lagged = 0
-        """Subscriptions ended because they fell behind."""
+        self.asked = 0
+        """Times an interest was asked about an event, because the index did not rule it out."""
         self.position = 0
         """Place of the last event offered."""
-        self._queues: dict[tuple[int, str], dict[_Queue, None]] = {}
-        self._closed = False
+        self.closed = False
+        """Whether the process stops."""
+        self.busy: Callable[[], bool] = lambda: False
+        """Tells whether those who listen have much to do, so that a backlog is to wait."""
+        self._topics: dict[tuple[int, str], _Topic] = {}
+        self._listening: dict[Listener, tuple[int, tuple[str, ...], Interest]] = {}
         self._begun = asyncio.Event()
 
     @property
-    def subscribers(self) -> int:
-        """Number of live subscriptions."""
-        return sum(map(len, self._queues.values()))
-
-    @property
-    def saturation(self) -> float:
-        """How full the fullest queue is that paces, from 0 to 1; 1 lags at the next event."""
-        queues = (queue for of_topic in self._queues.values() for queue in of_topic)
-        return max((len(q.events) / q.capacity for q in queues if q.paces), default=0.0)
+    def listeners(self) -> int:
+        """Number of those who listen."""
+        return len(self._listening)
 
     def begin(self, position: int) -> None:
         """Say that the events after ``position`` will be offered; once more if that is less now."""
         if position < self.position:
-            for queue in [queue for queues in self._queues.values() for queue in queues]:
-                self._end(
-                    queue, SubscriberLagged("The log of events begins anew; subscribe again.")
-                )
+            for listener in list(self._listening):
+                self.leave(listener)
+                listener.end(SubscriberLagged("The log of events begins anew; subscribe again."))
         self.position = position
         self._begun.set()
 
@@ -168,60 +168,48 @@ class Broker:
         await self._begun.wait()
 
     def publish(self, event: PublishedEvent) -> None:
-        """Offer ``event`` to every matching subscriber; never blocks."""
+        """Offer ``event`` to all who want it; never blocks."""
         self.published += 1
         self.position = event.seq
-        for queue in tuple(self._queues.get((event.company_id, event.topic), ())):
+        topic = self._topics.get((event.company_id, event.topic))
+        if topic is None:
+            return
+        for listener, interest in topic.candidates(event.payload):
+            self.asked += 1
             try:
-                accepted = queue.accepts(event)
-            except Exception as error:  # noqa: BLE001 - raised to its own subscriber
-                self._end(queue, error)
-                continue
-            if accepted:
-                self._deliver(queue, event)
+                if interest.accepts(event):
+                    listener.offer(event)
+            except Exception as error:  # noqa: BLE001 - told to the one it concerns
+                self.leave(listener)
+                listener.end(error)
 
-    def subscribe(
-        self, *, company_id: int, topic: str, accepts: Accepts, capacity: int = 1_000
-    ) -> Subscription:
-        """Yield matching events published from now on, in ``seq`` order.
+    def listen(
+        self, listener: Listener, *, company_id: int, topics: Iterable[str], interest: Interest
+    ) -> None:
+        """Offer ``listener`` what it wants of the events published from now on, in order."""
+        if self.closed:
+            listener.end(None)
+            return
+        wanted = tuple(topics)
+        self._listening[listener] = (company_id, wanted, interest)
+        for name in wanted:
+            self._topics.setdefault((company_id, name), _Topic()).add(listener, interest)
 
-        The subscription exists as soon as this returns. A subscriber whose queue passes
-        ``capacity`` ends with `SubscriberLagged`, and gets nothing of what it had not read.
-        """
-        key = (company_id, topic)
-        queue = _Queue(key, accepts, capacity)
-        if self._closed:
-            queue.end()
-        else:
-            self._queues.setdefault(key, {})[queue] = None
-        return Subscription(self, queue, self.position)
+    def leave(self, listener: Listener) -> None:
+        """Offer ``listener`` nothing more; nothing if it is forgotten already."""
+        known = self._listening.pop(listener, None)
+        if known is None:
+            return
+        company_id, wanted, interest = known
+        for name in wanted:
+            topic = self._topics[company_id, name]
+            topic.remove(listener, interest)
+            if not topic.any and not topic.by_value:
+                del self._topics[company_id, name]
 
     def close(self) -> None:
-        """End every subscription once it has read what is queued; for shutdown."""
-        self._closed = True
-        queues, self._queues = self._queues, {}
-        for of_topic in queues.values():
-            for queue in of_topic:
-                queue.end()
-
-    def remove(self, queue: _Queue) -> None:
-        """Forget a subscriber's queue; nothing if it is forgotten already."""
-        of_topic = self._queues.get(queue.key)
-        if of_topic is not None and queue in of_topic:
-            del of_topic[queue]
-            if not of_topic:
-                del self._queues[queue.key]
-
-    def _deliver(self, queue: _Queue, event: PublishedEvent) -> None:
-        if len(queue.events) >= queue.capacity:
-            self.lagged += 1
-            message = "The subscriber read too slowly and missed events; subscribe again."
-            self._end(queue, SubscriberLagged(message, details={"capacity": queue.capacity}))
-            return
-        queue.events.append(event)
-        queue.wake()
-        self.delivered += 1
-
-    def _end(self, queue: _Queue, error: Exception) -> None:
-        self.remove(queue)
-        queue.drop(error)
+        """Tell all who listen that no more will come; for shutdown."""
+        self.closed = True
+        for listener in list(self._listening):
+            self.leave(listener)
+            listener.end(None)

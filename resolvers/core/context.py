@@ -74,6 +74,14 @@ class Reads(Protocol):
         ...
 
 
+class SteadyReads(Reads, Protocol):
+    """Reads that can see one moment for as long as is needed."""
+
+    def at_once(self) -> AbstractAsyncContextManager[None]:
+        """Open a block within which everything that is read sees the same moment."""
+        ...
+
+
 class Writes(Protocol):
     """Write access: opens the one short transaction of a command."""
 

@@ -7,7 +7,13 @@ from sqlalchemy.dialects import postgresql
 from sqlalchemy.schema import CreateIndex, CreateTable, SetTableComment
 
 from resolvers.core.module import DataModule
-from resolvers.core.outbox import COUNTER_ROW, UUID7, outbox_counter, outbox_event
+from resolvers.core.outbox import (
+    COUNTER_ROW,
+    LOG_POSITION_FUNCTION,
+    UUID7,
+    outbox_counter,
+    outbox_event,
+)
 from resolvers.core.records import audit_log, idempotency_key
 from resolvers.core.reference import REFERENCE_CHANGED, reference_trigger
 from resolvers.core.security import CREATE_ROLES, security
@@ -16,6 +22,7 @@ from resolvers.core.table import metadata
 CORE = DataModule(
     name="core",
     tables=(outbox_event, outbox_counter, audit_log, idempotency_key),
+    functions=(LOG_POSITION_FUNCTION,),
 )
 """Tables every command writes to, whatever its module."""
 

@@ -3,6 +3,7 @@
 from sqlalchemy import BigInteger, Column, Identity, Index, Integer, Uuid, text
 from sqlalchemy.dialects.postgresql import JSONB
 
+from resolvers.core.statement import compile_statement
 from resolvers.core.table import instant, internal, required, table
 
 WRITTEN_CHANNEL = "erp_outbox_written"
@@ -50,3 +51,22 @@ $$
 """Time-ordered ids on PostgreSQL 15 to 17, which have no uuidv7()."""
 
 COUNTER_ROW = "insert into outbox_counter default values"
+
+LOG_POSITION = compile_statement(
+    text("select last_seq, unpublished from log_position()"), "log position"
+)
+"""One row: the last place given, and the ids of the company's events that have none yet."""
+
+LOG_POSITION_FUNCTION = """
+create function log_position(out last_seq bigint, out unpublished text[])
+language sql stable security definer set search_path = public as $$
+  select counter.last_seq, array(
+           select event.id::text from outbox_event event
+           where event.pub_seq is null
+             and event.company_id = nullif(current_setting('app.company_id', true), '')::integer)
+  from outbox_counter counter
+$$;
+revoke execute on function log_position() from public;
+grant execute on function log_position() to erp_app, erp_partner
+"""
+"""The outbox is closed to the roles that serve; this tells them no more than how far it is."""

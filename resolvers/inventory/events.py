@@ -1,38 +1,45 @@
 """What stock publishes: a change of a level, and which subscribers want it."""
 
-from collections.abc import AsyncGenerator
+from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import Decimal
+from typing import Any, Final
+
+from sqlalchemy import ARRAY, BigInteger, Numeric, any_, bindparam, select
 
 from resolvers.core.broker import PublishedEvent
-from resolvers.core.context import Context
-from resolvers.core.stream import changes
+from resolvers.core.context import Reads
+from resolvers.core.errors import LimitExceeded
+from resolvers.core.statement import Statement, compile_statement, unseen
+from resolvers.core.stream import Told
 from resolvers.inventory.rules import Crossing, crossing
+from resolvers.inventory.tables import stock_level
 
 STOCK_CHANGED = "stock.changed"
 """Topic of the events that the triggers on `stock_level` write."""
 
+MOST_LEVELS: Final = 10_000
+"""Most levels that a state shows."""
+
 
 @dataclass(frozen=True, slots=True)
 class StockChange:
-    """A change of one stock level, as its event tells it."""
+    """A change of one stock level, or several told as one: from before the first to the last."""
 
-    event: PublishedEvent
     on_hand: Decimal
     reserved: Decimal
     previous_on_hand: Decimal
     previous_reserved: Decimal
 
     @classmethod
-    def of(cls, event: PublishedEvent) -> "StockChange":
-        """Read an event of the topic `STOCK_CHANGED`."""
-        told = event.payload
+    def of(cls, told: Told) -> "StockChange":
+        """Read events of the topic `STOCK_CHANGED`."""
+        before, after = told.first.payload, told.last.payload
         return cls(
-            event,
-            Decimal(told["on_hand"]),
-            Decimal(told["reserved"]),
-            Decimal(told["previous_on_hand"]),
-            Decimal(told["previous_reserved"]),
+            Decimal(after["on_hand"]),
+            Decimal(after["reserved"]),
+            Decimal(before["previous_on_hand"]),
+            Decimal(before["previous_reserved"]),
         )
 
     @property
@@ -60,6 +67,13 @@ class StockInterest:
     crossing_only: bool = False
     min_delta: Decimal | None = None
 
+    @property
+    def index(self) -> tuple[str, frozenset[Any]] | None:
+        """Return the narrowest field that decides."""
+        if self.product_ids is not None:
+            return "product_id", self.product_ids
+        return None if self.warehouse_ids is None else ("warehouse_id", self.warehouse_ids)
+
     def accepts(self, event: PublishedEvent) -> bool:
         """Tell whether the subscriber wants ``event``."""
         told = event.payload
@@ -69,7 +83,7 @@ class StockInterest:
             return False
         if self.available_below is None and self.min_delta is None and not self.crossing_only:
             return True
-        return self._wants(StockChange.of(event))
+        return self._wants(StockChange.of(Told.one(event)))
 
     def _wants(self, change: StockChange) -> bool:
         crossed = change.crossing(self.available_below) is not Crossing.NONE
@@ -82,15 +96,44 @@ class StockInterest:
         return self.min_delta is None or crossed or delta >= self.min_delta
 
 
-def stock_changes(
-    context: Context, interest: StockInterest, after: int | None
-) -> AsyncGenerator[PublishedEvent, None]:
-    """Yield the changes of the caller's company that ``interest`` wants; see `changes`."""
-    return changes(
-        context.broker,
-        context.log,
-        company_id=context.principal.company_id,
-        topic=STOCK_CHANGED,
-        accepts=interest.accepts,
-        after=after,
-    )
+_STATEMENTS: dict[frozenset[str], Statement] = {}
+
+
+def _levels(given: frozenset[str]) -> Statement:
+    """Return the statement that finds the levels of an interest, by which conditions it has."""
+    found = _STATEMENTS.get(given)
+    if found is None:
+        level = stock_level.c
+        conditions = {
+            "warehouse_ids": level.warehouse_id == any_(unseen("warehouse_ids", ARRAY(BigInteger))),
+            "product_ids": level.product_id == any_(unseen("product_ids", ARRAY(BigInteger))),
+            "below": level.on_hand - level.reserved < bindparam("below", type_=Numeric),
+        }
+        chosen = [condition for name, condition in conditions.items() if name in given]
+        wanted = select(level.id).where(*chosen).order_by(level.id).limit(MOST_LEVELS + 1)
+        found = _STATEMENTS[given] = compile_statement(wanted, "levels of a stream")
+    return found
+
+
+async def levels_of(reads: Reads, interest: StockInterest) -> Sequence[int]:
+    """Return the ids of the levels that the changes ``interest`` wants are of.
+
+    Raises:
+        LimitExceeded: there are more than `MOST_LEVELS`.
+
+    """
+    given: dict[str, Any] = {}
+    if interest.warehouse_ids is not None:
+        given["warehouse_ids"] = sorted(interest.warehouse_ids)
+    if interest.product_ids is not None:
+        given["product_ids"] = sorted(interest.product_ids)
+    if interest.available_below is not None:
+        given["below"] = interest.available_below
+    rows = await reads.fetch(_levels(frozenset(given)), given)
+    if len(rows) > MOST_LEVELS:
+        raise LimitExceeded(
+            f"The state would be more than {MOST_LEVELS:,} levels; narrow the filter.",
+            path=("filter",),
+            details={"limit": "levels of a snapshot", "maximum": MOST_LEVELS},
+        )
+    return [row[0] for row in rows]

@@ -6,15 +6,8 @@ WebSocket and SSE cannot drift apart.
 """
 
 import asyncio
-from collections.abc import (
-    AsyncGenerator,
-    AsyncIterable,
-    AsyncIterator,
-    Awaitable,
-    Callable,
-    Mapping,
-)
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from collections.abc import AsyncIterable, Awaitable, Callable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field, replace
 from enum import Enum
 from functools import partial
@@ -43,7 +36,7 @@ from graphql.execution import (
 from graphql.execution.values import VariableValues
 from strawberry.execution import optimized_is_awaitable
 
-from resolvers.core.context import Context, OperationStats
+from resolvers.core.context import Context, OperationStats, SteadyReads
 from resolvers.core.errors import (
     ErrorCode,
     Invalid,
@@ -52,6 +45,7 @@ from resolvers.core.errors import (
     UnknownDocument,
     UntrustedDocument,
 )
+from resolvers.core.outbox import LOG_POSITION
 from schema.core.completion import CompletingExecutor
 from schema.core.deadline import Deadlines
 from schema.core.documents import (
@@ -64,11 +58,13 @@ from schema.core.documents import (
     validation_errors,
 )
 from schema.core.error_format import Log, tell_expected, tell_failures, tell_refusal
+from schema.core.fields import RowType
 from schema.core.info import CoreInfo
 from schema.core.limits import Limits, OperationMeasure, excess
+from schema.core.live import Live, Subscriber
 from schema.core.permissions import denials
 from schema.core.shadow import Shadow
-from schema.core.stream import Change
+from schema.core.stream import Opened, SnapshotReason
 from schema.core.tracing import begin_trace, require_trace, told_trace
 
 _is_awaitable = cast("Callable[[Any], TypeGuard[Awaitable[Any]]]", optimized_is_awaitable)
@@ -157,8 +153,6 @@ class Answer:
     data: dict[str, Any] | None
     errors: list[dict[str, Any]] = field(default_factory=list)
     extensions: dict[str, Any] = field(default_factory=dict)
-    cursor: str | None = None
-    """Where to resume a subscription after this answer, if it can be."""
 
     def body(self) -> dict[str, Any]:
         """Return the response map; ``errors`` first, as the specification recommends."""
@@ -193,6 +187,15 @@ class Engine(Protocol):
         """Return the result of a query; None where ordinary execution has to answer.
 
         Raises nothing but cancellation.
+        """
+        ...
+
+    async def items(
+        self, prepared: Prepared, context: Context, items: Sequence[RowType]
+    ) -> list[ExecutionResult] | None:
+        """Return the results of a subscription for what its stream tells, all in one run.
+
+        None where ordinary execution has to answer. Raises nothing but cancellation.
         """
         ...
 
@@ -252,6 +255,8 @@ class Executor:
         self._on_admission = on_admission
         self._shadow = shadow
         self._told_untrusted: set[str] = set()
+        self.live = Live()
+        """The live streams of this process."""
 
     def trust(self, documents: Mapping[str, str]) -> None:
         """Take documents by id that run without being parsed again, and are never forgotten.
@@ -309,42 +314,87 @@ class Executor:
             self._compare(self._shadow, prepared, contexts)
         return answer
 
-    async def subscribe(
+    def subscribe(
         self, prepared: Prepared, contexts: ContextFactory, *, resumes_after: str | None = None
-    ) -> AsyncGenerator[Answer, None]:
-        """Run a subscription: one `Answer` per event, each with a fresh context.
+    ) -> Subscriber:
+        """Run a subscription: an iterator over its encoded answers, which is to be closed.
 
         ``resumes_after`` is the cursor of the last answer that the client got, where its transport
-        tells that.
-
-        The next event is taken from the source stream when the next answer is asked for, so nothing
-        piles up here. A failing source stream yields one last `Answer` with ``data`` None and its
-        error. Closing the iterator ends the source stream.
+        tells that. A failing source yields one last answer with ``data`` None and its error.
         """
+        return Subscriber(self.live, self, prepared, contexts, resumes_after=resumes_after)
+
+    async def open_source(self, prepared: Prepared, context: Context) -> Any:
+        """Return the source of a subscription's events, or the result that refuses it."""
+        if prepared.traced:
+            require_trace(context)
+        return await self._source(prepared, context)
+
+    async def answers(
+        self, prepared: Prepared, contexts: ContextFactory, items: Sequence[RowType]
+    ) -> list[Answer]:
+        """Return the answers to what a stream tells, evaluated together; never raises."""
+        if self._engine is not None and not prepared.traced:
+            found = await self._answer_together(self._engine, prepared, contexts, items)
+            if found is not None:
+                return found
+        return [await self._answer(prepared, contexts, item) for item in items]
+
+    async def answer_event(
+        self, prepared: Prepared, contexts: ContextFactory, event: object
+    ) -> Answer:
+        """Return the answer to one event, in a context of its own; never raises."""
+        return await self._answer(prepared, contexts, event)
+
+    async def snapshot(
+        self,
+        prepared: Prepared,
+        contexts: ContextFactory,
+        opened: Opened,
+        reason: SnapshotReason,
+    ) -> tuple[int, frozenset[str], Answer]:
+        """Return the state of a stream as of one moment: its place in the log, and the answer.
+
+        With them the ids of the events that the state shows though they have no place yet.
+
+        Raises:
+            TimedOut: it took longer than an operation may.
+            Exception: the log could not be read.
+
+        """
+        make = opened.stream.snapshot
+        assert make is not None
         started = perf_counter()
+        answer: Answer | None = None
+        deadline = self._deadlines.begin()
         context: Context | None = None
-        last: Answer | None = None
         try:
-            async with contexts() as context:
-                context.resumes_after = resumes_after
-                if prepared.traced:
-                    require_trace(context)
-                source = await self._source(prepared, context)
-                if isinstance(source, ExecutionResult):
-                    last = self._told(source, context.request_id)
-                else:
-                    async with _closing(source) as events:
-                        async for event in events:
-                            answer = await self._answer(prepared, contexts, event)
-                            if isinstance(event, Change):
-                                answer.cursor = event.cursor
-                            yield answer
-                            started = perf_counter()
-        except Exception as error:  # noqa: BLE001 - told in the last answer
-            last = self._failed(error, context)
-        if last is not None:
-            self._report(prepared, started, context, last)
-            yield last
+            with deadline:
+                async with contexts() as context, cast(SteadyReads, context.reads).at_once():
+                    [[place, shown]] = await context.reads.fetch(LOG_POSITION, {})
+                    item = await make(opened.stream.interest, str(place), reason, context)
+                    answer = await self._run(prepared, context, item)
+        except TimeoutError:
+            if not deadline.expired:
+                raise
+            raise self._out_of_time() from None
+        finally:
+            self._report(prepared, started, context, answer)
+        return place, frozenset(shown), answer
+
+    def failed_source(
+        self, prepared: Prepared, error: Exception, context: Context | None
+    ) -> Answer:
+        """Return the last answer of a subscription whose source failed."""
+        answer = self._failed(error, context)
+        self._report(prepared, perf_counter(), context, answer)
+        return answer
+
+    def told_source(self, result: ExecutionResult, prepared: Prepared, context: Context) -> Answer:
+        """Return the only answer of a subscription that did not start."""
+        answer = self._told(result, context.request_id)
+        self._report(prepared, perf_counter(), context, answer)
+        return answer
 
     def _compare(self, shadow: Shadow, prepared: Prepared, contexts: ContextFactory) -> None:
         """Let an operation be run both ways, unseen by metrics and logs of operations."""
@@ -460,6 +510,30 @@ class Executor:
         if cost > self._limits.cost:
             raise _too_large(TooLarge([excess("cost", cost, self._limits.cost)]))
         return cost
+
+    async def _answer_together(
+        self,
+        engine: Engine,
+        prepared: Prepared,
+        contexts: ContextFactory,
+        items: Sequence[RowType],
+    ) -> list[Answer] | None:
+        """Return the answers by one run of the compiled plan; None where it cannot give them."""
+        started = perf_counter()
+        context: Context | None = None
+        deadline = self._deadlines.begin()
+        found: list[Answer] | None = None
+        try:
+            with deadline:
+                async with contexts() as context:
+                    results = await engine.items(prepared, context, items)
+                    if results is not None:
+                        found = [self._told(one, context.request_id) for one in results]
+        except Exception:  # noqa: BLE001 - ordinary execution tells what is wrong
+            return None
+        if found is not None:
+            self._report(prepared, started, context, found[0] if found else None)
+        return found
 
     async def _answer(
         self, prepared: Prepared, contexts: ContextFactory, root_value: object
@@ -607,18 +681,6 @@ def _refused(
 
 def _too_large(error: TooLarge) -> Refused:
     return Refused(Refusal.LIMIT, [tell_expected(one) for one in error.excesses])
-
-
-@asynccontextmanager
-async def _closing(source: AsyncIterable[Any]) -> AsyncIterator[AsyncIterator[Any]]:
-    """Iterate over a source stream, and close it when done, if it is one that can be closed."""
-    events = aiter(source)
-    try:
-        yield events
-    finally:
-        close = getattr(events, "aclose", None)
-        if close is not None:
-            await close()
 
 
 async def _end_leftovers(core: CompletingExecutor) -> None:

@@ -13,6 +13,7 @@ from typing import Any
 
 import strawberry
 from graphql import GraphQLObjectType, get_named_type
+from strawberry.types.base import get_object_definition
 from strawberry.types.field import StrawberryField
 from strawberry.types.fields.resolver import StrawberryResolver
 
@@ -308,6 +309,12 @@ async def follow_all(
     columns = wanted_columns(raw, type_)
     wrap = origin_of(type_).of
     return [wrap(row) for row in await gather(*(loader.load(key, columns) for key in keys))]
+
+
+def type_name(type_: type[RowType]) -> str:
+    """Return the GraphQL name of a type's class."""
+    name: str = get_object_definition(type_, strict=True).name
+    return name
 
 
 def named_type(type_: Any) -> GraphQLObjectType:

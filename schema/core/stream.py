@@ -1,12 +1,29 @@
-"""What subscriptions to the log of events share: the cursor they resume from, and tell."""
+"""How a subscription is declared: arguments in, a `Stream` out; what all streams share is here.
 
-from typing import Annotated
+A declaration says which events are wanted and what is told of one. Everything else is done once for
+all of them, in `schema.core.live`: one evaluation for all who ask the same, resuming, snapshots,
+coalescing, and what happens to those who read too slowly.
+"""
 
+import inspect
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Sequence
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import Annotated, Any, Final
+
+import strawberry
+
+from resolvers.core.broker import Interest, PublishedEvent
 from resolvers.core.context import Context
 from resolvers.core.errors import Invalid
-from schema.core.fields import RowType, argument
+from resolvers.core.stream import Told
+from schema.core.fields import RowType, argument, column, declare_field, with_arguments_of
+from schema.core.info import Info
+from schema.core.node import row_type
 
-_LARGEST: int = 2**63 - 1
+_LARGEST: Final = 2**63 - 1
+_LONGEST_COALESCING: Final = 60_000
+_POSITIONAL: Final = inspect.Parameter.POSITIONAL_OR_KEYWORD
 
 After = Annotated[
     str | None,
@@ -17,14 +34,194 @@ After = Annotated[
 ]
 """Argument of subscriptions that can be resumed."""
 
+CoalesceMs = Annotated[
+    int | None,
+    argument(
+        "Tell at most this often, in milliseconds, up to 60000: several changes of the same thing "
+        "become one, from the state before the first to the state after the last."
+    ),
+]
+"""Argument of subscriptions whose changes can become one."""
 
-class Change(RowType):
-    """Base of the types that tell an event of the log; their rows have ``seq``."""
 
-    @property
-    def cursor(self) -> str:
-        """Where to resume after this change."""
-        return str(self.row["seq"])
+@strawberry.enum(description="What happens when you read more slowly than things change.")
+class SlowPolicy(Enum):
+    """What a stream does when what waits for its subscriber passes the bound."""
+
+    REPLAY = strawberry.enum_value(
+        "REPLAY", description="You are told all of it, later, from the log: nothing is left out."
+    )
+    COALESCE = strawberry.enum_value(
+        "COALESCE",
+        description="Of what you missed you are told the latest of each thing, with their number.",
+    )
+    DROP = strawberry.enum_value(
+        "DROP",
+        description="You are told how many changes you missed, and go on with what happens. Where "
+        "the stream has no notices, it ends as with CLOSE.",
+    )
+    CLOSE = strawberry.enum_value(
+        "CLOSE", description="The subscription ends with the error SUBSCRIBER_LAGGED."
+    )
+
+
+WhenSlow = Annotated[
+    SlowPolicy, argument("What happens when you read more slowly than things change.")
+]
+"""Argument of every subscription to the log."""
+
+WithSnapshot = Annotated[
+    bool,
+    argument(
+        "Begin with the state: first you are told what is, then what changes after that, and "
+        "nothing that the state shows already. Ignored when you resume."
+    ),
+]
+"""Argument of subscriptions that know the state their changes apply to."""
+
+
+@strawberry.enum(description="Why you are told the state.")
+class SnapshotReason(Enum):
+    """Why a stream tells the state."""
+
+    STARTED = strawberry.enum_value("STARTED", description="You asked to begin with it.")
+    TOO_OLD = strawberry.enum_value(
+        "TOO_OLD",
+        description="Changes after your cursor are not kept any more: replace what you have.",
+    )
+
+
+@strawberry.enum(description="What a notice tells.")
+class StreamNoticeCode(Enum):
+    """What a notice of a stream tells."""
+
+    DROPPED = strawberry.enum_value(
+        "DROPPED", description="You read too slowly; some changes are not told."
+    )
+
+
+@row_type("StreamNotice", "Something about the stream itself, in its order.")
+class StreamNotice(RowType):
+    """What a subscriber is told in place of changes that it missed."""
+
+    seq: str = column("Place in the log up to which the notice tells; go on after it.")
+    code: StreamNoticeCode = column("What happened.")
+    message: str = column("What happened, for people.")
+    dropped: int = column("Number of changes that are not told.")
+    last_seq: str = column("Place of the last change that is not told; the same as seq.")
+
+
+def _of_the_same(event: PublishedEvent) -> Any:
+    return event.topic, event.entity_id
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stream:
+    """Which events a subscriber wants, and what is told of them."""
+
+    topics: tuple[str, ...]
+    interest: Interest
+    """Hashable: subscribers whose interests are equal are told the same."""
+    tell: Callable[[Told, Any], RowType]
+    """Makes what is told of a change, from it and the interest; its row is all plain values."""
+    key: Callable[[PublishedEvent], Any] = _of_the_same
+    """What a change is of: those of the same can become one."""
+    snapshot: Callable[[Any, str, SnapshotReason, Context], Awaitable[RowType]] | None = None
+    """Reads the state, by interest, place, reason and context; None where there is none."""
+    begins: bool = False
+    """Whether it always begins with its snapshot."""
+    notices: bool = False
+    """Whether it can tell a `StreamNotice`."""
+    coalesce_seconds: float = 0.0
+    """Least time between what is told, unless the client asks for more."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Opened(AsyncIterator[Any]):
+    """A stream as one subscriber asked for it; what a subscription's resolver returns.
+
+    An iterator by name only, which graphql-core insists on; `schema.core.live` reads its parts.
+    """
+
+    stream: Stream
+    company_id: int
+    after: int | None
+    snapshot: bool
+    coalesce_seconds: float
+    when_slow: SlowPolicy
+    context: Context = field(repr=False)
+
+    def __anext__(self) -> Any:
+        """Fail: it is not to be iterated over."""
+        raise NotImplementedError("a stream is read by schema.core.live")
+
+
+def stream(
+    description: str,
+    *,
+    item: Any,
+    requires: str | None = None,
+    snapshot: bool = False,
+    coalesces: bool = True,
+    resumes: bool = True,
+) -> Callable[[Callable[..., Stream]], Any]:
+    """Declare a subscription: decorates ``function(context, **arguments)``, which returns a Stream.
+
+    Its other parameters are the field's arguments, beside those that streams share: ``after``,
+    ``snapshot``, ``coalesceMs`` and ``whenSlow``. ``item`` is the type told.
+    """
+
+    def declare(function: Callable[..., Stream]) -> Any:
+        async def resolve(root: Any, info: Info, **given: Any) -> Any:
+            del root
+            context = info.context
+            after = place_after(context, given.pop("after", None)) if resumes else None
+            wanted = given.pop("snapshot", False)
+            seconds = _seconds(given.pop("coalesce_ms", None))
+            when_slow = given.pop("when_slow", SlowPolicy.REPLAY)
+            made = function(context, **given)
+            return Opened(
+                stream=made,
+                company_id=context.principal.company_id,
+                after=after,
+                snapshot=wanted or made.begins,
+                coalesce_seconds=max(seconds, made.coalesce_seconds),
+                when_slow=when_slow,
+                context=context,
+            )
+
+        shared = [
+            *([_parameter("after", After, None)] if resumes else ()),
+            *([_parameter("snapshot", WithSnapshot, default=False)] if snapshot else ()),
+            *([_parameter("coalesce_ms", CoalesceMs, None)] if coalesces else ()),
+            *([_parameter("when_slow", WhenSlow, SlowPolicy.REPLAY)] if resumes else ()),
+        ]
+        with_arguments_of(function, resolve, given=1, also=shared)
+        signature = inspect.signature(resolve)
+        told = AsyncGenerator[item, None]
+        resolve.__signature__ = signature.replace(return_annotation=told)  # type: ignore[attr-defined]
+        return declare_field(description, requires=requires, resolver=resolve, is_subscription=True)
+
+    return declare
+
+
+def _parameter(name: str, annotation: Any, default: Any = None) -> inspect.Parameter:
+    return inspect.Parameter(name, _POSITIONAL, annotation=annotation, default=default)
+
+
+def _seconds(milliseconds: int | None) -> float:
+    """Return how long changes are gathered, in seconds.
+
+    Raises:
+        Invalid: it is not a time to wait.
+
+    """
+    if milliseconds is None:
+        return 0.0
+    if not 0 <= milliseconds <= _LONGEST_COALESCING:
+        message = f"coalesceMs must be between 0 and {_LONGEST_COALESCING}."
+        raise Invalid(message, path=("coalesceMs",))
+    return milliseconds / 1000
 
 
 def place_after(context: Context, after: str | None) -> int | None:
@@ -46,3 +243,11 @@ def place_after(context: Context, after: str | None) -> int | None:
         message = f"{name} is not a cursor; cursors come from the field seq."
         raise Invalid(message, path=("after",))
     return int(given)
+
+
+def coalesced(keyed: dict[Any, Told], events: Sequence[Told], key: Callable[..., Any]) -> None:
+    """Take ``events`` into those that wait, each with the one of the same thing."""
+    for told in events:
+        of = key(told.last)
+        before = keyed.get(of)
+        keyed[of] = told if before is None else before.then(told)

@@ -33,6 +33,7 @@ from resolvers.core.context import Context
 from resolvers.core.listing import Listing, PageRequest
 from schema.core.connection import page_request
 from schema.core.execution import Prepared
+from schema.core.fields import RowType, type_name
 from schema.core.info import CoreInfo
 from schema.core.permissions import Denied, denials
 from schema.engine.generate import Unusual, compile_plan
@@ -253,6 +254,49 @@ class Engine:
         for one in denied:
             context.denied[id(one)] = one
         return answer  # type: ignore[no-any-return]
+
+    async def items(
+        self, prepared: Prepared, context: Context, items: Sequence[RowType]
+    ) -> list[ExecutionResult] | None:
+        """Return the results of a subscription for what its stream tells, all in one run."""
+        asked = Asked.of(prepared, context)
+        root = self._root_field(asked)
+        if root is None:
+            return None
+        name, nodes = root
+        of_type: dict[str, list[int]] = {}
+        for place, item in enumerate(items):
+            of_type.setdefault(type_name(type(item)), []).append(place)
+        results: list[Any] = [None] * len(items)
+        for told, places in of_type.items():
+            type_ = self.schema.type_map[told]
+            assert isinstance(type_, GraphQLObjectType)
+            compiled = self.compiled_below(asked, nodes, type_)
+            rows = [items[place].row for place in places]
+            answers = await self._run(compiled, prepared, context, rows)
+            if answers is None:
+                return None
+            found, denied = answers
+            for place, answer in zip(places, found, strict=True):
+                data = {name: answer}
+                results[place] = ExecutionResult(data, denials(denied, data) if denied else None)
+        return results
+
+    def _root_field(self, asked: Asked) -> tuple[str, list[FieldNode]] | None:
+        """Return the one root field of a subscription by its response name; None if unclear."""
+        kept = asked.kept
+        key = ("root", asked.operation.name and asked.operation.name.value)
+        if key not in kept:
+            kept[key] = None
+            type_ = self.schema.subscription_type
+            including = _including_variables(asked.operation, asked.fragments)
+            if type_ is not None and not including:
+                selections = Selections(self.schema, asked.fragments, {})
+                fields = selections.fields(type_, [asked.operation.selection_set])
+                if len(fields) == 1:
+                    [kept[key]] = fields.items()
+        found: tuple[str, list[FieldNode]] | None = kept[key]
+        return found
 
     async def _run(
         self, compiled: Compiled | NotCompiled, prepared: Prepared, context: Context, rows: Any

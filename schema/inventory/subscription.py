@@ -1,29 +1,27 @@
 """Subscriptions to stock."""
 
-from collections.abc import AsyncGenerator
-from contextlib import aclosing
 from datetime import datetime
 from decimal import Decimal
-from typing import Annotated
+from typing import Annotated, Any
 
 import strawberry
 
-from resolvers.core.broker import PublishedEvent
+from resolvers.core.context import Context
+from resolvers.core.stream import Told
+from resolvers.inventory.events import STOCK_CHANGED, StockInterest, levels_of
 from resolvers.inventory.events import StockChange as StockChangeEvent
-from resolvers.inventory.events import StockInterest, stock_changes
 from resolvers.inventory.loaders import level_by_id
-from schema.core.fields import argument, column, field, related
+from schema.core.fields import RowType, argument, column, listed, related
 from schema.core.ids import decode_ids
-from schema.core.info import Info
 from schema.core.node import row_type
-from schema.core.stream import After, Change, place_after
+from schema.core.stream import SnapshotReason, Stream, StreamNotice, stream
 from schema.inventory.enums import Crossing
 from schema.inventory.inputs import StockChangeFilter
 from schema.inventory.types import StockLevel
 
 
 @row_type("StockChange", "A change of one stock level: told once, after it was committed.")
-class StockChange(Change):
+class StockChange(RowType):
     """An event of the topic stock.changed."""
 
     event_id: strawberry.ID = column("Id of the event, unique for ever.")
@@ -40,32 +38,59 @@ class StockChange(Change):
     available: Decimal = column("What can be promised after.")
     previous_on_hand: Decimal | None = column("On hand before.", requires="stock.read")
     on_hand: Decimal | None = column("On hand after.", requires="stock.read")
+    coalesced: int = column(
+        "How many changes this one stands for: 1, unless several were told as one."
+    )
     level: StockLevel = related("The level as it is now.", level_by_id, "level_id")
+
+
+@row_type("StockSnapshot", "The state of stock at a place in the log; changes after it follow.")
+class StockSnapshot(RowType):
+    """What a stream of stock begins with, or goes on from."""
+
+    seq: str = column("Place in the log that the state is of; resume after it.")
+    at: datetime = column("When the state was read.")
+    reason: SnapshotReason = column("Why you are told the state.")
+    levels: list[StockLevel] = listed(
+        "The levels that the filter wants changes of, at most 10,000.",
+        level_by_id,
+        "level_ids",
+        size=100,
+    )
+
+
+StockStreamItem = Annotated[
+    StockChange | StockSnapshot | StreamNotice,
+    strawberry.union("StockStreamItem", description="What `stockChanged` tells."),
+]
 
 
 @strawberry.type
 class Subscription:
     """Root fields of this module."""
 
-    @field(
-        "Changes of stock, in the order they were published: from now on, or from where you were.",
+    @stream(
+        "Changes of stock, in the order they were published: from now on, or from where you were, "
+        "or after the state as it is.",
+        item=StockStreamItem,
         requires="availability.read",
-        subscription=True,
+        snapshot=True,
     )
-    async def stock_changed(
-        self,
-        info: Info,
+    def stock_changed(
+        context: Context,
         filter: Annotated[
             StockChangeFilter | None, argument("Which changes to be told; all without it.")
         ] = None,
-        after: After = None,
-    ) -> AsyncGenerator[StockChange, None]:
-        """Subscribe, then tell each change."""
-        interest = _interest(filter or StockChangeFilter())
-        place = place_after(info.context, after)
-        async with aclosing(stock_changes(info.context, interest, place)) as events:
-            async for event in events:
-                yield StockChange.of(_row(event, interest))
+    ) -> Stream:
+        """Tell each change of the levels wanted."""
+        del context
+        return Stream(
+            topics=(STOCK_CHANGED,),
+            interest=_interest(filter or StockChangeFilter()),
+            tell=_change,
+            snapshot=_snapshot,
+            notices=True,
+        )
 
 
 def _interest(given: StockChangeFilter) -> StockInterest:
@@ -82,9 +107,9 @@ def _ids(given: list[strawberry.ID] | None, type_name: str, name: str) -> frozen
     return None if given is None else frozenset(decode_ids(given, type_name, ("filter", name)))
 
 
-def _row(event: PublishedEvent, interest: StockInterest) -> dict[str, object]:
-    change = StockChangeEvent.of(event)
-    return {
+def _change(told: Told, interest: StockInterest) -> RowType:
+    change, event = StockChangeEvent.of(told), told.last
+    row = {
         "event_id": event.event_id,
         "seq": str(event.seq),
         "at": event.created_at,
@@ -94,5 +119,21 @@ def _row(event: PublishedEvent, interest: StockInterest) -> dict[str, object]:
         "available": change.available,
         "previous_on_hand": change.previous_on_hand,
         "on_hand": change.on_hand,
+        "coalesced": told.number,
         "level_id": event.payload["level_id"],
     }
+    wrapped: RowType = StockChange.of(row)
+    return wrapped
+
+
+async def _snapshot(
+    interest: StockInterest, place: str, reason: SnapshotReason, context: Context
+) -> Any:
+    return StockSnapshot.of(
+        {
+            "seq": place,
+            "at": context.clock(),
+            "reason": reason,
+            "level_ids": await levels_of(context.reads, interest),
+        }
+    )

@@ -1,21 +1,19 @@
 """Subscriptions to sales orders."""
 
-from collections.abc import AsyncGenerator
-from contextlib import aclosing
 from datetime import datetime
 from typing import Annotated
 
 import strawberry
 
-from resolvers.core.broker import PublishedEvent
-from resolvers.sales.events import OrderInterest, order_changes
+from resolvers.core.context import Context
+from resolvers.core.stream import Told
+from resolvers.sales.events import ORDER_STATUS_CHANGED, OrderInterest
 from resolvers.sales.loaders import order_by_id
 from resolvers.sales.rules import AXES, axes_changed
-from schema.core.fields import argument, column, computed, field, related
+from schema.core.fields import RowType, argument, column, computed, related
 from schema.core.ids import decode_ids
-from schema.core.info import Info
 from schema.core.node import row_type
-from schema.core.stream import After, Change, place_after
+from schema.core.stream import Stream, stream
 from schema.sales.enums import (
     InvoiceStatus,
     OrderAxis,
@@ -27,6 +25,7 @@ from schema.sales.enums import (
 )
 from schema.sales.types import SalesOrder
 
+_BEFORE = tuple(f"previous_{column}" for column in AXES.values())
 _TOLD = tuple(name for column in AXES.values() for name in (column, f"previous_{column}"))
 
 
@@ -34,7 +33,7 @@ _TOLD = tuple(name for column in AXES.values() for name in (column, f"previous_{
     "OrderStatusChange",
     "How far a sales order is, before and after a change: told once, after it was committed.",
 )
-class OrderStatusChange(Change):
+class OrderStatusChange(RowType):
     """An event of the topic order.status_changed."""
 
     event_id: strawberry.ID = column("Id of the event, unique for ever.")
@@ -80,15 +79,14 @@ class OrderStatusChange(Change):
 class Subscription:
     """Root fields of this module."""
 
-    @field(
+    @stream(
         "New sales orders, and changes of how far they are, in the order they were published: from "
         "now on, or from where you were. An API client bound to a partner is told of its own.",
+        item=OrderStatusChange,
         requires="sales.read",
-        subscription=True,
     )
-    async def order_status_changed(
-        self,
-        info: Info,
+    def order_status_changed(
+        context: Context,
         order_ids: Annotated[
             list[strawberry.ID] | None, argument("Of these orders; of all without it.")
         ] = None,
@@ -98,28 +96,31 @@ class Subscription:
         axes: Annotated[
             list[OrderAxis] | None, argument("When one of these changed; any without it.")
         ] = None,
-        after: After = None,
-    ) -> AsyncGenerator[OrderStatusChange, None]:
-        """Subscribe, then tell each change."""
+    ) -> Stream:
+        """Tell each change of the orders wanted."""
         interest = OrderInterest(
             order_ids=_ids(order_ids, "SalesOrder", "orderIds"),
             partner_ids=_ids(partner_ids, "Partner", "partnerIds"),
             axes=None if axes is None else frozenset(axes),
+            own=context.principal.partner_id,
         )
-        place = place_after(info.context, after)
-        async with aclosing(order_changes(info.context, interest, place)) as events:
-            async for event in events:
-                yield OrderStatusChange.of(_row(event))
+        return Stream(topics=(ORDER_STATUS_CHANGED,), interest=interest, tell=_change)
 
 
 def _ids(given: list[strawberry.ID] | None, type_name: str, name: str) -> frozenset[int] | None:
     return None if given is None else frozenset(decode_ids(given, type_name, (name,)))
 
 
-def _row(event: PublishedEvent) -> dict[str, object]:
-    return {
+def _change(told: Told, interest: OrderInterest) -> RowType:
+    del interest
+    first, event = told.first, told.last
+    before = {name: first.payload[name] for name in _BEFORE}
+    row = {
         **event.payload,
+        **before,
         "event_id": event.event_id,
         "seq": str(event.seq),
         "at": event.created_at,
     }
+    wrapped: RowType = OrderStatusChange.of(row)
+    return wrapped

@@ -20,6 +20,7 @@ from schema.core import fields
 from schema.core.execution import Answer, GraphQLRequest, Refusal, Refused
 from schema.core.ids import encode_id
 from schema.core.node import NODE_TYPES
+from tests.fixtures.deliveries import Heard, hearing
 from tests.fixtures.gateway import EVERY_PERMISSION, PATHS, Gateway, open_gateway, principal
 from tests.fixtures.recording import Recorded, Recorder, prepared, record
 from tests.fixtures.schema_walk import (
@@ -65,7 +66,7 @@ def callers(partner_id: int) -> Iterator[tuple[str, Principal]]:
     yield "bound, everything", principal(partner_id=partner_id)
 
 
-def denied(answer: Answer, path: Sequence[str | int]) -> None:
+def denied(answer: Answer | Heard, path: Sequence[str | int]) -> None:
     """Check that an answer tells of one place that is denied, and of nothing else."""
     assert [e["path"] for e in answer.errors] == [list(path)]
     assert answer.errors[0]["extensions"]["code"] == "FORBIDDEN"
@@ -134,23 +135,23 @@ class TestRootFields:
                 continue
             recorder = Recorder(gateway.runtime, caller)
             ready = prepared(gateway.runtime, asked.query, asked.variables)
-            stream = gateway.runtime.executor.subscribe(ready, recorder.contexts)
+            stream = hearing(gateway.runtime.executor.subscribe(ready, recorder.contexts))
             (answer,) = [answer async for answer in stream]
             assert answer.data is None, name
             denied(answer, [root.name])
             assert recorder.recorded.statements == 0
-            assert gateway.runtime.broker.subscribers == 0
+            assert gateway.runtime.broker.listeners == 0
 
     async def _starts(self, gateway: Gateway, query: str, caller: Principal) -> None:
         recorder = Recorder(gateway.runtime, caller)
         ready = prepared(gateway.runtime, query, {})
-        stream = gateway.runtime.executor.subscribe(ready, recorder.contexts)
+        stream = hearing(gateway.runtime.executor.subscribe(ready, recorder.contexts))
         async with aclosing(stream), asyncio.timeout(10):
             first = asyncio.ensure_future(anext(stream))
             await subscribed(gateway, first)
             first.cancel()
             await asyncio.wait([first])
-        assert gateway.runtime.broker.subscribers == 0
+        assert gateway.runtime.broker.listeners == 0
 
     @pytest.mark.parametrize("root", ids(root_fields()))
     async def test_strangers_are_refused(self, gateway: Gateway, known: Known, root: Edge) -> None:
@@ -176,9 +177,9 @@ class TestRootFields:
         assert recorded.statements == 0
 
 
-async def subscribed(gateway: Gateway, first: "asyncio.Future[Answer]") -> None:
+async def subscribed(gateway: Gateway, first: "asyncio.Future[Any]") -> None:
     """Wait until a subscription whose first answer is awaited has started."""
-    while not gateway.runtime.broker.subscribers:
+    while not gateway.runtime.broker.listeners:
         assert not first.done(), first
         await asyncio.sleep(0.001)
 
@@ -257,7 +258,7 @@ class TestGuardedFields:
             gateway.runtime, f"subscription {{ {root.name} {{ __typename {edge.name} }} }}", {}
         )
         recorder = Recorder(gateway.runtime, caller)
-        stream = gateway.runtime.executor.subscribe(ready, recorder.contexts)
+        stream = hearing(gateway.runtime.executor.subscribe(ready, recorder.contexts))
         async with aclosing(stream), asyncio.timeout(20):
             for _ in range(2):
                 first = asyncio.ensure_future(anext(stream))

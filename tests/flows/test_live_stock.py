@@ -13,6 +13,7 @@ from gateway.verify import verify
 from resolvers.core.principal import Principal
 from schema.core.execution import GraphQLRequest
 from schema.core.ids import encode_id
+from tests.fixtures.deliveries import hearing
 from tests.fixtures.gateway import Gateway, principal
 
 ADJUST = """
@@ -27,8 +28,10 @@ mutation Adjust($key: String!, $lines: [StockAdjustmentInput!]!) {
 WATCH = """
 subscription Watch($filter: StockChangeFilter) {
   stockChanged(filter: $filter) {
-    seq cause crossing previousAvailable available previousOnHand onHand
-    level { version onHand product { sku } warehouse { code } }
+    ... on StockChange {
+      seq cause crossing previousAvailable available previousOnHand onHand
+      level { version onHand product { sku } warehouse { code } }
+    }
   }
 }
 """
@@ -84,13 +87,13 @@ async def watching(
 
     async def read() -> None:
         stream = executor.subscribe(prepared, lambda: gateway.runtime.open_context(who, "watch"))
-        async for answer in stream:
+        async for answer in hearing(stream):
             await got.put(answer)
 
     await gateway.runtime.follower.started()
-    before = gateway.runtime.broker.subscribers
+    before = gateway.runtime.broker.listeners
     reader = asyncio.create_task(read())
-    while gateway.runtime.broker.subscribers == before:  # noqa: ASYNC110 - a broker tells nobody
+    while gateway.runtime.broker.listeners == before:  # noqa: ASYNC110 - a broker tells nobody
         await asyncio.sleep(0.005)
     try:
         yield got

@@ -6,8 +6,9 @@ from contextlib import aclosing, asynccontextmanager
 from typing import Any
 
 from resolvers.core.principal import Principal
-from schema.core.execution import Answer, GraphQLRequest
+from schema.core.execution import GraphQLRequest
 from schema.core.ids import encode_id
+from tests.fixtures.deliveries import Heard, hearing
 from tests.fixtures.gateway import Gateway, principal
 from tests.flows.test_selling import RESERVED, act, order_that, ship, unlimited
 
@@ -28,15 +29,15 @@ SOON = 20
 
 def stream(
     gateway: Gateway, caller: Principal | None = None, **variables: Any
-) -> AsyncGenerator[Answer, None]:
+) -> AsyncGenerator[Heard, None]:
     """Subscribe to orders."""
     executor, who = gateway.runtime.executor, caller or principal()
     request = GraphQLRequest(WATCH, None, {"after": "0", **variables})
     prepared = executor.prepare(request, known_caller=True)
-    return executor.subscribe(prepared, lambda: gateway.runtime.open_context(who, "watch"))
+    return hearing(executor.subscribe(prepared, lambda: gateway.runtime.open_context(who, "watch")))
 
 
-async def told(stream: AsyncGenerator[Answer, None]) -> Any:
+async def told(stream: AsyncGenerator[Heard, None]) -> Any:
     """Return the next change."""
     answer = await asyncio.wait_for(anext(stream), SOON)
     assert not answer.errors, answer.errors
@@ -45,7 +46,7 @@ async def told(stream: AsyncGenerator[Answer, None]) -> Any:
 
 
 @asynccontextmanager
-async def watching(gateway: Gateway, **variables: Any) -> AsyncIterator[AsyncGenerator[Answer]]:
+async def watching(gateway: Gateway, **variables: Any) -> AsyncIterator[AsyncGenerator[Heard]]:
     """Subscribe for as long as the block lasts."""
     async with aclosing(stream(gateway, **variables)) as answers:
         yield answers

@@ -19,12 +19,17 @@ from websockets.exceptions import WebSocketException
 from gateway.tokens import issue_user_token
 from resolvers.core.clock import system_clock
 from schema.core.execution import GraphQLRequest
+from tests.fixtures.deliveries import hearing
 from tests.fixtures.gateway import Gateway, principal, settings_for
 from tests.fixtures.servers import ServerProcess, server_process
 from tests.flows import gateway_process
 from tests.gateway.transports.clients import opened
 
-WATCH = "subscription Watch($after: String) { stockChanged(after: $after) { seq available } }"
+WATCH = """
+subscription Watch($after: String) {
+  stockChanged(after: $after) { ... on StockChange { seq available } }
+}
+"""
 LOG = (
     "select pub_seq::text from outbox_event where company_id = $1 and topic = 'stock.changed'"
     " and pub_seq > $2 order by outbox_event.pub_seq"
@@ -280,7 +285,7 @@ async def subscribed(gateway: Gateway, after: str | None) -> AsyncIterator[Any]:
     stream = executor.subscribe(
         prepared, lambda: gateway.runtime.open_context(principal(), "watch")
     )
-    async with aclosing(stream) as answers:
+    async with aclosing(hearing(stream)) as answers:
         yield answers
 
 
@@ -291,7 +296,7 @@ async def test_who_reads_too_slowly_goes_on_from_the_log(own_gateway: Gateway) -
     await own_gateway.owner.execute(change)
     async with subscribed(own_gateway, "0") as answers, asyncio.timeout(100):
         told = [seq_of(await anext(answers))]
-        while broker.lagged == 0:
+        while own_gateway.runtime.executor.live.lagged == 0:
             await own_gateway.owner.execute(change)
             await asyncio.sleep(0.1)
         written = await own_gateway.owner.fetchval("select count(*) from outbox_event")
@@ -299,9 +304,9 @@ async def test_who_reads_too_slowly_goes_on_from_the_log(own_gateway: Gateway) -
             await asyncio.sleep(0.05)
         expected = [row[0] for row in await own_gateway.owner.fetch(LOG, 1, 0)]
         told += [seq_of(await anext(answers)) for _ in expected[1:]]
-    assert len(told) > 1_000
+    assert len(told) > 256
     assert told == expected
-    assert broker.subscribers == 0
+    assert broker.listeners == 0
 
 
 def seq_of(answer: Any) -> str:

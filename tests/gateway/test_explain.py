@@ -39,7 +39,7 @@ def test_below_root_fields_of_mutations_and_subscriptions() -> None:
         mutation Adjust {
           done: adjustStock(idempotencyKey: "k", lines: []) { levels { product { sku } } }
         }
-        subscription Watch { stockChanged { available level { onHand } } }
+        subscription Watch { stockChanged { ... on StockChange { available level { onHand } } } }
     """
     assert explained(text) == [
         "mutation Adjust, cost 30",

@@ -35,6 +35,6 @@ graphql`
 `;
 graphql`
   subscription StockSubscription($filter: StockChangeFilter) {
-    stockChanged(filter: $filter) { seq available level { id onHand } }
+    stockChanged(filter: $filter) { ... on StockChange { seq available level { id onHand } } }
   }
 `;

@@ -27,6 +27,7 @@ from schema.core.execution import (
     Refused,
 )
 from schema.core.limits import Limits
+from tests.fixtures.deliveries import hearing
 
 Info = strawberry.Info[Context, Any]
 
@@ -635,8 +636,10 @@ async def test_every_execution_is_reported() -> None:
 async def test_every_event_has_a_context_of_its_own() -> None:
     """A live stream reads stock afresh for every event, never what an earlier event loaded."""
     bench = Bench()
-    stream = bench.executor.subscribe(
-        bench.prepare("subscription { levels { seq stock } }"), bench.contexts
+    stream = hearing(
+        bench.executor.subscribe(
+            bench.prepare("subscription { levels { seq stock } }"), bench.contexts
+        )
     )
     seen = []
     for _ in range(3):
@@ -653,8 +656,10 @@ async def test_every_event_has_a_context_of_its_own() -> None:
 async def test_events_are_taken_when_asked_for() -> None:
     """Nothing runs ahead of the consumer, so nothing piles up."""
     bench = Bench()
-    stream = bench.executor.subscribe(
-        bench.prepare("subscription { levels(count: 100) { seq } }"), bench.contexts
+    stream = hearing(
+        bench.executor.subscribe(
+            bench.prepare("subscription { levels(count: 100) { seq } }"), bench.contexts
+        )
     )
     await anext(stream)
     await asyncio.sleep(0.02)
@@ -665,8 +670,8 @@ async def test_events_are_taken_when_asked_for() -> None:
 async def test_closing_ends_the_source_stream() -> None:
     """A consumer that closes the stream closes its source, then the context of the source."""
     bench = Bench()
-    stream = bench.executor.subscribe(
-        bench.prepare("subscription { levels { seq } }"), bench.contexts
+    stream = hearing(
+        bench.executor.subscribe(bench.prepare("subscription { levels { seq } }"), bench.contexts)
     )
     await anext(stream)
     await stream.aclose()
@@ -677,8 +682,10 @@ async def test_closing_ends_the_source_stream() -> None:
 async def test_cancellation_ends_the_source_stream() -> None:
     """A consumer that is canceled while it waits for an event leaves nothing behind."""
     bench = Bench()
-    stream = bench.executor.subscribe(
-        bench.prepare("subscription { levels(count: 0) { seq } }"), bench.contexts
+    stream = hearing(
+        bench.executor.subscribe(
+            bench.prepare("subscription { levels(count: 0) { seq } }"), bench.contexts
+        )
     )
     task = asyncio.ensure_future(anext(stream))
     assert await WORLD.started.get() == "source"
@@ -692,10 +699,8 @@ async def test_cancellation_ends_the_source_stream() -> None:
 async def test_a_failing_event_does_not_end_the_stream() -> None:
     """An event whose execution fails is one answer with errors; the next event follows."""
     bench = Bench()
-    stream = bench.executor.subscribe(
-        bench.prepare('subscription { levels(count: 2) { seq failing(kind: "expected") } }'),
-        bench.contexts,
-    )
+    asked = bench.prepare('subscription { levels(count: 2) { seq failing(kind: "expected") } }')
+    stream = hearing(bench.executor.subscribe(asked, bench.contexts))
     for seq in range(2):
         answer = await anext(stream)
         assert answer.data == {"levels": {"seq": seq, "failing": None}}
@@ -707,8 +712,10 @@ async def test_a_failing_event_does_not_end_the_stream() -> None:
 async def test_a_failing_stream_ends_with_its_error(after: int) -> None:
     """A source that fails yields one last answer, masked and logged like any failure."""
     bench = Bench()
-    stream = bench.executor.subscribe(
-        bench.prepare(f"subscription {{ breaking(after: {after}) {{ seq }} }}"), bench.contexts
+    stream = hearing(
+        bench.executor.subscribe(
+            bench.prepare(f"subscription {{ breaking(after: {after}) {{ seq }} }}"), bench.contexts
+        )
     )
     answers = [answer.body() async for answer in stream]
     assert len(answers) == after + 1
@@ -722,8 +729,8 @@ async def test_a_failing_stream_ends_with_its_error(after: int) -> None:
 async def test_a_refused_stream_says_why() -> None:
     """A subscription that is refused by its resolver yields the reason and ends."""
     bench = Bench()
-    stream = bench.executor.subscribe(
-        bench.prepare("subscription { refused { seq } }"), bench.contexts
+    stream = hearing(
+        bench.executor.subscribe(bench.prepare("subscription { refused { seq } }"), bench.contexts)
     )
     answers = [answer.body() async for answer in stream]
     assert [codes(answer["errors"]) for answer in answers] == [["NOT_FOUND"]]
@@ -733,8 +740,8 @@ async def test_a_refused_stream_says_why() -> None:
 async def test_a_stream_has_its_time_to_begin() -> None:
     """A subscription whose resolver never returns a stream is canceled and answered."""
     bench = Bench(Limits(seconds=0.05))
-    stream = bench.executor.subscribe(
-        bench.prepare("subscription { stuck { seq } }"), bench.contexts
+    stream = hearing(
+        bench.executor.subscribe(bench.prepare("subscription { stuck { seq } }"), bench.contexts)
     )
     answers = [answer.body() async for answer in stream]
     assert [codes(answer["errors"]) for answer in answers] == [["TIMEOUT"]]
@@ -745,8 +752,10 @@ async def test_a_stream_has_its_time_to_begin() -> None:
 async def test_long_streams_take_no_more_memory() -> None:
     """What one event needed is gone with the next: objects do not add up."""
     bench = Bench()
-    stream = bench.executor.subscribe(
-        bench.prepare("subscription { levels(count: 100000) { seq stock } }"), bench.contexts
+    stream = hearing(
+        bench.executor.subscribe(
+            bench.prepare("subscription { levels(count: 100000) { seq stock } }"), bench.contexts
+        )
     )
 
     async def objects_after(events: int) -> int:
