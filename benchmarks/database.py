@@ -1,8 +1,8 @@
 """The database that is measured on: made once in a folder of its own, then kept."""
 
 import asyncio
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
@@ -93,6 +93,31 @@ def open_database(data_dir: Path, size: SizeName, steps: Steps) -> Iterator[Data
                 server.drop_database(outdated)
             _make(server, name, size, steps)
         yield asyncio.run(describe(server.url(name), server.url(name, STAFF_ROLE)))
+
+
+@asynccontextmanager
+async def copy_of(kept: Database, purpose: str) -> AsyncIterator[Database]:
+    """Copy a database for as long as the block lasts, so that the next run finds it as it was."""
+    name = kept.owner_url.partition("?")[0].rpartition("/")[2]
+    copy = f"{name}_{purpose}"
+
+    async def administer(*statements: str) -> None:
+        connection = await asyncpg.connect(kept.owner_url.replace(f"/{name}", "/postgres"))
+        try:
+            for statement in statements:
+                await connection.execute(statement)
+        finally:
+            await connection.close()
+
+    drop = f'drop database if exists "{copy}" with (force)'
+    await administer(drop, f'create database "{copy}" template "{name}"')
+    try:
+        yield await describe(
+            kept.owner_url.replace(f"/{name}", f"/{copy}"),
+            kept.serving_url.replace(f"/{name}", f"/{copy}"),
+        )
+    finally:
+        await administer(drop)
 
 
 def fingerprint() -> int:

@@ -242,11 +242,14 @@ class Gateways:
         candidates = self.useful & self.serving.keys()
         if not candidates:
             return False
-        port = min(candidates, key=self.serving.__getitem__)
-        del self.serving[port]
-        self.useful.remove(port)
-        os.kill(self.pids[port], signal.SIGKILL)
+        self.kill(min(candidates, key=self.serving.__getitem__))
         return True
+
+    def kill(self, port: int) -> None:
+        """Kill the process that serves a port; another one is started for it."""
+        self.serving.pop(port, None)
+        self.useful.discard(port)
+        os.kill(self.pids[port], signal.SIGKILL)
 
 
 def _free_port() -> int:
@@ -802,7 +805,8 @@ def _told(counts: Mapping[str, int]) -> str:
     return ", ".join(f"{name} {count:,}" for name, count in sorted(counts.items())) or "none"
 
 
-async def _prepare(url: str) -> None:
+async def prepare(url: str) -> None:
+    """Migrate and fill a database."""
     await migrate(url)
     await seed(url, "small", today=TODAY)
 
@@ -821,7 +825,7 @@ async def run(
     database = f"races_{os.getpid()}"
     await asyncio.to_thread(server.create_database, database)
     url = server.url(database)
-    await _prepare(url)
+    await prepare(url)
 
     async def crash() -> None:
         say("PostgreSQL crashes")
@@ -829,7 +833,7 @@ async def run(
         assert pid is not None
         os.kill(pid, signal.SIGKILL)  # its keeper starts it again
         await asyncio.sleep(1)
-        await _answers(url)
+        await answers(url)
 
     async def restart() -> None:
         say("PostgreSQL is restarted")
@@ -851,7 +855,13 @@ async def run(
         await asyncio.to_thread(server.drop_database, database)
 
 
-async def _answers(url: str) -> None:
+async def answers(url: str) -> None:
+    """Wait until the database answers.
+
+    Raises:
+        RaceLost: it did not come back.
+
+    """
     for _ in range(600):
         try:
             await (await asyncpg.connect(url)).close()

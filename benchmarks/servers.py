@@ -153,6 +153,11 @@ class Servers:
         """Start the gateway as it is served."""
         return self._start("product", PRODUCT, [], watched=True)
 
+    def streaming(self, sockets: int) -> Server:
+        """Start the gateway as it is served, for a caller with many sockets."""
+        most = {"GATEWAY_WS_MAX_SOCKETS_PER_CALLER": str(sockets)}
+        return self._start("streaming", PRODUCT, [], most, watched=True)
+
     def ordinary(self) -> Server:
         """Start the gateway without compiled plans: every query goes through graphql-core."""
         return self._start("ordinary", PRODUCT, [], {"GATEWAY_COMPILE_QUERIES": "false"})
@@ -179,6 +184,12 @@ class Servers:
         """Start PostGraphile."""
         ask = partial(peers.ask_postgraphile, self._database.company_id)
         return self._start_node("postgraphile", peers, ask)
+
+    def stop(self, server: Server) -> None:
+        """Stop one of the servers."""
+        [process] = [process for process in self._running if process.pid == server.pid]
+        self._running.remove(process)
+        _stop(process)
 
     @contextmanager
     def sampled(self, samples: Path) -> Iterator[Server]:

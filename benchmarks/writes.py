@@ -31,7 +31,7 @@ import uvloop
 from pydantic import SecretStr
 
 from benchmarks.asking import Client, client
-from benchmarks.database import USER, Database, describe, open_database
+from benchmarks.database import USER, Database, copy_of, open_database
 from gateway.importing import Imported, import_file
 from gateway.postgres import EmbeddedPostgresError
 from gateway.seeding.sizes import SizeName
@@ -459,27 +459,8 @@ async def measure(database: Database, say: Callable[[str], None]) -> list[tuple[
 
 async def measure_copy(kept: Database, say: Callable[[str], None]) -> list[tuple[str, ...]]:
     """Measure on a copy of a database, so that there is another one for the next run."""
-    name = kept.owner_url.partition("?")[0].rpartition("/")[2]
-    copy = f"{name}_writes"
-
-    async def administer(*statements: str) -> None:
-        connection = await asyncpg.connect(kept.owner_url.replace(f"/{name}", "/postgres"))
-        try:
-            for statement in statements:
-                await connection.execute(statement)
-        finally:
-            await connection.close()
-
-    drop = f'drop database if exists "{copy}" with (force)'
-    await administer(drop, f'create database "{copy}" template "{name}"')
-    try:
-        database = await describe(
-            kept.owner_url.replace(f"/{name}", f"/{copy}"),
-            kept.serving_url.replace(f"/{name}", f"/{copy}"),
-        )
+    async with copy_of(kept, "writes") as database:
         return await measure(database, say)
-    finally:
-        await administer(drop)
 
 
 def page(size: str, table: Sequence[Sequence[str]]) -> str:

@@ -16,6 +16,11 @@ const pool = new pg.Pool({
 const rows = async (name, text, values) => (await pool.query({ name, text, values })).rows;
 
 const schema = `
+  type Subscription { stockChanged(filter: StockChangeFilter): StockChange! }
+  input StockChangeFilter { productIds: [ID!] }
+  type StockChange {
+    seq: String! cause: String! previousAvailable: String! available: String! onHand: String!
+  }
   type Query {
     product(id: ID!): Product
     salesOrder(number: String!): SalesOrder
@@ -81,6 +86,15 @@ const resolvers = {
       return { nodes: (await rows("products", text, [sku, id, first])).map(product) };
     },
   },
+  Subscription: {
+    stockChanged: {
+      subscribe: mercurius.withFilter(
+        (_, __, { pubsub }) => pubsub.subscribe("stock.changed"),
+        ({ stockChanged }, { filter }) =>
+          !filter?.productIds || filter.productIds.some((id) => key(id) === stockChanged.productId),
+      ),
+    },
+  },
 };
 
 // one statement for all parents of a level
@@ -142,7 +156,18 @@ for (const fields of Object.values(loaders))
     fields[name] = { loader, opts: { cache: false } };
 
 const app = Fastify();
-app.register(mercurius, { schema, resolvers, loaders, jit: 1, graphiql: false });
+app.register(mercurius, {
+  schema,
+  resolvers,
+  loaders,
+  jit: 1,
+  graphiql: false,
+  subscription: true,
+});
+app.post("/events", (request, reply) => {
+  const payload = { stockChanged: request.body };
+  app.graphql.pubsub.publish({ topic: "stock.changed", payload }, () => reply.code(204).send());
+});
 await app.listen({ port: 0, host: "127.0.0.1" });
 console.log(app.server.address().port);
 process.on("SIGTERM", () => process.exit(0));

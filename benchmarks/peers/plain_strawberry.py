@@ -5,10 +5,11 @@ for each batch. It knows no caller, no permission and no limit.
 ``python -m benchmarks.peers.plain_strawberry CORE COMPANY_ID``, with the gateway's settings.
 """
 
+import asyncio
 import json
 import sys
 from base64 import urlsafe_b64decode, urlsafe_b64encode
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from datetime import date
 from decimal import Decimal
@@ -20,6 +21,9 @@ from sqlalchemy import ForeignKey, Select, make_url, select, tuple_
 from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker, create_async_engine
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import WebSocketRoute
 from strawberry.asgi import GraphQL
 from strawberry.dataloader import DataLoader
 from strawberry.extensions import ParserCache, ValidationCache
@@ -404,6 +408,67 @@ class Query:
         return Products(nodes=[product(row) for row in await loaders(info).all(statement)])
 
 
+@strawberry.input
+class StockChangeFilter:
+    """A filter."""
+
+    product_ids: list[strawberry.ID] | None = None
+
+
+@strawberry.type
+class StockChange:
+    """A change of stock."""
+
+    seq: str
+    cause: str
+    previous_available: str
+    available: str
+    on_hand: str
+
+
+LISTENING: set[asyncio.Queue[dict[str, Any]]] = set()
+"""What subscribers still have to be told: a queue each."""
+
+
+@strawberry.type
+class Subscription:
+    """The root field that streams use."""
+
+    @strawberry.subscription
+    async def stock_changed(
+        self,
+        info: Info,
+        which: Annotated[StockChangeFilter | None, strawberry.argument(name="filter")] = None,
+    ) -> AsyncGenerator[StockChange, None]:
+        """Changes as they are handed over."""
+        del info
+        ids = which and which.product_ids
+        wanted = ids and {int(urlsafe_b64decode(id_ + "==").partition(b":")[2]) for id_ in ids}
+        queue: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
+        LISTENING.add(queue)
+        try:
+            while True:
+                told = await queue.get()
+                if not wanted or told["productId"] in wanted:
+                    yield StockChange(
+                        seq=told["seq"],
+                        cause=told["cause"],
+                        previous_available=told["previousAvailable"],
+                        available=told["available"],
+                        on_hand=told["onHand"],
+                    )
+        finally:
+            LISTENING.discard(queue)
+
+
+async def take_event(request: Request) -> Response:
+    """Tell whoever listens of an event."""
+    told = await request.json()
+    for queue in LISTENING:
+        queue.put_nowait(told)
+    return Response(status_code=204)
+
+
 class Endpoint(GraphQL[dict[str, Any], None]):
     """Strawberry's own view, with loaders for each request."""
 
@@ -434,15 +499,23 @@ def main(core: int, company_id: int) -> None:
         },
     )
     sessions = async_sessionmaker(engine, expire_on_commit=False)
-    schema = strawberry.Schema(Query, extensions=[ParserCache(), ValidationCache()])
+    caches = [ParserCache(), ValidationCache()]
+    schema = strawberry.Schema(Query, subscription=Subscription, extensions=caches)
     endpoint = Endpoint(schema)
     endpoint.make = lambda: Loaders(sessions)
     app = Starlette(lifespan=_closing(engine.dispose))
     app.add_route("/graphql", endpoint)
+    app.routes.append(WebSocketRoute("/graphql", endpoint))
+    app.add_route("/events", take_event, methods=["POST"])
     listener = bind(settings)
     announce(listener)
     config = uvicorn.Config(
-        app, loop="uvloop", http="httptools", ws="none", log_config=None, access_log=False
+        app,
+        loop="uvloop",
+        http="httptools",
+        ws="websockets-sansio",
+        log_config=None,
+        access_log=False,
     )
     uvicorn.Server(config).run([listener])
 
