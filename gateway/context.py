@@ -1,7 +1,8 @@
 """One `Context` per operation or event: the caller's reads and writes over this process's pools."""
 
+from collections.abc import Mapping
 from types import TracebackType
-from typing import Protocol
+from typing import Any, Protocol
 
 from gateway.database import OperationReads, ReadPool
 from gateway.writing import OperationWrites, WritePool
@@ -62,6 +63,7 @@ class Contexts:
         wakes: Wakes,
         clock: Clock,
         reference: ReferenceCache | None,
+        ports: Mapping[Any, Any] | None = None,
     ) -> None:
         self._reads = reads
         self._writes = writes
@@ -70,6 +72,7 @@ class Contexts:
         self._wakes = wakes
         self._clock = clock
         self._reference = reference
+        self._ports = ports or {}
         self._pools = {"read": reads.state, "write": writes.state}
 
     def open(self, principal: Principal, request_id: str) -> OperationContext:
@@ -87,5 +90,6 @@ class Contexts:
             wake_relay=self._wakes.soon,
             stats=stats,
             pools=self._pools,
+            ports=self._ports,
         )
         return OperationContext(context, reads)

@@ -19,9 +19,12 @@ from gateway.migrate import head_revision
 from gateway.observability.logging import Logs
 from gateway.observability.loop_watchdog import LoopWatchdog
 from gateway.relay import EventLog, Follower, Relay, WakeUp
-from gateway.secrets import signing_secret
+from gateway.secrets import signing_secret, webhook_key
 from gateway.settings import Settings
 from gateway.trusted import TrustedDocumentsError, read_trusted_documents
+from gateway.webhooks.desk import Desk
+from gateway.webhooks.egress import EgressRules
+from gateway.webhooks.signing import Secrets
 from gateway.writing import WritePool, open_write_pool
 from resolvers.core.broker import Broker
 from resolvers.core.clock import Clock, system_clock
@@ -30,6 +33,7 @@ from resolvers.core.metrics import Metrics
 from resolvers.core.principal import Principal, RowScope
 from resolvers.core.reference import ReferenceCache
 from resolvers.core.repetition import told
+from resolvers.webhooks.ports import WebhookDesk
 from schema.build import build_schema
 from schema.conformance import MODULE as CONFORMANCE
 from schema.core.execution import Admission, Executor, OperationReport, UntrustworthyDocument
@@ -177,6 +181,11 @@ class Runtime:
             else Links(secret, seconds=settings.download_link_seconds, clock=clock)
         )
         """Signs links to files; None where there is no shared secret to sign with."""
+        key = webhook_key(settings)
+        self.secrets = None if key is None else Secrets(key)
+        """Those of webhooks; None where there is nothing to derive them from."""
+        self.egress = EgressRules.of(settings)
+        self.desk = Desk(self.executor, self.open_context, self.egress, self.secrets)
         self.wake_up = WakeUp(self._owner_url)
         self.relay = Relay(
             self._owner_url,
@@ -236,6 +245,7 @@ class Runtime:
             wakes=self.wake_up,
             clock=self.clock,
             reference=self.reference,
+            ports={WebhookDesk: self.desk},
         )
         if self.reference is not None:
             self.metrics.watch_reference(self.reference)

@@ -201,7 +201,7 @@ class WakeUp:
 
     async def run(self) -> None:
         """Send wake-ups until canceled."""
-        await _keep_running("wake-up", self._database_url, self._send)
+        await keep_running("wake-up", self._database_url, self._send)
 
     async def _send(self, connection: Connection) -> None:
         self._signal.set()  # the one that found the last connection gone was lost
@@ -232,7 +232,7 @@ class Relay:
 
     async def run(self) -> None:
         """Publish, or stand by, until canceled."""
-        await _keep_running("relay", self._database_url, self._work)
+        await keep_running("relay", self._database_url, self._work)
 
     async def _work(self, connection: Connection) -> None:
         while not await connection.fetchval("select pg_try_advisory_lock($1)", RELAY_LOCK):  # noqa: ASYNC110
@@ -296,7 +296,7 @@ class Follower:
 
     async def run(self) -> None:
         """Follow the log until canceled."""
-        await _keep_running("follower", self._database_url, self._follow)
+        await keep_running("follower", self._database_url, self._follow)
 
     async def started(self) -> None:
         """Return once every event published from now on will reach the broker."""
@@ -442,7 +442,7 @@ class Tail:
 
     async def run(self) -> None:
         """Tell until canceled, or until ``write`` ends the process."""
-        await _keep_running("tail", self._database_url, self._tell)
+        await keep_running("tail", self._database_url, self._tell)
 
     async def _tell(self, connection: Connection) -> None:
         await connection.add_listener(PUBLISHED_CHANNEL, self._signal.set)
@@ -481,7 +481,7 @@ def _event(row: Any) -> PublishedEvent:
     )
 
 
-async def _keep_running(
+async def keep_running(
     name: str, database_url: str, work: Callable[[Connection], Awaitable[None]]
 ) -> None:
     """Run ``work`` on a connection of its own, and on a new one whenever it fails, until canceled.

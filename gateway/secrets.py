@@ -46,6 +46,19 @@ def signing_secret(settings: Settings) -> bytes | None:
     return _long_enough(text, str(path), "Delete the file to have a new one made.")
 
 
+def webhook_key(settings: Settings) -> bytes | None:
+    """Return what the secrets of webhooks are derived from, None where there is nothing.
+
+    Raises:
+        SecretError: it is too short, or as `signing_secret` does.
+
+    """
+    if settings.webhook_secret is None:
+        return signing_secret(settings)
+    secret = settings.webhook_secret.get_secret_value()
+    return _long_enough(secret, "GATEWAY_WEBHOOK_SECRET", "Set a longer one.")
+
+
 def _make(path: Path) -> None:
     """Write a new secret, or leave the one that another process wrote meanwhile."""
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)

@@ -154,6 +154,36 @@ class Settings(BaseSettings):
         ge=1,
         description="Hours that published events are kept: how long a subscriber may be away and resume.",
     )
+    webhook_delivery: bool = Field(
+        False,
+        description="Send webhooks from this process too; workers always do.",
+    )
+    webhook_secret: SecretStr | None = Field(
+        None,
+        description="Secret (>= 32 bytes) that those of webhooks are derived from. Unset: the one that signs tokens.",
+    )
+    webhook_allowed_hosts: tuple[str, ...] = Field(
+        (),
+        description="Hosts that webhooks may be sent to; `.example.com` is all below it (JSON list). Empty: all.",
+    )
+    webhook_allowed_networks: tuple[str, ...] = Field(
+        (),
+        description="Networks that webhooks may be sent to although they are not public, such as 10.1.0.0/16 (JSON list).",
+    )
+    webhook_allowed_ports: tuple[int, ...] = Field(
+        (443,), description="Ports that webhooks may be sent to (JSON list)."
+    )
+    webhook_plain_http: bool = Field(
+        False, description="Let webhooks be sent by http, which anybody on the way can read."
+    )
+    webhook_timeout_seconds: float = Field(
+        15.0, gt=0, le=60, description="Longest one attempt to send a webhook may take."
+    )
+    webhook_retry_hours: float = Field(
+        20.0,
+        gt=0,
+        description="How long one change is tried before it is a dead letter; at most four fifths of `event_retention_hours`.",
+    )
     conformance_fields: bool = Field(
         False,
         description="Add fields for conformance tools (a slow query, a firehose). Refused in production.",

@@ -136,9 +136,11 @@ class WritePool:
 
     @asynccontextmanager
     async def rehearse(
-        self, rows: RowScope, stats: OperationStats
+        self, rows: RowScope, seen: RowScope, stats: OperationStats
     ) -> AsyncIterator[tuple[DatabaseTransaction, OperationReads]]:
         """Open a transaction that is rolled back in any case, and reads that see into it.
+
+        It is set to ``rows``, and the reads to those ``seen`` by the caller.
 
         Reading changes how the connection decodes what it reads, so nothing may be written after,
         and the connection is not used again.
@@ -151,7 +153,7 @@ class WritePool:
         try:
             await connection.execute(_BEGIN.format(*scope_values(rows)))
             stats.statements += 1
-            reads = OperationReads(_Inside(connection), rows, stats, None)
+            reads = OperationReads(_Inside(connection), seen, stats, None)
             yield DatabaseTransaction(connection, stats), reads
         finally:
             await asyncio.shield(self._undo(connection, discard=True))
@@ -226,10 +228,10 @@ class OperationWrites:
         return self._pool.begin(rows, self._stats)
 
     def rehearse(
-        self, rows: RowScope
+        self, rows: RowScope, seen: RowScope
     ) -> AbstractAsyncContextManager[tuple[DatabaseTransaction, OperationReads]]:
         """Open a transaction that is rolled back in any case, and reads that see into it."""
-        return self._pool.rehearse(rows, self._stats)
+        return self._pool.rehearse(rows, seen, self._stats)
 
 
 def open_write_pool(url: str, settings: Settings, metrics: Metrics) -> WritePool:

@@ -28,6 +28,7 @@ NAMES: tuple[str, ...] = (
     "crm",
     "integrations",
     "search",
+    "webhooks",
 )
 
 

@@ -392,4 +392,6 @@ CLIENT_PERMISSIONS = (
     "shipments.read",
     "invoices.read",
     "documents.read",
+    "webhooks.read",
+    "webhooks.manage",
 )

@@ -43,6 +43,7 @@ from gateway.seeding.taxes import tax_rows
 from gateway.seeding.valuation import Valuation
 from gateway.seeding.warehouse_book import WarehouseBook
 from gateway.seeding.warehousing import Warehousing
+from gateway.seeding.webhooks import webhook_rows
 
 PORTION = 20_000
 """Rows handed out at a time, about; it bounds the memory that rows take."""
@@ -226,6 +227,9 @@ class Demo:
         )
         jobs = job_rows(world.companies, calendar, size.days, self._random("jobs"))
         yield from _portions("jobs", jobs)
+        account = world.partners.accounts[0]
+        hooks = webhook_rows(world.companies, account, calendar, size.days)
+        yield from _portions("webhooks", hooks)
         yield from _portions("exchange rates", rates.rows())
 
 

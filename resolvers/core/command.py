@@ -21,6 +21,7 @@ from resolvers.core.compiling import to_json
 from resolvers.core.context import Context
 from resolvers.core.database_errors import FAILURES, expected, in_the_way, refused
 from resolvers.core.errors import ErpError, Forbidden, IdempotencyMismatch, Invalid
+from resolvers.core.principal import STAFF_ROLE, RowScope
 from resolvers.core.statement import Statement, compile_statement
 from resolvers.core.transaction import Transaction
 
@@ -93,25 +94,29 @@ async def run_command(
     request: Mapping[str, Any],
     cause: str,
     body: Body,
+    partners: bool = False,
 ) -> Outcome:
     """Run ``body`` in one transaction, at most once per ``key`` of this caller and company.
 
     ``request`` is the command's input as JSON-safe data: a key used again with the same one returns
     the stored outcome, with another one is refused. Two requests with one key at once: the second
     waits for the first. ``cause`` is told in the events of the transaction. ``body`` may run more
-    than once, each time in a new transaction.
+    than once, each time in a new transaction. ``partners`` tells that a client bound to a partner
+    may run it too: the transaction then sees the company's rows, and ``body`` keeps to the
+    partner's.
 
     While ``context.rehearsing`` nothing is committed, no key used up, and ``context.reads`` see
     what was done until ``context.end_rehearsal``.
 
     Raises:
         CommandRefused: a rule or the key refuses the command.
-        Forbidden: the caller is bound to a partner, whose database role only reads.
+        Forbidden: the caller is bound to a partner, whose database role only reads; unless
+            ``partners``.
         Overloaded: no connection became free in time, or others were in the way in every attempt.
         TimedOut: a lock or a statement took too long; nothing was written.
 
     """
-    if context.principal.partner_id is not None:
+    if context.principal.partner_id is not None and not partners:
         raise Forbidden("An API client bound to a partner can only read.")
     if not 1 <= len(key) <= MAX_KEY:
         raise CommandRefused(
@@ -151,7 +156,7 @@ async def run_command(
 
 async def _commit(context: Context, once: Body) -> Outcome:
     """Run a command for good."""
-    async with context.writes.begin(context.principal.rows) as connection:
+    async with context.writes.begin(_written(context)) as connection:
         outcome = await once(connection)
     context.forget()
     context.wake_relay()
@@ -162,11 +167,16 @@ async def _rehearse(context: Context, once: Body) -> Outcome:
     """Run a command in a transaction that stays open for the answer, and is rolled back then."""
     async with AsyncExitStack() as stack:
         connection, reads = await stack.enter_async_context(
-            context.writes.rehearse(context.principal.rows)
+            context.writes.rehearse(_written(context), context.principal.rows)
         )
         outcome = await once(connection)
         context.see(stack.pop_all(), reads)
     return outcome
+
+
+def _written(context: Context) -> RowScope:
+    """Return the rows that a command may write: those of the company acted for."""
+    return RowScope(STAFF_ROLE, context.principal.company_id)
 
 
 async def _claim(

@@ -89,10 +89,13 @@ class Writes(Protocol):
         """Open a transaction set to ``rows``; commits on a clean exit, rolls back otherwise."""
         ...
 
-    def rehearse(self, rows: RowScope) -> AbstractAsyncContextManager[tuple[Any, Reads]]:
+    def rehearse(
+        self, rows: RowScope, seen: RowScope
+    ) -> AbstractAsyncContextManager[tuple[Any, Reads]]:
         """Open a transaction that is rolled back in any case, and the reads that see into it.
 
-        Once something was read, nothing more may be written.
+        It is set to ``rows``, and the reads to those ``seen`` by the caller. Once something was
+        read, nothing more may be written.
         """
         ...
 
@@ -114,6 +117,7 @@ class Context:
         "loaders",
         "log",
         "pools",
+        "ports",
         "principal",
         "reads",
         "rehearsing",
@@ -138,6 +142,7 @@ class Context:
         wake_relay: Callable[[], None],
         stats: OperationStats,
         pools: Mapping[str, Callable[[], PoolState]] | None = None,
+        ports: Mapping[Any, Any] | None = None,
     ) -> None:
         self.principal = principal
         self.request_id = request_id
@@ -156,6 +161,8 @@ class Context:
         self.stats = stats
         self.pools = pools or {}
         """How each pool of connections of the process stands, when it is asked."""
+        self.ports = ports or {}
+        """What modules need of the process, by the protocol in their ``ports.py``."""
         self.resumes_after: str | None = None
         """Cursor of a subscription that goes on, where the transport was told one."""
         self.alone = False

@@ -451,6 +451,18 @@ REQUIRED: Final[Mapping[str, Any]] = {
             "startPicking",
         )
     },
+    **{
+        f"Mutation.{verb}(id)": encode_id("Webhook", 1)
+        for verb in (
+            "updateWebhook",
+            "pauseWebhook",
+            "resumeWebhook",
+            "rotateWebhookSecret",
+            "replayWebhook",
+            "retryDeadLetters",
+            "deleteWebhook",
+        )
+    },
     "Mutation.addLandedCost(receiptId)": encode_id("GoodsReceipt", 1),
     "Mutation.createPurchaseOrder(supplierId)": encode_id("Partner", 1),
     "Mutation.createPurchaseOrder(warehouseId)": encode_id("Warehouse", 1),

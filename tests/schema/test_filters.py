@@ -33,6 +33,7 @@ TABLES: Final = {
     "opportunities": "opportunity where company_id = 1 and archived_at is null and {}",
     "activities": "activity where company_id = 1 and {}",
     "contracts": "contract where company_id = 1 and {}",
+    "webhooks": "webhook where company_id = 1 and archived_at is null and {}",
     "jobs": "job where company_id = 1 and {}",
     "auditEntries": "audit_log where company_id = 1 and {}",
     "payments": "payment where company_id = 1 and {}",
@@ -97,6 +98,11 @@ CASES: Final[dict[str, list[tuple[dict[str, Any], str]]]] = {
         ({"states": ["ENDED"]}, "state = 'ENDED'"),
         ({"partnerIds": ids("Partner", *range(1, 60))}, "partner_id < 60"),
         ({"startsOn": {"from": "2025-06-01"}}, "starts_on >= '2025-06-01'"),
+    ],
+    "webhooks": [
+        ({}, "true"),
+        ({"states": ["PAUSED"]}, "state = 'PAUSED'"),
+        ({"states": ["DISABLED", "ACTIVE"]}, "state in ('DISABLED', 'ACTIVE')"),
     ],
     "jobs": [
         ({}, "true"),

@@ -43,6 +43,8 @@ LISTS: Final = {
     "syncRuns": "select id from sync_run where company_id = 1 order by id desc",
     "connectors": "select id from connector where company_id = 1 order by code, id",
     "contracts": "select id from contract where company_id = 1 order by starts_on desc, id desc",
+    "webhooks": """
+        select id from webhook where company_id = 1 and archived_at is null order by id desc""",
     "jobs": "select id from job where company_id = 1 order by id desc",
     "auditEntries": "select id from audit_log where company_id = 1 order by id desc",
     "goodsReturns": """
@@ -105,6 +107,13 @@ LISTS: Final = {
 """Each list of the root as SQL by hand, for company 1."""
 
 NESTED: Final = {
+    "Webhook.deliveries": (
+        "{ webhooks { nodes { id sub: deliveries(%s) { %s } } } }",
+        (
+            "select id from webhook_delivery where company_id = 1 and webhook_id = $1"
+            " order by seq desc, id desc"
+        ),
+    ),
     "Connector.runs": (
         "{ connectors { nodes { id sub: runs(%s) { %s } } } }",
         "select id from sync_run where company_id = 1 and connector_id = $1 order by id desc",

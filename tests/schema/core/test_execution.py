@@ -238,9 +238,9 @@ class NoDatabase:
         """Refuse."""
         raise AssertionError(rows)
 
-    def rehearse(self, rows: RowScope) -> AbstractAsyncContextManager[Any]:
+    def rehearse(self, rows: RowScope, seen: RowScope) -> AbstractAsyncContextManager[Any]:
         """Refuse."""
-        raise AssertionError(rows)
+        raise AssertionError(rows, seen)
 
 
 class Contexts:

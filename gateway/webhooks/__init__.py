@@ -1,0 +1,1 @@
+"""Webhooks: changes leave the process, signed, in order, to addresses that are allowed."""
