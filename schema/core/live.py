@@ -42,7 +42,7 @@ from schema.core.stream import (
 )
 
 _QUEUE: Final = 256
-"""Most answers that wait for one subscriber."""
+"""Most answers that wait for one subscriber; more than come at once, or it would get no turn."""
 _BATCH: Final = 200
 """Most changes evaluated together; a page of the log has as many."""
 _BUSY: Final = 200

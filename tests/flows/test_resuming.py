@@ -27,7 +27,10 @@ from tests.gateway.transports.clients import opened
 
 WATCH = """
 subscription Watch($after: String) {
-  stockChanged(after: $after) { ... on StockChange { seq available } }
+  stockChanged(after: $after) {
+    ... on StockChange { seq available }
+    ... on StockSnapshot { seq reason levels { id } }
+  }
 }
 """
 LOG = (
@@ -237,17 +240,22 @@ async def test_at_the_head_nothing_was_missed(site: Site, connect: Any) -> None:
 
 @TRANSPORTS
 async def test_what_is_not_kept_any_more_is_told_once(site: Site, connect: Any) -> None:
-    """One message says so, and after which place to go on; there the stream goes on."""
+    """One message has the state and the place to go on from; there the stream goes on."""
     await site.write(20)
     seqs = await site.published()
     await site.owner.execute("delete from outbox_event where pub_seq <= $1", int(seqs[9]))
-    answers = [answer async for answer in connect(site, site.gateways[0], seqs[8])]
-    [answer] = answers
-    assert answer["data"] is None
-    [error] = answer["errors"]
-    assert error["extensions"]["code"] == "SUBSCRIBER_LAGGED"
-    details = error["extensions"]["details"]
-    assert details == {"oldest": seqs[10], "last": seqs[-1]}
+    async with aclosing(connect(site, site.gateways[0], seqs[8])) as answers:
+        answer = await anext(answers)
+        await site.write()
+        change = (await anext(answers))["data"]["stockChanged"]
+    assert "errors" not in answer
+    state = answer["data"]["stockChanged"]
+    assert (state["reason"], state["seq"]) == ("TOO_OLD", seqs[-1])
+    assert len(state["levels"]) == await site.owner.fetchval(
+        "select count(*) from stock_level where company_id = 1"
+    )
+    [*_, last] = await site.published()
+    assert change["seq"] == last
     async with aclosing(connect(site, site.gateways[0], seqs[9])) as stream:
         told = [(await anext(stream))["data"]["stockChanged"]["seq"] for _ in seqs[10:]]
     assert told == seqs[10:]

@@ -1,17 +1,18 @@
-"""The broker: who gets an event, and how a subscription ends."""
+"""The broker: who is offered an event, found by an index, and how listening ends."""
 
 import asyncio
-import gc
-from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from typing import Any
 
 import pytest
 
-from resolvers.core.broker import Broker, PublishedEvent, SubscriberLagged, Subscription
-from resolvers.core.errors import ErrorCode
+from resolvers.core.broker import Broker, Everything, Interest, PublishedEvent, SubscriberLagged
 
 
-def event(seq: int, *, company: int = 1, topic: str = "stock") -> PublishedEvent:
+def event(
+    seq: int, *, company: int = 1, topic: str = "stock", payload: dict[str, Any] | None = None
+) -> PublishedEvent:
     """Return an event about object number ``seq``."""
     return PublishedEvent(
         seq=seq,
@@ -20,212 +21,154 @@ def event(seq: int, *, company: int = 1, topic: str = "stock") -> PublishedEvent
         topic=topic,
         entity="stock_level",
         entity_id=seq,
-        payload={},
+        payload=payload or {},
         created_at=datetime(2026, 1, 1, tzinfo=UTC),
     )
 
 
-def everything(_: PublishedEvent) -> bool:
-    """Accept every event."""
-    return True
+@dataclass(frozen=True)
+class Of:
+    """Events of some products, of which it looks at each itself too."""
+
+    products: frozenset[int]
+    odd_places: bool = False
+
+    @property
+    def index(self) -> tuple[str, frozenset[Any]]:
+        """Return the products."""
+        return "product_id", self.products
+
+    def accepts(self, event: PublishedEvent) -> bool:
+        """Accept the products, and perhaps odd places only."""
+        assert event.payload["product_id"] in self.products, "the index lets nothing else through"
+        return not self.odd_places or event.seq % 2 == 1
 
 
-def subscribe(broker: Broker, *, capacity: int = 10) -> Subscription:
-    """Subscribe to all stock events of company 1."""
-    return broker.subscribe(company_id=1, topic="stock", accepts=everything, capacity=capacity)
+class Broken(Everything):
+    """An interest that cannot tell."""
+
+    def accepts(self, event: PublishedEvent) -> bool:
+        """Fail."""
+        raise LookupError(event.seq)
 
 
-async def received(subscription: AsyncIterator[PublishedEvent]) -> list[int]:
-    """Return the places of all events until the subscription ends."""
-    return [event.seq async for event in subscription]
+@dataclass(eq=False)
+class Ear:
+    """A listener that remembers."""
+
+    heard: list[int] = field(default_factory=list)
+    ends: list[Exception | None] = field(default_factory=list)
+
+    def offer(self, event: PublishedEvent) -> None:
+        """Remember the place."""
+        self.heard.append(event.seq)
+
+    def end(self, error: Exception | None) -> None:
+        """Remember the end."""
+        self.ends.append(error)
 
 
-async def test_events_reach_subscribers_of_their_company_and_topic() -> None:
-    """A subscriber gets the events of its company and topic, in order, and no others."""
+def listen(
+    broker: Broker,
+    interest: Interest | None = None,
+    *,
+    company: int = 1,
+    topics: tuple[str, ...] = ("stock",),
+) -> Ear:
+    """Listen to a company's events."""
+    ear = Ear()
+    broker.listen(ear, company_id=company, topics=topics, interest=interest or Everything())
+    return ear
+
+
+def test_events_reach_those_of_their_company_and_topics() -> None:
+    """A listener is offered the events of its company and topics, in order, and no others."""
     broker = Broker()
-    subscription = subscribe(broker)
+    stock, both = listen(broker), listen(broker, topics=("stock", "orders"))
+    for told in (event(1), event(2, company=2), event(3, topic="orders"), event(4)):
+        broker.publish(told)
+    assert (stock.heard, both.heard) == ([1, 4], [1, 3, 4])
+    assert (broker.published, broker.position) == (4, 4)
 
+
+def test_the_index_asks_only_those_who_may_want_an_event() -> None:
+    """Of a thousand interests in one product each, one is asked."""
+    broker = Broker()
+    ears = [listen(broker, Of(frozenset({number}))) for number in range(1_000)]
+    broker.publish(event(1, payload={"product_id": 7}))
+    broker.publish(event(2, payload={"product_id": 5_000}))
+    broker.publish(event(3))
+    assert broker.asked == 1
+    assert [ear.heard for ear in ears if ear.heard] == [[1]]
+    assert ears[7].heard == [1]
+
+
+def test_an_interest_decides_behind_the_index() -> None:
+    """Several values lead to one listener, which is asked once."""
+    broker = Broker()
+    ear = listen(broker, Of(frozenset({1, 2}), odd_places=True))
+    for seq, product in enumerate((1, 2, 3, 1, 2), 1):
+        broker.publish(event(seq, payload={"product_id": product}))
+    assert ear.heard == [1, 5]
+    assert broker.asked == 4
+
+
+def test_an_interest_that_fails_ends_its_own_listener() -> None:
+    """The others hear of the event."""
+    broker = Broker()
+    broken, well = listen(broker, Broken()), listen(broker)
     broker.publish(event(1))
-    broker.publish(event(2, company=2))
-    broker.publish(event(3, topic="orders"))
-    broker.publish(event(4))
-    broker.close()
-
-    assert await received(subscription) == [1, 4]
-
-
-async def test_a_subscription_exists_from_the_call_on() -> None:
-    """Events published before the first read are not lost."""
-    broker = Broker()
-    subscription = subscribe(broker)
-    broker.publish(event(1))
-
-    assert (await anext(subscription)).seq == 1
-
-
-async def test_a_waiting_subscriber_wakes() -> None:
-    """A subscriber that waits gets the event once it is published."""
-    broker = Broker()
-    subscription = subscribe(broker)
-    waiting = asyncio.ensure_future(anext(subscription))
-    await asyncio.sleep(0)
-
-    broker.publish(event(1))
-
-    assert (await waiting).seq == 1
-
-
-async def test_subscribers_choose_their_events() -> None:
-    """Only events that the subscriber's predicate accepts are queued and counted."""
-    broker = Broker()
-    even = broker.subscribe(company_id=1, topic="stock", accepts=lambda e: e.seq % 2 == 0)
-
-    for seq in range(5):
-        broker.publish(event(seq))
-    broker.close()
-
-    assert await received(even) == [0, 2, 4]
-    assert broker.delivered == 3
-
-
-async def test_a_failing_predicate_ends_its_own_subscription_only() -> None:
-    """An error in one subscriber's predicate is that subscriber's; the others get the event."""
-    broker = Broker()
-
-    def broken(_: PublishedEvent) -> bool:
-        raise ValueError("broken filter")
-
-    failing = broker.subscribe(company_id=1, topic="stock", accepts=broken)
-    healthy = subscribe(broker)
-
-    broker.publish(event(1))
-
-    assert (await anext(healthy)).seq == 1
-    with pytest.raises(ValueError, match="broken filter"):
-        await anext(failing)
-    assert await received(failing) == []
-    assert broker.subscribers == 1
-
-
-async def test_a_slow_subscriber_ends_with_a_notice() -> None:
-    """Who falls behind by more than the capacity gets nothing further but the reason."""
-    broker = Broker()
-    slow, quick = subscribe(broker, capacity=2), subscribe(broker, capacity=4)
-
-    for seq in range(4):
-        broker.publish(event(seq))
-    broker.close()
-
-    with pytest.raises(SubscriberLagged) as lagged:
-        await anext(slow)
-    assert lagged.value.code is ErrorCode.SUBSCRIBER_LAGGED
-    assert await received(slow) == []
-    assert await received(quick) == [0, 1, 2, 3]
-    assert broker.lagged == 1
-
-
-async def test_a_full_queue_is_not_yet_lag() -> None:
-    """A subscriber may hold as many events as its capacity says."""
-    broker = Broker()
-    subscription = subscribe(broker, capacity=2)
-
-    broker.publish(event(0))
-    assert broker.saturation == 0.5
-    broker.publish(event(1))
-    broker.close()
-
-    assert await received(subscription) == [0, 1]
-    assert broker.saturation == 0
-
-
-async def test_closing_a_subscription_unregisters_it() -> None:
-    """After aclose nothing is queued for the subscriber and its iteration ends."""
-    broker = Broker()
-    subscription = subscribe(broker)
-    broker.publish(event(1))
-
-    await subscription.aclose()
-    await subscription.aclose()
     broker.publish(event(2))
+    assert [type(error) for error in broken.ends] == [LookupError]
+    assert well.heard == [1, 2]
+    assert broker.listeners == 1
 
-    assert broker.subscribers == 0
-    assert await received(subscription) == []
-    assert broker.delivered == 1
 
-
-async def test_closing_a_subscription_ends_who_waits_for_it() -> None:
-    """A consumer waiting in another task stops when its subscription is closed."""
+def test_who_leaves_hears_no_more() -> None:
+    """Nothing of it is kept; to leave twice is no mistake."""
     broker = Broker()
-    subscription = subscribe(broker)
-    waiting = asyncio.ensure_future(received(subscription))
-    await asyncio.sleep(0)
+    ears = [
+        listen(broker),
+        listen(broker, Of(frozenset({1, 2}))),
+        listen(broker, topics=("a", "b")),
+    ]
+    for ear in (*ears, *ears):
+        broker.leave(ear)
+    broker.publish(event(1, payload={"product_id": 1}))
+    assert [ear.heard for ear in ears] == [[], [], []]
+    assert (broker.listeners, broker._topics) == (0, {})
+    assert not any(ear.ends for ear in ears)
 
-    await subscription.aclose()
 
-    assert await waiting == []
-
-
-async def test_canceling_a_consumer_unregisters_it() -> None:
-    """A consumer canceled while it waits leaves no subscription behind."""
+def test_closing_tells_everybody() -> None:
+    """Who listens after that is told at once."""
     broker = Broker()
-    subscription = subscribe(broker)
-    consumer = asyncio.ensure_future(received(subscription))
-    await asyncio.sleep(0)
-
-    consumer.cancel()
-    with pytest.raises(asyncio.CancelledError):
-        await consumer
-
-    assert broker.subscribers == 0
-
-
-async def test_a_forgotten_subscription_unregisters_itself() -> None:
-    """A subscription nobody holds any more does not fill up for ever."""
-    broker = Broker()
-    subscription: Subscription | None = subscribe(broker)
-    kept = subscribe(broker)
-
-    subscription = None
-    gc.collect()
-
-    assert subscription is None
-    assert broker.subscribers == 1
-    await kept.aclose()
-
-
-async def test_one_consumer_per_subscription() -> None:
-    """Two tasks reading one subscription would each miss events; the second is refused."""
-    broker = Broker()
-    subscription = subscribe(broker)
-    first = asyncio.ensure_future(anext(subscription))
-    await asyncio.sleep(0)
-
-    with pytest.raises(RuntimeError):
-        await anext(subscription)
-
-    broker.publish(event(1))
-    assert (await first).seq == 1
-
-
-async def test_closing_the_broker_ends_every_subscription() -> None:
-    """At shutdown subscribers get what is queued, then end; so do those that come too late."""
-    broker = Broker()
-    queued, waiting = subscribe(broker), subscribe(broker)
-    idle = asyncio.ensure_future(received(waiting))
-    broker.publish(event(1))
-    await asyncio.sleep(0)
-
+    before = listen(broker)
     broker.close()
-    broker.publish(event(2))
-
-    assert await received(queued) == [1]
-    assert await idle == [1]
-    assert await received(subscribe(broker)) == []
-    assert broker.subscribers == 0
-
-
-async def test_publishing_without_subscribers_is_nothing() -> None:
-    """Events nobody subscribed to pass by."""
-    broker = Broker()
+    after = listen(broker)
     broker.publish(event(1))
-    assert (broker.published, broker.delivered, broker.subscribers) == (1, 0, 0)
+    assert (before.ends, after.ends) == ([None], [None])
+    assert (before.heard, after.heard, broker.listeners) == ([], [], 0)
+
+
+def test_a_log_made_anew_ends_what_it_cannot_go_on_with() -> None:
+    """Places that come again would be taken for others."""
+    broker = Broker()
+    broker.begin(5)
+    ear = listen(broker)
+    broker.begin(7)
+    assert not ear.ends
+    broker.begin(3)
+    [error] = ear.ends
+    assert isinstance(error, SubscriberLagged)
+    assert (broker.position, broker.listeners) == (3, 0)
+
+
+async def test_nobody_subscribes_before_the_log_is_followed() -> None:
+    """It is waited for until the process knows its place."""
+    broker = Broker()
+    with pytest.raises(TimeoutError):
+        async with asyncio.timeout(0.01):
+            await broker.begun()
+    broker.begin(0)
+    await broker.begun()

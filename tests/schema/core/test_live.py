@@ -1,0 +1,787 @@
+"""Live streams: each change once, in order, whatever happens; evaluated once for all who ask alike.
+
+The log here is a list, so that events can be written and published at every moment of a reader's
+way; the executor and the schema are real.
+"""
+
+import asyncio
+import random
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import aclosing, asynccontextmanager
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from typing import Annotated, Any, cast
+
+import pytest
+import strawberry
+
+from resolvers.core.broker import Broker, PublishedEvent
+from resolvers.core.clock import system_clock
+from resolvers.core.context import Context, OperationStats
+from resolvers.core.principal import STAFF_ROLE, CompanyAccess, Principal, RowScope
+from resolvers.core.statement import Statement
+from resolvers.core.stream import LogPage, Told
+from schema.core.execution import Executor, GraphQLRequest
+from schema.core.fields import RowType, column
+from schema.core.limits import Limits
+from schema.core.live import Delivery, Live, Subscriber
+from schema.core.node import row_type
+from schema.core.scalars import schema_config
+from schema.core.stream import SnapshotReason, Stream, StreamNotice, stream
+from tests.fixtures.deliveries import Heard, hearing
+
+PAGE = 3
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """Events that say they are wanted, perhaps of one thing only."""
+
+    thing: int | None = None
+
+    @property
+    def index(self) -> tuple[str, frozenset[Any]] | None:
+        """Return the thing."""
+        return None if self.thing is None else ("thing", frozenset({self.thing}))
+
+    def accepts(self, event: PublishedEvent) -> bool:
+        """Accept what is wanted."""
+        mine = self.thing is None or event.payload["thing"] == self.thing
+        return mine and bool(event.payload["wanted"])
+
+
+@row_type("Changed", "A change.")
+class Changed(RowType):
+    """What is told of a change, or of several."""
+
+    seq: str = column("Place.")
+    thing: int = column("What changed.")
+    before: int = column("Its value before.")
+    value: int = column("Its value after.")
+    coalesced: int = column("Number of changes.")
+    secret: int | None = column("For some.", requires="secrets.read")
+
+
+@row_type("State", "A state.")
+class State(RowType):
+    """What is."""
+
+    seq: str = column("Place.")
+    reason: SnapshotReason = column("Why.")
+    values: list[int] = column("Value of each thing.")
+
+
+def tell(told: Told, interest: Wanted) -> RowType:
+    """Tell a change."""
+    del interest
+    before, after = told.first.payload, told.last.payload
+    row = {
+        "seq": str(told.last.seq),
+        "thing": after["thing"],
+        "before": before["before"],
+        "value": after["value"],
+        "coalesced": told.number,
+        "secret": after["value"],
+    }
+    made: RowType = Changed.of(row)
+    return made
+
+
+async def state(interest: Wanted, place: str, reason: SnapshotReason, context: Context) -> RowType:
+    """Tell the state, which takes a while."""
+    del interest
+    world = cast("World", context.log)
+    values = list(world.at)
+    await asyncio.sleep(0)
+    world.happens()
+    made: RowType = State.of({"seq": place, "reason": reason, "values": values})
+    return made
+
+
+Item = Annotated[
+    Changed | State | StreamNotice, strawberry.union("Item", description="What is told.")
+]
+
+
+@strawberry.type
+class Query:
+    """Nothing to read."""
+
+    nothing: int = 0
+
+
+@strawberry.type
+class Subscription:
+    """A stream of items of all kinds, and one of changes alone."""
+
+    @stream("Items.", item=Item, snapshot=True)
+    def items(context: Context, thing: int | None = None) -> Stream:  # noqa: N805 - no instance
+        """Tell items."""
+        del context
+        return Stream(
+            topics=("stock",),
+            interest=Wanted(thing),
+            tell=tell,
+            key=lambda event: event.payload["thing"],
+            snapshot=state,
+            notices=True,
+        )
+
+    @stream("Changes.", item=Changed)
+    def changes(context: Context, thing: int | None = None) -> Stream:  # noqa: N805 - no instance
+        """Tell changes."""
+        del context
+        return Stream(
+            topics=("stock",),
+            interest=Wanted(thing),
+            tell=tell,
+            key=lambda event: event.payload["thing"],
+        )
+
+
+SCHEMA = strawberry.Schema(
+    query=Query, subscription=Subscription, types=[StreamNotice], config=schema_config()
+)
+CHANGES = """
+subscription Changes($thing: Int, $after: String, $ms: Int, $slow: SlowPolicy! = REPLAY) {
+  changes(thing: $thing, after: $after, coalesceMs: $ms, whenSlow: $slow) {
+    seq thing before value coalesced
+  }
+}
+"""
+ITEMS = """
+subscription Items($after: String, $state: Boolean! = true, $slow: SlowPolicy! = REPLAY) {
+  items(after: $after, snapshot: $state, whenSlow: $slow) {
+    ... on Changed { seq thing before value coalesced }
+    ... on State { seq reason values }
+    ... on StreamNotice { seq code dropped lastSeq }
+  }
+}
+"""
+
+
+class World:
+    """A log, what it tells of, and one process that hears of it later."""
+
+    reference = None
+    scope = RowScope(STAFF_ROLE, 1)
+
+    def __init__(self, *, events: int = 0, seed: int = 0, queue: int = 1_000) -> None:
+        self.dice = random.Random(seed)
+        self.at = [0, 0, 0]
+        self.unpublished: list[PublishedEvent] = []
+        self.events: list[PublishedEvent] = []
+        self.written = 0
+        self.oldest = 1
+        self.busy = 0.0
+        """How likely something happens whenever somebody looks."""
+        self.executor = Executor(SCHEMA, Limits())
+        self.executor.live.queue = queue
+        self.broker = Broker()
+        self.broker.begin(0)
+        self.broker.busy = self.executor.live.busy
+        self.publish(events)
+
+    @property
+    def live(self) -> Live:
+        """The live streams."""
+        return self.executor.live
+
+    # What happens
+
+    def write(self) -> None:
+        """Change something, and write an event that has no place yet."""
+        self.written += 1
+        thing, wanted = self.dice.randrange(3), self.dice.random() < 0.8
+        mine = self.dice.random() < 0.8
+        event = PublishedEvent(
+            seq=0,
+            event_id=str(self.written),
+            company_id=1 if mine else 2,
+            topic="stock" if self.dice.random() < 0.9 else "orders",
+            entity="Thing",
+            entity_id=thing,
+            payload={
+                "thing": thing,
+                "wanted": wanted,
+                "before": self.at[thing],
+                "value": self.written,
+            },
+            created_at=datetime(2026, 1, 1, tzinfo=UTC),
+        )
+        self.unpublished.append(event)
+        if accepts(event):
+            self.at[thing] = self.written
+
+    def relay(self) -> None:
+        """Give all events their places; this process has not heard of it."""
+        for event in self.unpublished:
+            self.events.append(replace(event, seq=len(self.events) + 1))
+        self.unpublished.clear()
+
+    def hear(self) -> None:
+        """Hand over all that this process has not heard of."""
+        for event in self.events[self.broker.position :]:
+            self.broker.publish(event)
+
+    def publish(self, number: int = 1) -> None:
+        """Write events, give them their places, and hand them over."""
+        for _ in range(number):
+            self.write()
+        self.relay()
+        self.hear()
+
+    def happens(self) -> None:
+        """Let a few things happen, or none."""
+        while self.dice.random() < self.busy:
+            self.dice.choice((self.write, self.relay, self.publish))()
+
+    # What is read of it
+
+    async def read(
+        self, *, company_id: int, topics: Sequence[str], after: int, until: int
+    ) -> LogPage:
+        """Answer as the log does, while things happen before and after."""
+        self.happens()
+        found = [
+            event
+            for event in self.events
+            if after < event.seq <= until
+            and event.company_id == company_id
+            and event.topic in topics
+        ]
+        kept = [event for event in found if event.seq >= self.oldest]
+        last = len(self.events)
+        await asyncio.sleep(0)
+        self.happens()
+        return LogPage(self.oldest, last, kept[:PAGE], whole=len(kept) <= PAGE)
+
+    @asynccontextmanager
+    async def at_once(self) -> AsyncIterator[None]:
+        """Open a block; what is read in it is read without a break."""
+        self.happens()
+        await asyncio.sleep(0)
+        yield
+        self.happens()
+
+    async def fetch(
+        self, statement: Statement, parameters: Mapping[str, Any]
+    ) -> Sequence[Sequence[Any]]:
+        """Answer how far the log is."""
+        del statement, parameters
+        mine = [event.event_id for event in self.unpublished if event.company_id == 1]
+        return [[len(self.events), mine]]
+
+    # Who listens
+
+    def contexts(self, *permissions: str) -> Any:
+        """Return what opens contexts of a caller."""
+        access = CompanyAccess(1, "ACME", frozenset(permissions))
+        caller = Principal("user", "user:7", "Ann", access, (access,), "token")
+
+        @asynccontextmanager
+        async def opened() -> AsyncIterator[Context]:
+            yield Context(
+                principal=caller,
+                request_id="r",
+                clock=system_clock,
+                reads=self,
+                writes=cast("Any", None),
+                broker=self.broker,
+                log=self,
+                wake_relay=lambda: None,
+                stats=OperationStats(),
+            )
+
+        return opened
+
+    def subscriber(self, text: str, *permissions: str, **variables: Any) -> Subscriber:
+        """Subscribe."""
+        request = GraphQLRequest(text, None, variables)
+        prepared = self.executor.prepare(request, known_caller=True)
+        return self.executor.subscribe(prepared, self.contexts(*permissions))
+
+    async def follow(self, text: str, **variables: Any) -> list[dict[str, Any]]:
+        """Subscribe, and return everything that is told until the broker is closed."""
+        told: list[dict[str, Any]] = []
+        async for answer in hearing(self.subscriber(text, **variables)):
+            assert not answer.errors, answer.errors
+            assert answer.data is not None
+            told += answer.data.values()
+        return told
+
+    def wanted(self, after: int = 0, *, thing: int | None = None) -> list[int]:
+        """Return the places of what there is to tell."""
+        return [
+            event.seq
+            for event in self.events
+            if event.seq > after and accepts(event) and thing in (None, event.payload["thing"])
+        ]
+
+    async def settle(self, turns: int = 60) -> None:
+        """Give everybody a few turns."""
+        for _ in range(turns):
+            await asyncio.sleep(0)
+
+
+def accepts(event: PublishedEvent) -> bool:
+    """Tell whether the subscribers of these tests want an event."""
+    return (event.company_id, event.topic) == (1, "stock") and bool(event.payload["wanted"])
+
+
+def seqs(told: Sequence[Mapping[str, Any]]) -> list[int]:
+    """Return the places of what was told."""
+    return [int(one["seq"]) for one in told]
+
+
+def one(answer: Heard) -> dict[str, Any]:
+    """Return the one thing that an answer tells."""
+    assert not answer.errors, answer.errors
+    assert answer.data is not None
+    [told] = answer.data.values()
+    return cast("dict[str, Any]", told)
+
+
+def applied(told: Sequence[Mapping[str, Any]]) -> list[int]:
+    """Return the state after what was told, of which the first is a state."""
+    values: list[int] = []
+    for item in told:
+        if "values" in item:
+            values = list(item["values"])
+        else:
+            assert item["before"] == values[item["thing"]], "a change that fits to the state"
+            values[item["thing"]] = item["value"]
+    return values
+
+
+async def turns_of(world: World, turns: int = 30) -> None:
+    """Let things happen for a while, then tell all of it and stop."""
+    for _ in range(turns):
+        await asyncio.sleep(0)
+        world.publish(world.dice.randrange(4))
+    world.busy = 0
+    await world.settle()
+    world.publish()
+    await world.settle()
+    world.broker.close()
+
+
+# -- each change once
+
+
+@pytest.mark.parametrize("seed", range(40))
+async def test_log_and_feed_are_joined_exactly(seed: int) -> None:
+    """Whatever is published while the log is read, nothing is told twice or not at all."""
+    world = World(events=40, seed=seed)
+    world.live.queue = world.dice.choice((1, 3, 1_000))
+    afters = [world.dice.randrange(41) for _ in range(3)]
+    world.busy = world.dice.random() * 0.8
+    readers = [asyncio.create_task(world.follow(CHANGES, after=str(after))) for after in afters]
+    await turns_of(world)
+    for after, reader in zip(afters, readers, strict=True):
+        assert seqs(await asyncio.wait_for(reader, 5)) == world.wanted(after)
+    assert (world.broker.listeners, world.live.groups, len(world.live.subscribers)) == (0, 0, 0)
+
+
+@pytest.mark.parametrize("seed", range(40))
+async def test_state_and_changes_fit_exactly(seed: int) -> None:
+    """The state with the changes told after it is the state of later, and no change is told twice.
+
+    Also of changes that were committed before the state was read and published after it.
+    """
+    world = World(events=20, seed=seed)
+    world.busy = world.dice.random() * 0.8
+    readers = [asyncio.create_task(world.follow(ITEMS)) for _ in range(2)]
+    await asyncio.sleep(0)
+    readers.append(asyncio.create_task(world.follow(ITEMS)))
+    await turns_of(world)
+    for reader in readers:
+        told = await asyncio.wait_for(reader, 5)
+        assert [item.get("reason") for item in told].count("STARTED") == 1
+        assert told[0]["reason"] == "STARTED"
+        assert applied(told) == world.at
+        places = seqs(told[1:])
+        assert places == sorted(set(places))
+
+
+async def test_who_missed_nothing_is_live_at_once() -> None:
+    """At the head of the log nothing is read."""
+    world = World(events=5)
+    world.read = None  # type: ignore[assignment,method-assign]
+    reader = asyncio.create_task(world.follow(CHANGES, after="5"))
+    await world.settle(10)
+    world.publish(10)
+    world.broker.close()
+    assert seqs(await reader) == world.wanted(5)
+
+
+async def test_a_cursor_ahead_of_this_process_is_waited_for() -> None:
+    """Another process told more than this one has heard of: it is not told again here."""
+    world = World(events=5)
+    for _ in range(5):
+        world.write()
+    world.relay()
+    reader = asyncio.create_task(world.follow(CHANGES, after="8"))
+    await world.settle()
+    world.publish(10)
+    await world.settle()
+    world.broker.close()
+    assert seqs(await reader) == world.wanted(8)
+
+
+async def test_a_subscriber_waits_for_its_process_to_follow() -> None:
+    """Before a process knows its place in the log, it cannot say what was missed."""
+    world = World(events=3)
+    broker, world.broker = world.broker, Broker()
+    reader = asyncio.create_task(world.follow(CHANGES, after="1"))
+    await asyncio.sleep(0.01)
+    assert world.broker.listeners == 0
+    world.broker.begin(broker.position)
+    await world.settle()
+    world.broker.close()
+    assert seqs(await reader) == world.wanted(1)
+
+
+async def test_a_log_made_anew_ends_what_it_cannot_go_on_with() -> None:
+    """A subscriber of the old log is told, and not left waiting for places that come again."""
+    world = World(events=20)
+    reader = hearing(world.subscriber(CHANGES))
+    first = asyncio.ensure_future(anext(reader))
+    await world.settle(10)
+    world.broker.begin(0)
+    answer = await first
+    assert [error["extensions"]["code"] for error in answer.errors] == ["SUBSCRIBER_LAGGED"]
+
+
+# -- too old, and what was never given
+
+
+async def test_a_stream_without_a_state_ends_where_too_much_is_gone() -> None:
+    """One event too few is too old; the oldest that is kept may be the next."""
+    world = World(events=20)
+    world.oldest = 11
+    [answer] = [answer async for answer in hearing(world.subscriber(CHANGES, after="9"))]
+    [error] = answer.errors
+    assert error["extensions"]["code"] == "SUBSCRIBER_LAGGED"
+    assert error["extensions"]["details"] == {"oldest": "11", "last": "20"}
+    reader = asyncio.create_task(world.follow(CHANGES, after="10"))
+    await world.settle()
+    world.broker.close()
+    assert seqs(await reader) == world.wanted(10)
+
+
+async def test_a_stream_with_a_state_tells_it_where_too_much_is_gone() -> None:
+    """One message has the state and the cursor to go on from; the changes after it follow."""
+    world = World(events=20)
+    world.oldest = 11
+    reader = asyncio.create_task(world.follow(ITEMS, after="9"))
+    await world.settle()
+    world.publish(10)
+    await world.settle()
+    world.broker.close()
+    told = await reader
+    assert (told[0]["reason"], told[0]["seq"]) == ("TOO_OLD", "20")
+    assert seqs(told[1:]) == world.wanted(20)
+    assert applied(told) == world.at
+
+
+async def test_a_cursor_of_the_future_is_refused() -> None:
+    """No event ever had that place: the cursor is of another log."""
+    world = World(events=5)
+    [answer] = [answer async for answer in hearing(world.subscriber(CHANGES, after="6"))]
+    [error] = answer.errors
+    assert error["extensions"]["code"] == "VALIDATION"
+    assert error["extensions"]["details"] == {"last": "5"}
+
+
+# -- one evaluation for all who ask the same
+
+
+async def test_all_who_ask_the_same_share_one_evaluation() -> None:
+    """A hundred subscribers, one group, and each change evaluated and encoded once."""
+    world = World()
+    members = [world.subscriber(CHANGES) for _ in range(100)]
+    bodies: list[list[bytes]] = [[] for _ in members]
+    readers = [
+        asyncio.create_task(read(member, into))
+        for member, into in zip(members, bodies, strict=True)
+    ]
+    await world.settle()
+    assert (world.live.groups, world.broker.listeners) == (1, 1)
+    for _ in range(5):
+        world.publish(3)
+        await world.settle(4)
+    world.broker.close()
+    await asyncio.gather(*readers)
+    places = world.wanted()
+    assert [len(told) for told in bodies] == [len(places)] * 100
+    assert world.live.evaluated == len(places)
+    assert len({id(body) for told in bodies for body in told}) == len(places), "the same bytes"
+
+
+async def read(member: Subscriber, into: list[bytes]) -> None:
+    """Read what a subscriber is told."""
+    async with aclosing(member):
+        into.extend([delivery.body async for delivery in member])
+
+
+async def test_filters_do_not_part_a_group() -> None:
+    """What only decides which changes are told shares evaluation; each is told its own."""
+    world = World()
+    things = (0, 1, 2, None)
+    readers = [asyncio.create_task(world.follow(CHANGES, thing=thing)) for thing in things]
+    await world.settle()
+    assert (world.live.groups, world.broker.listeners) == (1, 4)
+    world.publish(40)
+    await world.settle()
+    world.broker.close()
+    for thing, reader in zip(things, readers, strict=True):
+        assert seqs(await reader) == world.wanted(thing=thing)
+    assert world.live.evaluated == len(world.wanted())
+
+
+async def test_permissions_part_a_group() -> None:
+    """Who may see more is told more, and nobody what another may see."""
+    world = World()
+    text = "subscription { changes { seq secret } }"
+    may, may_not = world.subscriber(text, "secrets.read"), world.subscriber(text)
+    answers = [hearing(may), hearing(may_not)]
+    first = [asyncio.ensure_future(anext(answer)) for answer in answers]
+    await world.settle()
+    assert world.live.groups == 2
+    while not world.wanted():
+        world.publish()
+    seen, masked = await asyncio.gather(*first)
+    assert one(seen)["secret"] is not None
+    assert masked.data == {"changes": {"seq": str(world.wanted()[0]), "secret": None}}
+    assert [error["extensions"]["code"] for error in masked.errors] == ["FORBIDDEN"]
+    for answer in answers:
+        await answer.aclose()
+
+
+async def test_variables_of_the_selection_part_a_group() -> None:
+    """What decides about the fields decides about the group."""
+    world = World()
+    text = "subscription ($more: Boolean!) { changes { seq value @include(if: $more) } }"
+    members = [hearing(world.subscriber(text, more=more)) for more in (True, False, True)]
+    first = [asyncio.ensure_future(anext(member)) for member in members]
+    await world.settle()
+    assert world.live.groups == 2
+    while not world.wanted():
+        world.publish()
+    assert ["value" in one(await answer) for answer in first] == [True, False, True]
+    for member in members:
+        await member.aclose()
+
+
+# -- going on as another
+
+
+async def test_one_who_moves_misses_nothing() -> None:
+    """With other permissions it goes on in another group, after what it was told."""
+    world = World()
+    member = world.subscriber("subscription { changes { seq secret } }")
+    answers = hearing(member)
+    told = []
+    for number in range(12):
+        following = asyncio.ensure_future(anext(answers))
+        await world.settle(20)
+        before = len(world.wanted())
+        while len(world.wanted()) == before:
+            world.publish()
+        if number in (3, 7):
+            permissions = ("secrets.read",) if number == 3 else ()
+            member.move(world.contexts(*permissions))
+        answer = await asyncio.wait_for(following, 5)
+        assert answer.data is not None
+        told.append((int(answer.data["changes"]["seq"]), bool(answer.errors)))
+    await answers.aclose()
+    assert [seq for seq, _ in told] == world.wanted()
+    assert [denied for _, denied in told][:3] == [True] * 3
+    assert [denied for _, denied in told][4:7] == [False] * 3
+    assert [denied for _, denied in told][8:] == [True] * 4
+
+
+# -- pushing
+
+
+async def test_what_can_be_pushed_is() -> None:
+    """A transport that takes answers at once never wakes its consumer, until it has to wait."""
+    world = World()
+    member = world.subscriber(CHANGES)
+    pushed: list[int] = []
+    open_ = True
+
+    def push(delivery: Delivery) -> bool:
+        if open_:
+            pushed.append(delivery.seq)
+        return open_
+
+    member.push = push
+    following = asyncio.ensure_future(anext(member))
+    await world.settle()
+    world.publish(20)
+    await world.settle()
+    assert pushed == world.wanted()
+    assert not following.done()
+    open_ = False
+    world.publish(20)
+    await world.settle()
+    open_ = True
+    world.publish(20)
+    await world.settle()
+    told = [*pushed, (await following).seq]
+    while len(told) < len(world.wanted()):
+        told.append((await anext(member)).seq)
+    assert told == world.wanted(), "what waits is told first"
+    following = asyncio.ensure_future(anext(member))
+    await world.settle()
+    world.publish(20)
+    await world.settle()
+    assert [*told, *pushed[len([seq for seq in pushed if seq <= told[-1]]) :]] == world.wanted()
+    following.cancel()
+    await asyncio.gather(following, return_exceptions=True)
+    await member.aclose()
+
+
+# -- too slow
+
+
+async def test_one_who_fell_behind_goes_on_from_the_log() -> None:
+    """More than its queue holds is published while it reads one; it gets all of it, later."""
+    world = World(events=5, queue=2)
+    async with aclosing(hearing(world.subscriber(CHANGES, after="0"))) as answers:
+        told = [one(await anext(answers))]
+        world.publish(200)
+        await world.settle(300)
+        assert world.live.lagged == 1
+        assert world.broker.listeners == 0, "nothing is kept for it"
+        told += [one(await anext(answers)) for _ in world.wanted()[1:]]
+    assert seqs(told) == world.wanted()
+
+
+async def test_one_who_fell_behind_can_have_the_latest_of_each() -> None:
+    """Of each thing one change, from before the first to after the last, with their number."""
+    world = World(queue=2)
+    async with aclosing(hearing(world.subscriber(ITEMS, slow="COALESCE"))) as answers:
+        told = [one(await anext(answers))]
+        following = asyncio.ensure_future(anext(answers))
+        await world.settle()
+        while not world.wanted():
+            world.publish()
+        told.append(one(await following))
+        world.publish(200)
+        await world.settle(300)
+        while int(told[-1]["seq"]) < world.wanted()[-1]:
+            told.append(one(await anext(answers)))
+    changes = told[1:]
+    assert applied(told) == world.at
+    assert len(changes) <= 1 + 3
+    assert sum(change["coalesced"] for change in changes) == len(world.wanted())
+
+
+async def test_one_who_fell_behind_can_be_told_what_was_dropped() -> None:
+    """What waits is told, then how much was dropped, then what happens."""
+    world = World(queue=4)
+    async with aclosing(hearing(world.subscriber(ITEMS, state=False, slow="DROP"))) as answers:
+        following = asyncio.ensure_future(anext(answers))
+        await world.settle()
+        world.publish(100)
+        await world.settle(300)
+        told = [one(await following)]
+        while "code" not in told[-1]:
+            told.append(one(await anext(answers)))
+        assert len(told) == 1 + world.live.queue
+        gone = world.wanted()
+        notice = told[-1]
+        assert seqs(told[:-1]) == gone[: len(told) - 1]
+        assert notice["code"] == "DROPPED"
+        assert notice["dropped"] == len(gone) - (len(told) - 1)
+        assert notice["seq"] == notice["lastSeq"] == str(gone[-1])
+        following = asyncio.ensure_future(anext(answers))
+        await world.settle()
+        world.publish(10)
+        assert seqs([one(await following)]) == world.wanted(gone[-1])[:1]
+
+
+@pytest.mark.parametrize(
+    ("text", "policy"), [(ITEMS, "CLOSE"), (CHANGES, "CLOSE"), (CHANGES, "DROP")]
+)
+async def test_one_who_fell_behind_can_be_ended(text: str, policy: str) -> None:
+    """Where it asked for that, and where there are no notices, it ends with an error."""
+    world = World(queue=4)
+    variables = {"state": False} if text == ITEMS else {}
+    async with aclosing(hearing(world.subscriber(text, slow=policy, **variables))) as answers:
+        following = asyncio.ensure_future(anext(answers))
+        await world.settle()
+        while not world.wanted():
+            world.publish()
+        told = [one(await following)]
+        world.publish(100)
+        await world.settle(300)
+        rest = [answer async for answer in answers]
+    [error] = rest[-1].errors
+    assert error["extensions"]["code"] == "SUBSCRIBER_LAGGED"
+    assert seqs(told) == world.wanted()[:1]
+    assert len(rest) == 1
+
+
+async def test_one_who_does_not_read_delays_nobody() -> None:
+    """The others of its group are told everything at once."""
+    world = World(queue=4)
+    stopped = world.subscriber(CHANGES)
+    first = asyncio.ensure_future(anext(stopped))
+    reader = asyncio.create_task(world.follow(CHANGES))
+    await world.settle()
+    for _ in range(100):
+        world.publish()
+        await world.settle(4)
+    world.broker.close()
+    assert seqs(await reader) == world.wanted()
+    await first
+    await stopped.aclose()
+
+
+# -- coalescing
+
+
+async def test_changes_of_the_same_thing_become_one() -> None:
+    """Within the time asked for, from the state before the first to the state after the last."""
+    world = World()
+    reader = asyncio.create_task(world.follow(CHANGES, ms=30))
+    await world.settle()
+    world.publish(60)
+    await asyncio.sleep(0.06)
+    world.publish(60)
+    await asyncio.sleep(0.06)
+    world.broker.close()
+    told = await reader
+    assert len(told) <= 6
+    assert sum(change["coalesced"] for change in told) == len(world.wanted())
+    values = [0, 0, 0]
+    for change in told:
+        assert change["before"] == values[change["thing"]]
+        values[change["thing"]] = change["value"]
+    assert values == world.at
+    assert seqs(told) == sorted(seqs(told))
+
+
+async def test_what_waits_to_be_told_is_told_at_the_end() -> None:
+    """A stream that ends keeps nothing back."""
+    world = World()
+    reader = asyncio.create_task(world.follow(CHANGES, ms=60_000))
+    await world.settle()
+    world.publish(20)
+    world.broker.close()
+    told = await asyncio.wait_for(reader, 5)
+    assert sum(change["coalesced"] for change in told) == len(world.wanted())
+
+
+async def test_a_wait_that_is_none_is_refused() -> None:
+    """The error names the argument."""
+    world = World()
+    for wrong in (-1, 60_001):
+        [answer] = [answer async for answer in hearing(world.subscriber(CHANGES, ms=wrong))]
+        [error] = answer.errors
+        assert error["extensions"]["code"] == "VALIDATION"
+        assert "coalesceMs" in error["message"]
