@@ -171,7 +171,10 @@ class Runtime:
             on_admission=self.metrics.document_admitted,
             shadow=self.shadow,
         )
-        self.broker.busy = self.executor.live.busy
+        live = self.executor.live
+        self.broker.busy = live.busy
+        live.on_work = self.metrics.stream_worked
+        self.metrics.watch_groups(lambda: live.groups)
         trust_documents(self.executor, settings)
         secret = signing_secret(settings)
         self.authenticator = Authenticator(settings, secret=secret, fetch=self._fetch, clock=clock)

@@ -116,7 +116,7 @@ class WritePool:
     ) -> AsyncIterator[DatabaseTransaction]:
         """Open a transaction set to ``rows``; commits on a clean exit, rolls back otherwise.
 
-        Its statements count in ``stats``: the one that opens it does, the one that ends it does not.
+        Its statements count in ``stats``, the one that opens it too, the one that ends it not.
 
         Raises:
             Overloaded: no connection became free in time, or the database cannot be reached.

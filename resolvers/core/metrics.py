@@ -436,6 +436,16 @@ class Metrics:
         self._events = counters(
             "gateway_subscription_events_total", "Events sent to subscribers.", "transport"
         )
+        self._stream_work = counters(
+            "gateway_subscription_work_total",
+            "Changes evaluated for subscribers, and times one was too slow: evaluated, slow.",
+            "work",
+        )
+        self._groups = Gauge(
+            "gateway_subscription_groups",
+            "Groups of subscribers that share their evaluations, now.",
+            registry=registry,
+        )
 
         pool = ("pool",)
         self._pool_gauges = {
@@ -610,6 +620,14 @@ class Metrics:
     def event_sent(self, transport: str) -> None:
         """Count one event sent to one subscriber."""
         self._events.add(transport)
+
+    def stream_worked(self, work: str, amount: int) -> None:
+        """Count what live streams did: ``evaluated`` changes, or ``slow`` subscribers."""
+        self._stream_work.add(work, amount)
+
+    def watch_groups(self, groups: Callable[[], int]) -> None:
+        """Show the number of groups of subscribers in every scrape."""
+        self._groups.set_function(groups)
 
     def watch_pool(self, pool: str, state: Callable[[], PoolState]) -> None:
         """Show the state of ``pool`` in every scrape; costs nothing in between.

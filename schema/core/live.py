@@ -112,6 +112,8 @@ class Live:
 
     def __init__(self, *, queue: int = _QUEUE) -> None:
         self.queue = queue
+        self.on_work: Callable[[str, int], object] = lambda _work, _amount: None
+        """Told of what was done, for metrics: ``evaluated`` changes, ``slow`` subscribers."""
         self.evaluated = 0
         """Changes evaluated."""
         self.delivered = 0
@@ -285,6 +287,7 @@ class _Group:
                 of_request.append((told, place))
             wanted.append(of_request)
         self._live.evaluated += len(items)
+        self._live.on_work("evaluated", len(items))
         answers = await self._evaluates.answers(self._prepared, self._contexts, items)
         bodies = [orjson.dumps(answer.body()) for answer in answers]
         return [
@@ -703,6 +706,7 @@ class Subscriber(AsyncIterator[Delivery]):
     def _overflow(self, delivery: Delivery) -> None:
         """Decide what becomes of what is told, now that the queue is full."""
         self._live.lagged += 1
+        self._live.on_work("slow", 1)
         assert self._opened is not None
         policy = self._opened.when_slow
         if policy is SlowPolicy.DROP and self._opened.stream.notices:
