@@ -134,6 +134,28 @@ class WritePool:
             raise
         self._pool.release(connection)
 
+    async def call(
+        self, rows: RowScope, statement: Statement, parameters: Parameters, stats: OperationStats
+    ) -> Any:
+        """Run a statement that is a transaction of its own, set to ``rows``.
+
+        Returns the first column of its first row. The session stays set to the rows, so that this
+        is one round trip for who asks next; transactions set their own.
+
+        Raises:
+            Overloaded: as `begin` does.
+
+        """
+        connection = await self._take()
+        try:
+            await connection.set_rows(rows)
+            found = await connection.change(statement.sql, statement.arguments(parameters))
+        finally:
+            self._pool.release(connection)
+        stats.statements += 1
+        stats.rows += len(found)
+        return found[0][0] if found else None
+
     @asynccontextmanager
     async def rehearse(
         self, rows: RowScope, seen: RowScope, stats: OperationStats
@@ -226,6 +248,10 @@ class OperationWrites:
     def begin(self, rows: RowScope) -> AbstractAsyncContextManager[DatabaseTransaction]:
         """Open a transaction set to ``rows``."""
         return self._pool.begin(rows, self._stats)
+
+    async def call(self, rows: RowScope, statement: Statement, parameters: Parameters) -> Any:
+        """Run a statement that is a transaction of its own, set to ``rows``."""
+        return await self._pool.call(rows, statement, parameters, self._stats)
 
     def rehearse(
         self, rows: RowScope, seen: RowScope

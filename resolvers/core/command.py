@@ -3,23 +3,25 @@
 Follows the idempotent-request pattern of Stripe's API (https://docs.stripe.com/api/idempotent_requests)
 with the answer stored in the transaction of the effect: an effect without its answer cannot exist.
 A command that another one was in the way of is run again. One that is rehearsed runs as any other,
-answers from inside its transaction, and is rolled back.
+answers from inside its transaction, and is rolled back. One that is usually done in one way may
+have a function of the database that does it so, and leaves all else to the frame.
 """
 
 import asyncio
 import random
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
+from dataclasses import dataclass
 from hashlib import sha256
 from typing import Any, Final
 
 import orjson
-from sqlalchemy import Integer, LargeBinary, Text, bindparam, text
+from sqlalchemy import BindParameter, Integer, LargeBinary, Text, bindparam, func, select, text
 from sqlalchemy.dialects.postgresql import JSONB
 
 from resolvers.core.compiling import to_json
 from resolvers.core.context import Context
-from resolvers.core.database_errors import FAILURES, expected, in_the_way, refused
+from resolvers.core.database_errors import FAILURES, expected, in_the_way, not_at_once, refused
 from resolvers.core.errors import ErpError, Forbidden, IdempotencyMismatch, Invalid
 from resolvers.core.principal import STAFF_ROLE, RowScope
 from resolvers.core.statement import Statement, compile_statement
@@ -73,6 +75,35 @@ Outcome = dict[str, Any]
 Body = Callable[[Transaction], Awaitable[Outcome]]
 
 
+@dataclass(frozen=True, slots=True)
+class AtOnce:
+    """All of a command in one call of the database, for where nothing is unusual.
+
+    ``function`` tells whether it did that: the effect with its trail, and ``outcome`` under the
+    key. If not it wrote nothing, and the command runs in the frame.
+    """
+
+    function: Statement
+    parameters: Mapping[str, Any]
+    outcome: Outcome
+
+
+def all_of_it(function: str, *given: BindParameter[Any]) -> Statement:
+    """Return the call of a function that does all of a command, given so much besides.
+
+    It is a transaction of its own, and the session is set to the caller's rows.
+    """
+    usual = (
+        bindparam("company_id", type_=Integer),
+        bindparam("actor", type_=Text),
+        bindparam("key", type_=Text),
+        bindparam("request_id", type_=Text),
+        bindparam("request_hash", type_=LargeBinary),
+        bindparam("response", type_=JSONB),
+    )
+    return compile_statement(select(getattr(func, function)(*usual, *given)))
+
+
 class CommandRefused(Exception):
     """The command was understood and refused; nothing was written. ``errors`` say why.
 
@@ -95,15 +126,16 @@ async def run_command(
     cause: str,
     body: Body,
     partners: bool = False,
+    at_once: AtOnce | None = None,
 ) -> Outcome:
     """Run ``body`` in one transaction, at most once per ``key`` of this caller and company.
 
     ``request`` is the command's input as JSON-safe data: a key used again with the same one returns
     the stored outcome, with another one is refused. Two requests with one key at once: the second
     waits for the first. ``cause`` is told in the events of the transaction. ``body`` may run more
-    than once, each time in a new transaction. ``partners`` tells that a client bound to a partner
-    may run it too: the transaction then sees the company's rows, and ``body`` keeps to the
-    partner's.
+    than once, each time in a new transaction; not at all where the command is done ``at_once``.
+    ``partners`` tells that a client bound to a partner may run it too: the transaction then sees
+    the company's rows, and ``body`` keeps to the partner's.
 
     While ``context.rehearsing`` nothing is committed, no key used up, and ``context.reads`` see
     what was done until ``context.end_rehearsal``.
@@ -116,16 +148,7 @@ async def run_command(
         TimedOut: a lock or a statement took too long; nothing was written.
 
     """
-    if context.principal.partner_id is not None and not partners:
-        raise Forbidden("An API client bound to a partner can only read.")
-    if not 1 <= len(key) <= MAX_KEY:
-        raise CommandRefused(
-            [
-                Invalid(
-                    f"idempotencyKey must have 1 to {MAX_KEY} characters.", path=("idempotencyKey",)
-                )
-            ]
-        )
+    _check_caller(context, key, partners=partners)
     digest = sha256(orjson.dumps([operation, request], option=orjson.OPT_SORT_KEYS)).digest()
 
     async def once(connection: Transaction) -> Outcome:
@@ -137,11 +160,35 @@ async def run_command(
         await _answer(context, connection, key, outcome)
         return outcome
 
-    run = _rehearse if context.rehearsing else _commit
+    async def attempt(number: int) -> Outcome:
+        if context.rehearsing:
+            return await _rehearse(context, once)
+        if at_once is not None and not number:
+            asked = {**_mine(context, key), "request_hash": digest}
+            if await _is_done(context, at_once, asked):
+                return at_once.outcome
+        return await _commit(context, once)
+
+    return await _until_nobody_is_in_the_way(context, attempt)
+
+
+def _check_caller(context: Context, key: str, *, partners: bool) -> None:
+    """Refuse who can only read, and a key that is none."""
+    if context.principal.partner_id is not None and not partners:
+        raise Forbidden("An API client bound to a partner can only read.")
+    if not 1 <= len(key) <= MAX_KEY:
+        message = f"idempotencyKey must have 1 to {MAX_KEY} characters."
+        raise CommandRefused([Invalid(message, path=("idempotencyKey",))])
+
+
+async def _until_nobody_is_in_the_way(
+    context: Context, attempt: Callable[[int], Awaitable[Outcome]]
+) -> Outcome:
+    """Run a command, again while others are in its way; each attempt is given its number."""
     attempts = 0
     while True:
         try:
-            return await run(context, once)
+            return await attempt(attempts)
         except FAILURES as error:
             refusal = refused(error)
             if refusal is not None:
@@ -161,6 +208,22 @@ async def _commit(context: Context, once: Body) -> Outcome:
     context.forget()
     context.wake_relay()
     return outcome
+
+
+async def _is_done(context: Context, at_once: AtOnce, asked: Mapping[str, Any]) -> bool:
+    """Try to do all of a command in one call, and tell whether that is done."""
+    told = {"request_id": context.request_id, "response": to_json(at_once.outcome)}
+    parameters = {**at_once.parameters, **asked, **told}
+    try:
+        done = await context.writes.call(_written(context), at_once.function, parameters)
+    except FAILURES as error:
+        if not_at_once(error):
+            return False
+        raise
+    if done:
+        context.forget()
+        context.wake_relay()
+    return bool(done)
 
 
 async def _rehearse(context: Context, once: Body) -> Outcome:

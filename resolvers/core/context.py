@@ -89,6 +89,17 @@ class Writes(Protocol):
         """Open a transaction set to ``rows``; commits on a clean exit, rolls back otherwise."""
         ...
 
+    async def call(
+        self, rows: RowScope, statement: Statement, parameters: Mapping[str, Any]
+    ) -> Any:
+        """Run a statement that is a transaction of its own, set to ``rows``; return its value.
+
+        Raises:
+            Overloaded: no connection became free in time.
+
+        """
+        ...
+
     def rehearse(
         self, rows: RowScope, seen: RowScope
     ) -> AbstractAsyncContextManager[tuple[Any, Reads]]:

@@ -48,11 +48,20 @@ PERIOD_CLOSED: Final = "ERP02"
 """What a trigger raises that may post nothing on a day; its detail is the period's code."""
 
 
+NOT_AT_ONCE: Final = "ERP03"
+"""What a function raises that is to do a whole command, where others were quicker than it."""
+
+
 def refused(failure: BaseException) -> ErpError | None:
     """Return what a rule of the database says that a command broke, None if none did."""
     if isinstance(failure, asyncpg.PostgresError) and failure.sqlstate == PERIOD_CLOSED:
         return PeriodClosed(str(failure.args[0]), details={"period": str(failure.detail or "")})
     return None
+
+
+def not_at_once(failure: BaseException) -> bool:
+    """Tell whether a function that was to do a whole command left it to the command's frame."""
+    return isinstance(failure, asyncpg.PostgresError) and failure.sqlstate == NOT_AT_ONCE
 
 
 def in_the_way(failure: BaseException) -> bool:

@@ -8,7 +8,7 @@ from typing import Any
 
 from sqlalchemy import Table, bindparam, select, update
 
-from resolvers.core.command import CommandRefused, Outcome, run_command, write_audit
+from resolvers.core.command import AtOnce, CommandRefused, Outcome, run_command, write_audit
 from resolvers.core.context import Context
 from resolvers.core.errors import Conflict, ErpError, NotFound
 from resolvers.core.records import audit_log
@@ -52,11 +52,12 @@ async def change_document(
     refuse: Refusal,
     change: Change,
     request: Mapping[str, Any] | None = None,
+    at_once: AtOnce | None = None,
 ) -> Outcome:
     """Run ``change`` on a document unless ``refuse`` says why not; the frame of its verbs.
 
     Returns what ``change`` does, and the document's ``id``. ``request`` is what was asked for
-    besides.
+    besides. Where all of it can be done ``at_once``, neither of the two is asked.
 
     Raises:
         CommandRefused: there is no such document, it changed, or it is refused.
@@ -78,6 +79,7 @@ async def change_document(
         request=request_for(asked, request),
         cause=cause,
         body=body,
+        at_once=at_once,
     )
 
 

@@ -25,7 +25,7 @@ from sqlalchemy.dialects.postgresql import insert as upsert
 
 from resolvers.catalog.loaders import product as product_entity
 from resolvers.core.amounts import line_amounts
-from resolvers.core.command import CommandRefused, Outcome, write_audit
+from resolvers.core.command import AtOnce, CommandRefused, Outcome, all_of_it, write_audit
 from resolvers.core.context import Context
 from resolvers.core.document import (
     Asked,
@@ -110,6 +110,7 @@ async def change_order(
     cause: str,
     change: Change,
     request: Mapping[str, Any] | None = None,
+    at_once: AtOnce | None = None,
 ) -> Outcome:
     """Run ``change`` on an order that ``action`` can be done with now. See `change_document`.
 
@@ -127,6 +128,7 @@ async def change_order(
         refuse=lambda row: refuse_action(row, action, order.at),
         change=change,
         request=request,
+        at_once=at_once,
     )
 
 
@@ -196,6 +198,16 @@ async def reserve_order(
             # appended, so that requests without one are what they were
             **({} if strategy is None else {"sourcing": strategy}),
         },
+        at_once=None if strategy is not None else _reserving_at_once(asked),
+    )
+
+
+def _reserving_at_once(asked: Asked) -> AtOnce:
+    """Return how an order is reserved that gets everything it waits for, from where it leaves."""
+    return AtOnce(
+        _RESERVE_ORDER,
+        {"order": asked.id, "expected": asked.expected_version},
+        {"id": asked.id, "shortages": []},
     )
 
 
@@ -1065,6 +1077,7 @@ def _summing() -> Select[Any]:
 
 
 _THE_ORDER: Final = bindparam("order", type_=BigInteger)
+_RESERVE_ORDER: Final = all_of_it("reserve_order", _THE_ORDER, bindparam("expected", type_=Integer))
 _WAITING_LINES: Final = _waiting_of_order()
 _RESERVE: Final = compile_statement(_adding(shipped=False))
 _LET_LEAVE: Final = compile_statement(_adding(shipped=True))

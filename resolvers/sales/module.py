@@ -9,6 +9,7 @@ from resolvers.sales.tables import (
     ORDER_NUMBERS,
     PARTNER_WITH_OPEN_SALES_ORDERS,
     PRODUCT_ON_OPEN_SALES_LINES,
+    RESERVE_ORDER,
     WAREHOUSE_OF_LINES,
     sales_order,
     sales_order_line,
@@ -25,6 +26,7 @@ MODULE = DataModule(
         DEMAND_OF_ORDERS,
         ORDER_EVENTS,
         ORDER_NUMBERS,
+        RESERVE_ORDER,
     ),
     invariants=INVARIANTS,
     permissions={

@@ -6,9 +6,11 @@ from collections import Counter
 from decimal import Decimal
 from typing import Any
 
+import orjson
 import pytest
 
 from gateway.verify import verify
+from resolvers.sales import commands
 from schema.core.ids import encode_id
 from tests.fixtures.gateway import EVERY_PERMISSION, Gateway, principal
 from tests.fixtures.paths import BothPaths
@@ -283,3 +285,126 @@ async def test_stale_versions_and_missing_permission(own_gateway: Gateway) -> No
         caller=principal(permissions=EVERY_PERMISSION - {"sales.write"}),
     )
     assert [error["extensions"]["code"] for error in answer.errors] == ["FORBIDDEN"]
+
+
+async def two_alike(gateway: Gateway) -> list[int]:
+    """Make two confirmed orders of the same lines, and enough stock for both."""
+    like = await waiting(gateway)
+    made = await gateway.owner.fetch(
+        """with made as (
+             insert into sales_order (company_id, number, state, partner_id, warehouse_id, currency,
+                                      placed_on, confirmed_at)
+             select company_id, number || '-' || n, 'CONFIRMED', partner_id, warehouse_id, currency,
+                    placed_on, confirmed_at
+             from sales_order cross join generate_series(1, 2) n where id = $1
+             returning id, company_id, partner_id, placed_on, warehouse_id)
+           insert into sales_order_line (company_id, partner_id, order_id, position, product_id,
+             description, uom_id, currency, quantity, unit_price, net, placed_on, warehouse_id)
+           select m.company_id, m.partner_id, m.id, l.position, l.product_id, l.description,
+                  l.uom_id, l.currency, 3, 0, 0, m.placed_on, m.warehouse_id
+           from made m join sales_order_line l on l.order_id = $1
+           join product p on p.id = l.product_id where p.kind = 'GOODS' order by m.id, l.position
+           returning order_id""",
+        like,
+    )
+    first, second = sorted({row["order_id"] for row in made})
+    await stock_up(gateway, first, "50")
+    return [first, second]
+
+
+async def left_behind(gateway: Gateway, order_id: int, key: str, since: int) -> Any:
+    """Return all that reserving an order left, without the ids that are of one order alone.
+
+    Of the events those after the place ``since`` in the outbox.
+    """
+    owner = gateway.owner
+    lines = {
+        row["id"]: row["position"]
+        for row in await owner.fetch(
+            "select id, position from sales_order_line where order_id = $1", order_id
+        )
+    }
+    [audit] = await owner.fetch(
+        "select actor, request_id, operation, entity, action, diff::text, version from audit_log"
+        " where entity = 'SalesOrder' and entity_id = $1 and operation = 'reserveOrder'",
+        order_id,
+    )
+    trail = {**audit, "diff": orjson.loads(audit["diff"])}
+    trail["diff"]["reserved"] = {lines[int(k)]: v for k, v in trail["diff"]["reserved"].items()}
+    key_row = await owner.fetchrow(
+        "select actor, operation, response::text from idempotency_key where key = $1", key
+    )
+    assert key_row is not None
+    response = orjson.loads(key_row["response"])
+    assert response.pop("id") == order_id
+    row = await owner.fetchrow(
+        "select state, hold, reservation_status, shipment_status, version from sales_order"
+        " where id = $1",
+        order_id,
+    )
+    reserved = await owner.fetch(
+        """select l.position, l.reserved, r.quantity, r.state, r.consumed, r.expires_at
+           from sales_order_line l join stock_reservation r
+             on r.source = 'SALES_ORDER_LINE' and r.source_id = l.id
+           where l.order_id = $1 order by 1""",
+        order_id,
+    )
+    events = await owner.fetch(
+        """select topic, entity, payload - array['order_id', 'version', 'reserved',
+                                                 'previous_reserved'] as payload
+           from outbox_event where written_seq > $1 order by topic, payload ->> 'product_id'""",
+        since,
+    )
+    assert events
+    return trail, (key_row["actor"], key_row["operation"], response), row, reserved, events
+
+
+async def test_at_once_is_as_in_the_frame(
+    own_gateway: Gateway, own_database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is usually done in one call leaves the same answer, trail, events, key and rows."""
+    left, statements = [], 0
+    for order_id in await two_alike(own_gateway):
+        since = await own_gateway.owner.fetchval("select max(written_seq) from outbox_event")
+        told = await reserve(own_gateway, order_id, key=str(order_id))
+        assert told["userErrors"] == []
+        del told["order"]["number"]
+        statements = own_gateway.statements
+        left.append((told, await left_behind(own_gateway, order_id, str(order_id), since)))
+        monkeypatch.setattr(commands, "_reserving_at_once", lambda _asked: None)
+    assert left[0] == left[1]
+    assert statements == 10, "one call instead of eight statements, and two that read"
+    await sound(own_database_url)
+
+
+@pytest.mark.parametrize("quicker", ["stock", "order", "key"])
+async def test_who_was_not_quick_enough_is_told_by_the_frame(
+    own_gateway: Gateway, quicker: str
+) -> None:
+    """What was there at a look, and is not once it is locked: nothing is done by halves."""
+    owner = own_gateway.owner
+    order_id, _ = await two_alike(own_gateway)
+    taken = {
+        "stock": "update stock_level s set on_hand = s.reserved from sales_order_line l where"
+        " l.order_id = $1 and (l.product_id, l.warehouse_id) = (s.product_id, s.warehouse_id)",
+        "order": "update sales_order set hold = 'MANUAL', version = version + 1 where id = $1",
+        "key": "insert into idempotency_key (company_id, actor, key, operation, request_hash)"
+        f" select company_id, '{principal().actor}', 'k', 'x', '\\x00' from sales_order"
+        " where id = $1",
+    }[quicker]
+    await owner.execute("set session_replication_role = replica")
+    async with owner.transaction():
+        await owner.execute(taken, order_id)
+        asked = asyncio.create_task(reserve(own_gateway, order_id))
+        for _ in range(2_000):
+            if await owner.fetchval("select count(*) from pg_locks where not granted"):
+                break
+            await asyncio.sleep(0.01)
+    told = await asked
+    assert [error["code"] for error in told["userErrors"]] == {
+        "stock": [],
+        "order": ["INVALID_TRANSITION"],
+        "key": ["IDEMPOTENCY_MISMATCH"],
+    }[quicker]
+    assert bool(told["shortages"]) == (quicker == "stock")
+    assert own_gateway.reports[-1].stats.retries == 0

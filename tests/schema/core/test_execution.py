@@ -238,6 +238,12 @@ class NoDatabase:
         """Refuse."""
         raise AssertionError(rows)
 
+    async def call(
+        self, rows: RowScope, statement: Statement, parameters: Mapping[str, Any]
+    ) -> Any:
+        """Refuse."""
+        raise AssertionError(rows, statement, parameters)
+
     def rehearse(self, rows: RowScope, seen: RowScope) -> AbstractAsyncContextManager[Any]:
         """Refuse."""
         raise AssertionError(rows, seen)
