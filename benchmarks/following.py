@@ -106,7 +106,7 @@ class Subscriber:
             record.problems.append(str(item)[:200])
         else:
             record.told.append(seq)
-            if "level" in item:
+            if self.wish.snapshot:
                 record.levels[item["level"]["id"]] = [item["onHand"], item["available"]]
 
 
