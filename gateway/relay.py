@@ -23,9 +23,10 @@ import asyncpg
 import orjson
 import structlog
 
+from gateway.partitions import drop_days, make_days
 from resolvers.core.broker import Broker, PublishedEvent
 from resolvers.core.metrics import Metrics
-from resolvers.core.outbox import PUBLISHED_CHANNEL, WRITTEN_CHANNEL
+from resolvers.core.outbox import PUBLISHED_CHANNEL, WAITING, WRITTEN_CHANNEL
 from resolvers.core.reference import REFERENCE_CHANNEL, ReferenceCache
 from resolvers.core.stream import LogPage
 
@@ -50,10 +51,8 @@ _LOCK_RETRY_SECONDS: Final = 0.5
 """Time between two tries for the relay's lock; to wait in the server would hold vacuum back."""
 _TRUST_SECONDS: Final = 3.0
 """Longest that reference data is answered from memory without hearing from the database."""
-_DELETE_PAGE: Final = 500
-"""Most events deleted by one statement."""
-_DELETE_SECONDS: Final = 10.0
-"""Time between two looks for events that are kept no longer."""
+_DAYS_SECONDS: Final = 10.0
+"""Time between two looks for days of the log to make, and for days that are kept no longer."""
 _BACKLOG_COUNTED: Final = 100_000
 """Largest backlog that is counted; a larger one shows as this."""
 _PROOF_SECONDS: Final = 15.0
@@ -67,44 +66,31 @@ _STEADY_SECONDS: Final = 5.0
 _RETRY_SECONDS: Final = (0.05, 2.0)
 """Shortest and longest wait before a new connection."""
 
+# What waits is nothing when plans are made, and may be much when they run.
+_BY_INDEX: Final = "set enable_seqscan = off"
+# One time for the whole page, so that places grow with the days they are in.
 _PUBLISH: Final = f"""
 with page as (
-  select id, row_number() over (order by written_seq) as place
-  from (select id, written_seq from outbox_event where pub_seq is null
+  select written_seq, row_number() over (order by written_seq) as place
+  from (select written_seq from outbox_event where published_at = '{WAITING}'
         order by written_seq limit {_PUBLISH_PAGE}) as oldest
 ), counter as (
   update outbox_counter set last_seq = last_seq + (select count(*) from page)
   where exists (select from page)
-  returning last_seq - (select count(*) from page) as before
+  returning last_seq - (select count(*) from page) as before, clock_timestamp() as at
 ), published as (
-  update outbox_event as event
-  set pub_seq = counter.before + page.place, published_at = clock_timestamp()
-  from page, counter where event.id = page.id
+  update outbox_event as event set pub_seq = counter.before + page.place, published_at = counter.at
+  from page, counter
+  where event.written_seq = page.written_seq and event.published_at = '{WAITING}'
   returning event.pub_seq
 )
 select count(*), max(pub_seq) from published
 """  # noqa: S608 - a constant of ours; as a parameter the planner would not know how few rows it means
 
-# Always the oldest, and none behind one that is kept, whatever clocks say: so the places that are
-# kept have no holes, and the oldest of them tells whether something is missing.
-_DELETE: Final = f"""
-with page as (
-  select id, pub_seq, published_at from outbox_event where pub_seq is not null
-  order by pub_seq limit {_DELETE_PAGE}
-), kept as (
-  select min(pub_seq) as oldest from page where published_at >= clock_timestamp() - $1::interval
-), deleted as (
-  delete from outbox_event as event using page, kept
-  where event.id = page.id and (kept.oldest is null or page.pub_seq < kept.oldest)
-  returning 1
-)
-select count(*) from deleted
-"""  # noqa: S608 - a constant of ours
-
-_FOLLOW: Final = """
+_FOLLOW: Final = f"""
 select pub_seq, id, company_id, topic, entity, entity_id, payload, created_at
-from outbox_event where pub_seq > $1 order by pub_seq limit $2
-"""
+from outbox_event where pub_seq > $1 order by pub_seq limit {_FOLLOW_PAGE}
+"""  # noqa: S608 - a constant of ours; as a parameter every read would be planned anew
 
 _LOG_PAGE: Final = 200
 """Most events a subscriber that resumes is given by one statement."""
@@ -135,17 +121,19 @@ where event.pub_seq > $1 and event.pub_seq <= $2
 order by event.pub_seq limit {_LOG_PAGE}
 """  # noqa: S608 - a constant of ours
 
-_BACKLOG: Final = """
-select (select count(*) from (select from outbox_event where pub_seq is null limit $1) as counted),
+_BACKLOG: Final = f"""
+select (select count(*) from (select from outbox_event where published_at = '{WAITING}' limit $1)
+          as counted),
        coalesce((select extract(epoch from clock_timestamp() - created_at)::float8
-                 from outbox_event where pub_seq is null order by written_seq limit 1), 0),
+                 from outbox_event where published_at = '{WAITING}'
+                 order by written_seq limit 1), 0),
        coalesce(last_seq + 1 - oldest.pub_seq, 0),
        coalesce(extract(epoch from clock_timestamp() - oldest.published_at)::float8, 0)
 from outbox_counter left join lateral (
   select pub_seq, published_at from outbox_event where pub_seq is not null
   order by pub_seq limit 1
 ) as oldest on true
-"""
+"""  # noqa: S608 - a constant of ours
 
 _PROOF: Final = """
 select (select count(*) from jsonb_object_keys(result -> 'broken')),
@@ -212,7 +200,7 @@ class WakeUp:
 
 
 class Relay:
-    """Publishes the outbox, and deletes what was published ``retention`` ago.
+    """Publishes the outbox, and drops the days of the log that ended ``retention`` ago.
 
     May run in any number of processes: one works, the others stand by. Everything happens on the
     connection that holds the lock, so a relay that lost its lock cannot go on publishing. Connects
@@ -226,7 +214,7 @@ class Relay:
         self._metrics = metrics
         self._retention = retention
         self._signal = _Signal()
-        self._looked = -_DELETE_SECONDS
+        self._looked = -_DAYS_SECONDS
         self.publishing = False
         """Whether this is the one at work."""
 
@@ -240,12 +228,12 @@ class Relay:
         self.publishing = True
         _log.info("relay publishes")
         try:
+            await connection.execute(_BY_INDEX)
             await connection.add_listener(WRITTEN_CHANNEL, self._signal.set)
             connection.add_termination_listener(self._signal.set)
             while True:
-                published = await self._publish_page(connection)
-                deleted = await self._delete_page(connection)
-                if published < _PUBLISH_PAGE and deleted < _DELETE_PAGE:
+                await self._keep_days(connection)
+                if await self._publish_page(connection) < _PUBLISH_PAGE:
                     await self._signal.wait(_RELAY_POLL_SECONDS)
         finally:
             self.publishing = False
@@ -258,15 +246,13 @@ class Relay:
             await connection.execute(_NOTIFY, PUBLISHED_CHANNEL, str(last))
         return int(published)
 
-    async def _delete_page(self, connection: Connection) -> int:
-        """Delete the oldest events that are kept no longer, if it is time to; return how many."""
-        if time.monotonic() - self._looked < _DELETE_SECONDS:
-            return 0
-        deleted = int(await connection.fetchval(_DELETE, self._retention))
-        self._metrics.outbox_deleted(deleted)
-        if deleted < _DELETE_PAGE:
-            self._looked = time.monotonic()
-        return deleted
+    async def _keep_days(self, connection: Connection) -> None:
+        """Make the days of the log to come, and drop those kept no longer, if it is time to."""
+        if time.monotonic() - self._looked < _DAYS_SECONDS:
+            return
+        await make_days(connection)
+        self._metrics.outbox_deleted(await drop_days(connection, self._retention))
+        self._looked = time.monotonic()
 
 
 class Follower:
@@ -332,7 +318,7 @@ class Follower:
 
     async def _catch_up(self, connection: Connection) -> None:
         while True:
-            rows = await connection.fetch(_FOLLOW, self._broker.position, _FOLLOW_PAGE)
+            rows = await connection.fetch(_FOLLOW, self._broker.position)
             if self._reference is not None:
                 # whoever does not answer would not tell of changes either
                 self._reference.trust(_TRUST_SECONDS)

@@ -152,7 +152,7 @@ class Settings(BaseSettings):
     event_retention_hours: int = Field(
         24,
         ge=1,
-        description="Hours that published events are kept: how long a subscriber may be away and resume.",
+        description="Hours that published events are kept at least: how long a subscriber may be away.",
     )
     webhook_delivery: bool = Field(
         False,

@@ -40,6 +40,8 @@ _EXPIRE_SECONDS: Final = 10.0
 """Longest that an overdue hold keeps stock while nobody asks for it, and jobs are short."""
 _MOST_EXPIRED: Final = 500
 """Holds that are ended in one transaction."""
+_PROGRESS_SECONDS: Final = 0.25
+"""Shortest time between two progresses of a job that are told; the end of it is told at once."""
 _EXPIRE: Final = "select expire_holds($1)"
 _FIRST_PAUSE: Final = 2.0
 """Seconds before a job that failed is tried again; doubled each time, with jitter."""
@@ -194,8 +196,13 @@ class Worker:
         self, connection: "asyncpg.Connection[Any]", office: BackOffice, row: Mapping[str, Any]
     ) -> None:
         job_id, kind = row["id"], row["kind"]
+        told_at = 0.0
 
         async def progress(done: int) -> None:
+            nonlocal told_at
+            if monotonic() - told_at < _PROGRESS_SECONDS:
+                return
+            told_at = monotonic()
             await connection.execute(
                 "update job set progress_done = $2 where id = $1", job_id, done
             )

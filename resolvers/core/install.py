@@ -10,7 +10,9 @@ from resolvers.core.module import DataModule
 from resolvers.core.outbox import (
     COUNTER_ROW,
     LOG_POSITION_FUNCTION,
+    PARTITIONS,
     UUID7,
+    WRITTEN_SEQUENCE,
     outbox_counter,
     outbox_event,
 )
@@ -22,7 +24,7 @@ from resolvers.core.table import metadata
 CORE = DataModule(
     name="core",
     tables=(outbox_event, outbox_counter, audit_log, idempotency_key),
-    functions=(LOG_POSITION_FUNCTION,),
+    functions=(PARTITIONS, LOG_POSITION_FUNCTION),
 )
 """Tables every command writes to, whatever its module."""
 
@@ -32,7 +34,7 @@ _DIALECT = postgresql.dialect()  # type: ignore[no-untyped-call]
 def installation_sql(modules: Iterable[DataModule]) -> str:
     """Return the script that builds an empty database: roles, tables, functions, row security."""
     modules = (*modules, CORE)
-    statements = [CREATE_ROLES, UUID7, REFERENCE_CHANGED]
+    statements = [CREATE_ROLES, UUID7, WRITTEN_SEQUENCE, REFERENCE_CHANGED]
     for table in metadata.sorted_tables:
         statements += _table(table)
     for module in modules:

@@ -1,6 +1,18 @@
 """The outbox: events written with the change they tell of, published later by the relay."""
 
-from sqlalchemy import BigInteger, Column, Identity, Index, Integer, Uuid, text
+from typing import Final
+
+from sqlalchemy import (
+    BigInteger,
+    CheckConstraint,
+    Column,
+    DateTime,
+    Index,
+    Integer,
+    PrimaryKeyConstraint,
+    Uuid,
+    text,
+)
 from sqlalchemy.dialects.postgresql import JSONB
 
 from resolvers.core.statement import compile_statement
@@ -10,11 +22,16 @@ WRITTEN_CHANNEL = "erp_outbox_written"
 """Processes notify here after a commit that wrote events, to wake the relay."""
 PUBLISHED_CHANNEL = "erp_outbox_published"
 """The relay notifies here after it published events, to wake every process."""
+WAITING: Final = "infinity"
+"""When an event is published that has no place yet: never so far. It keeps such events together."""
 
+_PLACED = text("pub_seq is not null")
 
+# Partitioned by when an event was published: those that wait have a partition of their own, which
+# stays small, and each day of the log has one, which is never written to again and dropped whole.
 outbox_event = table(
     "outbox_event",
-    Column("id", Uuid, primary_key=True, server_default=text("erp_uuid7()")),
+    required("id", Uuid, server_default=text("erp_uuid7()")),
     required("company_id", Integer),
     required("topic"),
     required("entity"),
@@ -23,14 +40,33 @@ outbox_event = table(
     instant("created_at", now=True),
     # An event that follows from another was written later, so this order never puts it first; ids
     # of transactions and clocks do (a transaction may wait for one that began after it).
-    Column("written_seq", BigInteger, Identity(always=True), nullable=False),
-    Column("pub_seq", BigInteger, unique=True),
-    instant("published_at"),
-    Index("ix_outbox_event_unpublished", "written_seq", postgresql_where=text("pub_seq is null")),
-    Index("ix_outbox_event_company_log", "company_id", "topic", "pub_seq"),
+    required("written_seq", BigInteger, server_default=text("nextval('outbox_event_written')")),
+    Column("pub_seq", BigInteger),
+    required("published_at", DateTime(timezone=True), server_default=WAITING),
+    PrimaryKeyConstraint("written_seq", "published_at"),
+    CheckConstraint("(pub_seq is null) = (published_at = 'infinity')", name="published"),
+    # writers pay for the key alone: what waits is in no other index
+    Index("ix_outbox_event_pub_seq", "pub_seq", postgresql_where=_PLACED),
+    Index(
+        "ix_outbox_event_company_log", "company_id", "topic", "pub_seq", postgresql_where=_PLACED
+    ),
     rows=internal(),
     comment="One event, born in the transaction that changed what it tells of.",
+    partition_by="range (published_at)",
 )
+
+WRITTEN_SEQUENCE = "create sequence outbox_event_written"
+"""A sequence of its own: identity columns of partitioned tables need PostgreSQL 17."""
+
+PARTITIONS = """
+create table outbox_event_waiting partition of outbox_event
+  for values from ('infinity') to (maxvalue);
+create table outbox_event_rest partition of outbox_event default;
+alter sequence outbox_event_written owned by outbox_event.written_seq;
+alter table outbox_event_waiting enable row level security;
+alter table outbox_event_rest enable row level security
+"""
+"""Where events wait, and where those go for whose day there is no partition; the relay makes days."""
 
 outbox_counter = table(
     "outbox_counter",
@@ -62,7 +98,7 @@ create function log_position(out last_seq bigint, out unpublished text[])
 language sql stable security definer set search_path = public as $$
   select counter.last_seq, array(
            select event.id::text from outbox_event event
-           where event.pub_seq is null
+           where event.published_at = 'infinity'
              and event.company_id = nullif(current_setting('app.company_id', true), '')::integer)
   from outbox_counter counter
 $$;

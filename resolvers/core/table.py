@@ -97,11 +97,13 @@ def table(
     rows: RowRule,
     comment: str,
     fillfactor: int | None = None,
+    partition_by: str | None = None,
     reference: bool = False,
 ) -> Table:
     """Define a table with its row rule.
 
-    ``comment`` says what one row is; ``fillfactor`` leaves room in pages of rows that change often.
+    ``comment`` says what one row is; ``fillfactor`` leaves room in pages of rows that change often;
+    ``partition_by`` is how rows find their partition, as SQL.
     ``reference`` tells that processes may keep its rows in memory: a trigger tells of each change.
 
     Raises:
@@ -112,6 +114,8 @@ def table(
     if reference and amounts:
         raise TypeError(f"{name} has amounts or quantities, which are never kept: {amounts}")
     storage: Any = {} if fillfactor is None else {"postgresql_with": {"fillfactor": fillfactor}}
+    if partition_by is not None:
+        storage["postgresql_partition_by"] = partition_by
     info = {"rows": rows, "reference": reference}
     return Table(name, metadata, *elements, comment=comment, info=info, **storage)
 

@@ -142,3 +142,49 @@ fulfillment_step = table(
 )
 
 SHIPMENT_NUMBERS = numbered("shipment")
+
+_EVENT_OF_SHIPMENT = """
+    insert into outbox_event (company_id, topic, entity, entity_id, payload)
+    select n.company_id, 'shipment.work_changed', 'Shipment', n.id,
+           jsonb_build_object(
+             'shipment_id', n.id, 'order_id', n.order_id, 'partner_id', n.partner_id,
+             'warehouse_id', n.warehouse_id, 'version', n.version,
+             'state', n.state, 'previous_state', {previous},
+             'cause', coalesce(nullif(current_setting('app.cause', true), ''), 'EXTERNAL'),
+             'document', nullif(current_setting('app.document', true), ''))
+    from {changes} order by n.id;
+"""
+_TOLD_OF_SHIPMENT = "({row}.state, {row}.planned_on, {row}.carrier, {row}.tracking_no)"
+_CHANGED_SHIPMENTS = f"""changed n join before o on o.id = n.id
+    where {_TOLD_OF_SHIPMENT.format(row="o")} is distinct from {_TOLD_OF_SHIPMENT.format(row="n")}"""
+_SHIPMENTS_OF_LINES = """shipment n where n.id in (
+      select l.shipment_id from changed l join before o on o.id = l.id
+      where (o.picked, o.quantity) <> (l.picked, l.quantity))"""
+
+SHIPMENT_EVENTS = f"""
+create function shipment_work_changed() returns trigger
+language plpgsql security definer set search_path = public as $$
+begin
+  if tg_op = 'INSERT' then
+{_EVENT_OF_SHIPMENT.format(previous="null", changes="changed n")}
+  else
+{_EVENT_OF_SHIPMENT.format(previous="o.state", changes=_CHANGED_SHIPMENTS)}
+  end if;
+  return null;
+end $$;
+create trigger shipment_inserted after insert on shipment
+  referencing new table as changed for each statement execute function shipment_work_changed();
+create trigger shipment_updated after update on shipment
+  referencing old table as before new table as changed
+  for each statement execute function shipment_work_changed();
+create function shipment_line_work_changed() returns trigger
+language plpgsql security definer set search_path = public as $$
+begin
+{_EVENT_OF_SHIPMENT.format(previous="n.state", changes=_SHIPMENTS_OF_LINES)}
+  return null;
+end $$;
+create trigger shipment_line_updated after update on shipment_line
+  referencing old table as before new table as changed
+  for each statement execute function shipment_line_work_changed()
+"""
+"""A shipment tells of itself: an event when it is new, and when its work or how it goes changed."""

@@ -408,30 +408,57 @@ create trigger stock_level_version before update on stock_level
 """
 
 # quantities as text: a JSON number would be read as a float
-_EVENT_OF_LEVEL = """
-    jsonb_build_object(
-        'level_id', n.id, 'product_id', n.product_id, 'warehouse_id', n.warehouse_id,
-        'version', n.version, 'on_hand', n.on_hand::text, 'reserved', n.reserved::text,
-        'previous_on_hand', {on_hand}::text, 'previous_reserved', {reserved}::text,
-        'cause', coalesce(nullif(current_setting('app.cause', true), ''), 'EXTERNAL'),
-        'document', nullif(current_setting('app.document', true), ''))
+_EVENTS_OF_LEVELS = """
+    insert into outbox_event (company_id, topic, entity, entity_id, payload)
+    select c.company_id, 'stock.changed', 'StockLevel', c.id,
+           jsonb_build_object(
+             'level_id', c.id, 'product_id', c.product_id, 'warehouse_id', c.warehouse_id,
+             'version', c.version, 'on_hand', c.on_hand::text, 'reserved', c.reserved::text,
+             'previous_on_hand', c.was_on_hand::text, 'previous_reserved', c.was_reserved::text,
+             'delta_on_hand', (c.on_hand - c.was_on_hand)::text,
+             'delta_reserved', (c.reserved - c.was_reserved)::text,
+             'delta_available', (c.available - c.was_available)::text,
+             'reorder_point', r.min_quantity::text,
+             'crossing', case
+               when c.was_available > 0 and c.available <= 0 then 'OUT_OF_STOCK'
+               when c.was_available <= 0 and c.available > 0 then 'BACK_IN_STOCK'
+               when c.was_available >= r.min_quantity and c.available < r.min_quantity
+                 then 'FELL_BELOW'
+               when c.was_available < r.min_quantity and c.available >= r.min_quantity
+                 then 'ROSE_ABOVE'
+               else 'NONE' end,
+             'category_ids', (
+               select jsonb_agg(a.id order by a.id) from product_category a
+               where a.code = any(string_to_array(k.path, '/'))),
+             'cause', coalesce(nullif(current_setting('app.cause', true), ''), 'EXTERNAL'),
+             'document', nullif(current_setting('app.document', true), ''))
+    from ({changes}) c
+    join product p on p.id = c.product_id
+    join product_category k on k.id = p.category_id
+    left join reorder_rule r on r.product_id = c.product_id and r.warehouse_id = c.warehouse_id
+      and r.archived_at is null
+    order by c.id;
 """
+_FIELDS_OF_LEVEL = """
+      select n.id, n.company_id, n.product_id, n.warehouse_id, n.version, n.on_hand, n.reserved,
+             n.on_hand - n.reserved as available"""
+_NEW_LEVELS = f"""{_FIELDS_OF_LEVEL},
+             0.0000 as was_on_hand, 0.0000 as was_reserved, 0.0000 as was_available
+      from changed n where n.on_hand <> 0 or n.reserved <> 0"""
+_CHANGED_LEVELS = f"""{_FIELDS_OF_LEVEL},
+             o.on_hand as was_on_hand, o.reserved as was_reserved,
+             o.on_hand - o.reserved as was_available
+      from changed n join before o on o.id = n.id
+      where o.on_hand <> n.on_hand or o.reserved <> n.reserved"""
 
 LEVEL_EVENTS = f"""
 create function stock_level_changed() returns trigger
 language plpgsql security definer set search_path = public as $$
 begin
   if tg_op = 'INSERT' then
-    insert into outbox_event (company_id, topic, entity, entity_id, payload)
-    select n.company_id, 'stock.changed', 'StockLevel', n.id,
-           {_EVENT_OF_LEVEL.format(on_hand="0.0000", reserved="0.0000")}
-    from changed n where n.on_hand <> 0 or n.reserved <> 0 order by n.id;
+{_EVENTS_OF_LEVELS.format(changes=_NEW_LEVELS)}
   else
-    insert into outbox_event (company_id, topic, entity, entity_id, payload)
-    select n.company_id, 'stock.changed', 'StockLevel', n.id,
-           {_EVENT_OF_LEVEL.format(on_hand="o.on_hand", reserved="o.reserved")}
-    from changed n join before o on o.id = n.id
-    where o.on_hand <> n.on_hand or o.reserved <> n.reserved order by n.id;
+{_EVENTS_OF_LEVELS.format(changes=_CHANGED_LEVELS)}
   end if;
   return null;
 end $$;
@@ -440,6 +467,9 @@ create trigger stock_level_inserted after insert on stock_level
 create trigger stock_level_updated after update on stock_level
   referencing old table as before new table as changed
   for each statement execute function stock_level_changed()
+"""
+"""A level tells of itself: before, after and difference, what of its reorder point was crossed, and the
+categories of its product, so that whoever listens needs nothing but the event.
 """
 
 _INCOMING = """

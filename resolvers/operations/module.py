@@ -2,12 +2,12 @@
 
 from resolvers.core.module import DataModule
 from resolvers.operations.invariants import INVARIANTS
-from resolvers.operations.tables import OPERATIONS_STATE, OUTBOX_WAITING, job
+from resolvers.operations.tables import JOB_EVENTS, OPERATIONS_STATE, OUTBOX_WAITING, job
 
 MODULE = DataModule(
     name="operations",
     tables=(job,),
-    functions=(OUTBOX_WAITING, OPERATIONS_STATE),
+    functions=(OUTBOX_WAITING, OPERATIONS_STATE, JOB_EVENTS),
     invariants=INVARIANTS,
     permissions={"operations.read": "See jobs, queues, and how the installation is doing."},
 )

@@ -79,13 +79,45 @@ returns table (events bigint, oldest timestamptz)
 language sql stable security definer set search_path = public as $$
   select count(*), min(created_at) from (
     select created_at from outbox_event
-    where pub_seq is null and created_at < clock_timestamp() - longer
+    where published_at = 'infinity' and created_at < clock_timestamp() - longer
     order by written_seq limit 100000) waiting
 $$;
 revoke all on function outbox_waiting(interval) from public;
 grant execute on function outbox_waiting(interval) to erp_app
 """
 """How many events of all companies wait for the relay longer than they should."""
+
+_EVENT_OF_JOB = """
+    insert into outbox_event (company_id, topic, entity, entity_id, payload)
+    select n.company_id, 'job.changed', 'Job', n.id,
+           jsonb_build_object(
+             'job_id', n.id, 'kind', n.kind, 'state', n.state, 'previous_state', {previous},
+             'progress_done', n.progress_done, 'progress_total', n.progress_total,
+             'attempts', n.attempts, 'created_by', n.created_by)
+    from changed n{besides} order by n.id;
+"""
+_TOLD_OF_JOB = "({row}.state, {row}.progress_done, {row}.progress_total, {row}.attempts)"
+_FURTHER = f""" join before o on o.id = n.id
+    where {_TOLD_OF_JOB.format(row="o")} is distinct from {_TOLD_OF_JOB.format(row="n")}"""
+
+JOB_EVENTS = f"""
+create function job_changed() returns trigger
+language plpgsql security definer set search_path = public as $$
+begin
+  if tg_op = 'INSERT' then
+{_EVENT_OF_JOB.format(previous="null", besides="")}
+  else
+{_EVENT_OF_JOB.format(previous="o.state", besides=_FURTHER)}
+  end if;
+  return null;
+end $$;
+create trigger job_inserted after insert on job
+  referencing new table as changed for each statement execute function job_changed();
+create trigger job_updated after update on job
+  referencing old table as before new table as changed
+  for each statement execute function job_changed()
+"""
+"""A job tells of itself: an event when it is asked for, and when its state or progress changed."""
 
 OPERATIONS_STATE = """
 create function operations_state(since timestamptz)

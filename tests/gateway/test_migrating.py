@@ -1,14 +1,19 @@
 """Migrations that fill in what companies with data need, on such companies."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import asyncpg
 import pytest
 import pytest_asyncio
 
 import gateway
+from gateway.partitions import make_days
+from gateway.postgres import EmbeddedPostgres
+from resolvers.core.outbox import UUID7
 from resolvers.core.principal import STAFF_ROLE, RowScope
 from tests.fixtures.row_scopes import take_on
 
@@ -16,6 +21,11 @@ _VERSIONS = Path(gateway.__file__).parent / "migrations" / "versions"
 GOODS_IN_BOOKS = (_VERSIONS / "0028_expand_goods_in_books.sql").read_text()
 FILLS_IN = GOODS_IN_BOOKS[GOODS_IN_BOOKS.index("-- companies that keep books") :]
 """What the revision does to rows; what it declares is there."""
+
+INITIAL = (_VERSIONS / "0001_initial.sql").read_text()
+TOPICS = (_VERSIONS / "0035_expand_topics.sql").read_text()
+OUTBOX_BEFORE = INITIAL[INITIAL.index("CREATE TABLE outbox_event (") :].split("COMMENT ON")[0]
+IN_PARTITIONS = TOPICS.split("-- events of stock tell more")[0]
 
 
 @pytest_asyncio.fixture
@@ -125,3 +135,40 @@ async def test_periods_before_goods_were_in_the_books_are_not_compared(
         )
     assert [row["count"] for row in found] == [0, 0, 0]
     assert worth == 75
+
+
+PLACES = "select tableoid::regclass::text as part, count(*), min(pub_seq), max(pub_seq) from "
+PLACES += "outbox_event group by 1 order by 1"
+
+
+@pytest.mark.parametrize("written", [0, 1_000])
+async def test_a_log_goes_on_in_partitions(server: EmbeddedPostgres, written: int) -> None:
+    """What is published stays as it is, what waits goes on waiting, the next comes behind."""
+    name = f"erp_outbox_{uuid4().hex[:12]}"
+    await asyncio.to_thread(server.create_database, name)
+    owner = await asyncpg.connect(server.url(name))
+    write = "insert into outbox_event (company_id, topic, entity, entity_id, payload) "
+    write += "select 1, 'stock', 'Level', n, '{}' from generate_series(1, $1::int) n"
+    try:
+        await owner.execute(f"{UUID7};{OUTBOX_BEFORE}")
+        await owner.execute(write, written)
+        await owner.execute(
+            "update outbox_event set pub_seq = written_seq, published_at = now() - interval '1 day'"
+            " where written_seq <= $1",
+            written - 100,
+        )
+        before = await owner.fetch("select id from outbox_event order by written_seq")
+        await owner.execute(IN_PARTITIONS)
+        await owner.execute(write, 5)
+        await make_days(owner)
+        after = await owner.fetch("select id from outbox_event order by written_seq")
+        assert after[: len(before)] == before
+        assert len(after) == len(before) + 5
+        found = [tuple(row) for row in await owner.fetch(PLACES)]
+        waiting = ("outbox_event_waiting", 105 if written else 5, None, None)
+        today = await owner.fetchval("select to_char(now() at time zone 'utc', 'YYYYMMDD')")
+        published = [(f"outbox_event_{today}", 900, 1, 900)] if written else []
+        assert found == [*published, waiting]
+    finally:
+        await owner.close()
+        await asyncio.to_thread(server.drop_database, name)

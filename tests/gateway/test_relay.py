@@ -20,11 +20,19 @@ import pytest
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.schema import CreateIndex, CreateTable
 
+from gateway.partitions import drop_days, make_day, make_days
 from gateway.postgres import EmbeddedPostgres
 from gateway.relay import EventLog, Follower, Relay, Tail, WakeUp
 from resolvers.core.broker import Broker, Everything, PublishedEvent
 from resolvers.core.metrics import Metrics
-from resolvers.core.outbox import COUNTER_ROW, UUID7, outbox_counter, outbox_event
+from resolvers.core.outbox import (
+    COUNTER_ROW,
+    PARTITIONS,
+    UUID7,
+    WRITTEN_SEQUENCE,
+    outbox_counter,
+    outbox_event,
+)
 
 LEVELS = 4
 LEVEL_TABLE = f"""
@@ -43,11 +51,11 @@ returning id::text
 def outbox_sql() -> str:
     """Return the script that makes the outbox, and a table whose changes it tells of."""
     dialect = postgresql.dialect()  # type: ignore[no-untyped-call]
-    statements = [UUID7]
+    statements = [UUID7, WRITTEN_SEQUENCE]
     for table in (outbox_event, outbox_counter):
         statements.append(str(CreateTable(table).compile(dialect=dialect)))
         statements += [str(CreateIndex(i).compile(dialect=dialect)) for i in table.indexes]
-    return ";\n".join([*statements, COUNTER_ROW, LEVEL_TABLE])
+    return ";\n".join([*statements, PARTITIONS, COUNTER_ROW, LEVEL_TABLE])
 
 
 @pytest.fixture(scope="module")
@@ -538,7 +546,13 @@ FILL = """
 insert into outbox_event (company_id, topic, entity, entity_id, payload)
 select 1, 'stock', 'Level', n, '{}' from generate_series(1, $1::int) n
 """
-AGE = "update outbox_event set published_at = now() - interval '2 hours' where pub_seq <= $1"
+AGE = "update outbox_event set published_at = now() - interval '2 days' where pub_seq <= $1"
+DAYS = """
+select c.relname from pg_inherits i join pg_class c on c.oid = i.inhrelid
+where i.inhparent = 'outbox_event'::regclass and c.relname ~ '[0-9]$' order by 1
+"""
+TODAY = "select (now() at time zone 'utc')::date"
+PARTS = "select distinct tableoid::regclass::text from outbox_event"
 
 
 def shown(metrics: Metrics, name: str) -> float:
@@ -553,10 +567,13 @@ async def published(connection: "asyncpg.Connection[Any]", number: int) -> None:
     await eventually(lambda: connection.fetchval(missing))
 
 
-async def test_events_are_deleted_when_their_time_is_over(url: str) -> None:
-    """In pieces, up to the first that is kept; what is kept is counted and dated."""
+async def test_events_go_when_their_day_is_over(url: str) -> None:
+    """Whole days at once, up to the first that is kept; what is kept is counted and dated."""
     metrics = Metrics()
     async with connected(url) as connection:
+        today = await connection.fetchval(TODAY)
+        for ago in (3, 2):
+            await make_day(connection, today - timedelta(days=ago))
         async with running(Relay(url, Metrics())):
             await published(connection, 1_300)
         await connection.execute(AGE, 1_200)
@@ -567,6 +584,8 @@ async def test_events_are_deleted_when_their_time_is_over(url: str) -> None:
             await eventually(lambda: connection.fetchval(gone))
             await eventually(lambda: told(metrics, "gateway_event_log_events", 101))
         assert await connection.fetchval("select count(*) from outbox_event") == 101
+        days = [row[0][-8:] for row in await connection.fetch(DAYS)]
+        assert days == [f"{today + timedelta(days=ahead):%Y%m%d}" for ahead in (0, 1)]
     assert shown(metrics, "gateway_event_log_deleted_events_total") == 1_200
     assert shown(metrics, "gateway_event_log_oldest_seconds") < 60
 
@@ -576,17 +595,71 @@ async def told(metrics: Metrics, name: str, value: float) -> bool:
     return shown(metrics, name) == value
 
 
-async def test_nothing_is_deleted_behind_what_is_kept(url: str) -> None:
-    """A clock that was set back leaves no hole in the log."""
+async def test_nothing_goes_behind_what_is_kept(url: str) -> None:
+    """A clock that was set back leaves no hole in the log: days that are mixed go together."""
+    hour = timedelta(hours=1)
     async with connected(url) as connection:
         async with running(Relay(url, Metrics())):
             await published(connection, 10)
         await connection.execute(AGE, 10)
         await connection.execute("update outbox_event set published_at = now() where pub_seq = 5")
-        gone = "select min(pub_seq) = 5 from outbox_event"
-        async with running(Relay(url, Metrics(), retention=timedelta(hours=1))):
-            await eventually(lambda: connection.fetchval(gone))
-        assert await connection.fetchval("select count(*) from outbox_event") == 6
+        assert await drop_days(connection, hour) == 0
+        assert await connection.fetchval("select count(*) from outbox_event") == 10
+        await connection.execute(AGE, 10)
+        assert await drop_days(connection, hour) == 10
+
+
+async def test_a_day_without_a_partition_loses_nothing(url: str) -> None:
+    """Its events are in the partition of the rest, in the log, and come along when one is made."""
+    log = EventLog(url)
+    try:
+        async with connected(url) as connection:
+            async with running(Relay(url, Metrics())):
+                await published(connection, 10)
+            for [name] in await connection.fetch(DAYS):
+                await connection.execute(f"alter table outbox_event detach partition {name}")
+                await connection.execute(f"insert into outbox_event_rest select * from {name}")
+                await connection.execute(f"drop table {name}")
+            for _ in range(2):
+                page = await log.read(company_id=1, topics=("stock",), after=0, until=10)
+                assert [event.seq for event in page.events] == list(range(1, 11))
+                await make_days(connection)
+            [[part]] = await connection.fetch(PARTS)
+            assert part in [row[0] for row in await connection.fetch(DAYS)]
+    finally:
+        log.close()
+
+
+async def test_a_day_that_is_in_use_goes_later(url: str) -> None:
+    """Whoever writes events waits for the relay a moment at most, and the relay tries again."""
+    hour = timedelta(hours=1)
+    async with connected(url) as connection, connected(url) as writer, connected(url) as reader:
+        async with running(Relay(url, Metrics())):
+            await published(connection, 10)
+        await connection.execute(AGE, 10)
+        await make_day(connection, (await connection.fetchval(TODAY)) - timedelta(days=2))
+        async with writer.transaction():
+            await writer.execute(FILL, 1)
+            assert await drop_days(connection, hour) == 0
+            begun = time.monotonic()
+            dropping = asyncio.create_task(drop_days(connection, hour))
+            await asyncio.sleep(0.02)
+            assert await reader.fetchval("select count(*) from outbox_event") == 10
+            assert await dropping == 0
+            assert time.monotonic() - begun < 1
+        assert await drop_days(connection, hour) == 10
+        assert await connection.fetchval("select count(*) from outbox_event") == 1
+
+
+async def test_what_waits_is_kept_together(url: str) -> None:
+    """Events without a place are in the partition that writers write to, and leave it with one."""
+    async with connected(url) as connection:
+        await connection.execute(FILL, 10)
+        assert await connection.fetchval(PARTS) == "outbox_event_waiting"
+        async with running(Relay(url, Metrics())):
+            await published(connection, 10)
+        assert await connection.fetchval("select count(*) from outbox_event_waiting") == 0
+        assert await connection.fetchval("select count(distinct pub_seq) from outbox_event") == 20
 
 
 async def test_the_log_tells_exactly_what_it_has(url: str) -> None:
