@@ -334,7 +334,7 @@ class Site:
             if not self.writing:
                 return
             if number in of_relay and self.tally.relay_killed < self.scale.relay_kills:
-                port = await self._publishing()
+                port: int | None = await self._publishing()
                 self.tally.relay_killed += 1
             else:
                 serving = self.gateways.serving

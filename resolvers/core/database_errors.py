@@ -14,6 +14,8 @@ _GONE = (
     asyncpg.PostgresConnectionError,  # the connection broke while it was used
     asyncpg.OperatorInterventionError,  # the server shuts down, crashed, or starts
     asyncpg.InternalClientError,  # the server ended it in the midst of what the driver does
+    asyncpg.ObjectNotInPrerequisiteStateError,  # the database is closed for connections
+    asyncpg.TooManyConnectionsError,
     ConnectionError,
 )
 _BAD_TEXT = (

@@ -29,6 +29,7 @@ from graphql import ExecutionResult, Visitor, visit
 
 from resolvers.core.broker import Broker, Interest, PublishedEvent, SubscriberLagged
 from resolvers.core.context import Context
+from resolvers.core.errors import ErrorCode, Overloaded
 from resolvers.core.stream import Log, Told, missed
 from schema.core.fields import RowType
 from schema.core.stream import (
@@ -53,6 +54,12 @@ _MOST_KEYED: Final = 10_000
 """Most things of which changes are gathered to become one."""
 _TURN_SECONDS: Final = 0.005
 """Longest the event loop is held while an answer goes to its subscribers."""
+_PATIENCE_SECONDS: Final = 60.0
+"""Longest that a change waits for the database to be there again, before its subscribers end."""
+_RETRY_SECONDS: Final = (0.05, 1.0)
+"""Shortest and longest wait before a change is evaluated again."""
+_PASSING: Final = frozenset({ErrorCode.OVERLOADED.value, ErrorCode.TIMEOUT.value})
+"""Codes of what may be over when the same is tried again."""
 _TURN_CHECK: Final = 32
 """Subscribers told between two looks at the clock."""
 
@@ -234,10 +241,23 @@ class _Group:
         key = (opened.stream.interest, reason)
         task = self._states.get(key)
         if task is None:
-            reading = self._evaluates.snapshot(self._prepared, self._contexts, opened, reason)
-            task = self._states[key] = asyncio.create_task(reading)
+            task = self._states[key] = asyncio.create_task(self._read_state(opened, reason))
             task.add_done_callback(lambda _: self._states.pop(key, None))
         return await asyncio.shield(task)
+
+    async def _read_state(
+        self, opened: Opened, reason: SnapshotReason
+    ) -> tuple[int, frozenset[str], Any]:
+        """Return the state.
+
+        Raises:
+            Overloaded: it could not be read; without it, what comes after it tells nothing.
+
+        """
+        found = await self._evaluates.snapshot(self._prepared, self._contexts, opened, reason)
+        if _passes(found[2]):
+            raise Overloaded("The state cannot be read; subscribe again.")
+        return found
 
     async def _work(self) -> None:
         try:
@@ -288,7 +308,7 @@ class _Group:
             wanted.append(of_request)
         self._live.evaluated += len(items)
         self._live.on_work("evaluated", len(items))
-        answers = await self._evaluates.answers(self._prepared, self._contexts, items)
+        answers = await self._answers(items)
         bodies = [orjson.dumps(answer.body()) for answer in answers]
         return [
             [
@@ -297,6 +317,31 @@ class _Group:
             ]
             for of_request in wanted
         ]
+
+    async def _answers(self, items: Sequence[RowType]) -> list[Any]:
+        """Return the answers, once the database is there to give them.
+
+        A change told with an error would be lost to its subscribers: they go on after it.
+
+        Raises:
+            Overloaded: it did not come back in time.
+
+        """
+        wait, longest = _RETRY_SECONDS
+        until = monotonic() + _PATIENCE_SECONDS
+        while True:
+            answers = await self._evaluates.answers(self._prepared, self._contexts, items)
+            if not any(map(_passes, answers)):
+                return answers
+            if monotonic() > until:
+                raise Overloaded("Changes cannot be read; subscribe again, after the last one.")
+            await asyncio.sleep(wait)
+            wait = min(2 * wait, longest)
+
+
+def _passes(answer: Any) -> bool:
+    """Tell whether an answer tells of something that may be over when it is tried again."""
+    return any(error["extensions"]["code"] in _PASSING for error in answer.errors)
 
 
 def _key(told: Told, item: RowType) -> Any:
