@@ -421,31 +421,7 @@ class Metrics:
             "gateway_http_responses_total", "HTTP responses, by status.", "status"
         )
 
-        self._sockets = Gauge(
-            "gateway_websockets_open", "WebSocket connections open now.", registry=registry
-        )
-        self._closes = counters(
-            "gateway_websocket_closes_total", "WebSocket connections closed, by code.", "code"
-        )
-        self._subscriptions = Gauge(
-            "gateway_subscriptions_live",
-            "Subscriptions running now, by transport.",
-            ("transport",),
-            registry=registry,
-        )
-        self._events = counters(
-            "gateway_subscription_events_total", "Events sent to subscribers.", "transport"
-        )
-        self._stream_work = counters(
-            "gateway_subscription_work_total",
-            "Changes evaluated for subscribers, and times one was too slow: evaluated, slow.",
-            "work",
-        )
-        self._groups = Gauge(
-            "gateway_subscription_groups",
-            "Groups of subscribers that share their evaluations, now.",
-            registry=registry,
-        )
+        self._count_transports(counters)
 
         pool = ("pool",)
         self._pool_gauges = {
@@ -522,6 +498,33 @@ class Metrics:
             "gateway_outbox_published_events_total",
             "Events the relay published.",
             registry=registry,
+        )
+
+    def _count_transports(self, counters: Callable[[str, str, str], _Counters]) -> None:
+        self._sockets = Gauge(
+            "gateway_websockets_open", "WebSocket connections open now.", registry=self.registry
+        )
+        self._closes = counters(
+            "gateway_websocket_closes_total", "WebSocket connections closed, by code.", "code"
+        )
+        self._subscriptions = Gauge(
+            "gateway_subscriptions_live",
+            "Subscriptions running now, by transport.",
+            ("transport",),
+            registry=self.registry,
+        )
+        self._events = counters(
+            "gateway_subscription_events_total", "Events sent to subscribers.", "transport"
+        )
+        self._stream_work = counters(
+            "gateway_subscription_work_total",
+            "Changes evaluated for subscribers, and times one was too slow: evaluated, slow.",
+            "work",
+        )
+        self._groups = Gauge(
+            "gateway_subscription_groups",
+            "Groups of subscribers that share their evaluations, now.",
+            registry=self.registry,
         )
 
     def operation_finished(self, facts: OperationFacts) -> None:

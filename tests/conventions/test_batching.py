@@ -83,6 +83,7 @@ SINGLE = {
     "RetryDeadLettersPayload.webhook": "a command concerns one webhook",
     "UpsertPayload.job": "a command asks for one job",
     "StockChange.level": "an event tells of one level, and is an operation of its own",
+    "StockSnapshot.levels": "a stream tells one state at a time, and is an operation of its own",
     "OrderStatusChange.order": "an event tells of one order, and is an operation of its own",
 }
 """Fields that never have few and many parents with keys of their own, and why."""

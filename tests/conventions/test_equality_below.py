@@ -45,6 +45,7 @@ from tests.fixtures.schema_walk import (
     operation,
     plain_selection,
     root_fields,
+    told_type,
 )
 from tests.fixtures.turns import in_turn
 
@@ -117,7 +118,7 @@ def ways() -> Iterator[tuple[Edge, ...]]:
     gone: set[tuple[str, bool, str]] = set()
     for root in ROOTS:
         for edge in EDGES:
-            if edge.parent == str(root.target):
+            if edge.parent == str(told_type(root)):
                 yield (root, edge)
                 for below in EDGES:
                     place = (str(edge.target), edge.is_many, str(below))
@@ -135,8 +136,8 @@ def selecting(way: Sequence[Edge], known: Known, selection: str) -> Operation:
     text = selection
     for edge in reversed(below):
         text = f"{{ __typename {called(edge, text, {'first': '2'})} }}"
-    plain = plain_selection(root.target)
-    return operation((root,), f"{{ ... {plain} ... {text} }}", known, LINES)
+    plain, told = plain_selection(root.target), told_type(root)
+    return operation((root,), f"{{ ... {plain} ... on {told} {text} }}", known, LINES)
 
 
 @pytest.mark.parametrize("way", WAYS)

@@ -33,6 +33,7 @@ from tests.fixtures.schema_walk import (
     plain_selection,
     required_permission,
     root_fields,
+    told_type,
     ways_to,
 )
 
@@ -53,7 +54,7 @@ def guarded_fields() -> Iterator[Edge]:
 
 
 GUARDED = list(guarded_fields())
-EVENTS = {str(root.target): root for root in root_fields("Subscription")}
+EVENTS = {str(told_type(root)): root for root in root_fields("Subscription")}
 
 
 def callers(partner_id: int) -> Iterator[tuple[str, Principal]]:
@@ -274,9 +275,8 @@ class TestGuardedFields:
         root = EVENTS[edge.parent]
         assert edge.requires is not None
         caller = principal(permissions=EVERY_PERMISSION - {edge.requires})
-        ready = prepared(
-            gateway.runtime, f"subscription {{ {root.name} {{ __typename {edge.name} }} }}", {}
-        )
+        selected = f"{{ ... on {edge.parent} {{ __typename {edge.name} }} }}"
+        ready = prepared(gateway.runtime, f"subscription {{ {root.name} {selected} }}", {})
         recorder = Recorder(gateway.runtime, caller)
         stream = hearing(gateway.runtime.executor.subscribe(ready, recorder.contexts))
         async with aclosing(stream), asyncio.timeout(20):
