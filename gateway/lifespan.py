@@ -22,6 +22,7 @@ from gateway.relay import EventLog, Follower, Relay, WakeUp
 from gateway.secrets import signing_secret, webhook_key
 from gateway.settings import Settings
 from gateway.trusted import TrustedDocumentsError, read_trusted_documents
+from gateway.webhooks.deliverer import Deliverer
 from gateway.webhooks.desk import Desk
 from gateway.webhooks.egress import EgressRules
 from gateway.webhooks.signing import Secrets
@@ -199,6 +200,16 @@ class Runtime:
         """Reference data kept in memory; None where the settings want none kept."""
         self.follower = Follower(self._owner_url, self.broker, self.metrics, self.reference)
         self.log = EventLog(self._owner_url)
+        self.deliverer = Deliverer(
+            self._owner_url,
+            settings,
+            executor=self.executor,
+            open_context=self.open_context,
+            rules=self.egress,
+            secrets=self.secrets,
+            metrics=self.metrics,
+            clock=clock,
+        )
         self.health = Health(self._checks())
         self._reads: ReadPool | None = None
         self._writes: WritePool | None = None
@@ -276,6 +287,8 @@ class Runtime:
         runs = [self.wake_up.run(), self.follower.run()]
         if self.settings.relay:
             runs.append(self.relay.run())
+        if self.settings.webhook_delivery:
+            runs.append(self.deliverer.run())
         self._background = [asyncio.create_task(run) for run in runs]
 
     def _finished(self, report: OperationReport) -> None:

@@ -141,6 +141,17 @@ select (select count(*) from jsonb_object_keys(result -> 'broken')),
 from job where kind = 'verify' and state = 'SUCCEEDED' order by id desc limit 1
 """
 
+_WEBHOOKS: Final = """
+select (select jsonb_object_agg(state, number) from (
+          select s.state, count(w.id) as number
+          from (values ('ACTIVE'), ('FAILING'), ('PAUSED'), ('DISABLED')) as s (state)
+          left join webhook w on w.state = s.state and w.archived_at is null
+          group by s.state) as counted),
+       (select count(*) from (select from webhook_delivery where state = 'DEAD' limit $1) as dead),
+       (select coalesce(max(c.last_seq - w.seq), 0) from webhook w cross join outbox_counter c
+        where w.state in ('ACTIVE', 'FAILING') and w.archived_at is null)
+"""
+
 # A notification takes an id and a flush of its commit like any write, but need not survive a crash.
 _NOTIFY: Final = "select set_config('synchronous_commit', 'off', true), pg_notify($1, $2)"
 
@@ -350,6 +361,8 @@ class Follower:
             with suppress(asyncpg.UndefinedTableError, asyncpg.UndefinedColumnError):
                 for broken, at in await connection.fetch(_PROOF):
                     self._metrics.invariants_proven(broken=broken, at=at)
+                for states, dead, lag in await connection.fetch(_WEBHOOKS, _BACKLOG_COUNTED):
+                    self._metrics.webhooks_measured(orjson.loads(states), dead=dead, lag=lag)
 
 
 class EventLog:

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Literal
 
-from pydantic import Field, SecretStr
+from pydantic import Field, IPvAnyNetwork, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 
@@ -166,12 +166,12 @@ class Settings(BaseSettings):
         (),
         description="Hosts that webhooks may be sent to; `.example.com` is all below it (JSON list). Empty: all.",
     )
-    webhook_allowed_networks: tuple[str, ...] = Field(
+    webhook_allowed_networks: tuple[IPvAnyNetwork, ...] = Field(
         (),
         description="Networks that webhooks may be sent to although they are not public, such as 10.1.0.0/16 (JSON list).",
     )
     webhook_allowed_ports: tuple[int, ...] = Field(
-        (443,), description="Ports that webhooks may be sent to (JSON list)."
+        (443,), description="Ports that webhooks may be sent to (JSON list). Empty: all."
     )
     webhook_plain_http: bool = Field(
         False, description="Let webhooks be sent by http, which anybody on the way can read."

@@ -1,4 +1,4 @@
-"""Does the jobs that commands ask for: one at a time per process, in any number of processes.
+"""Does the jobs that commands ask for, one at a time per process, and sends webhooks beside.
 
 A worker holds an advisory lock for each job it does. A job that is called running and of which
 nobody holds the lock was left by a worker that died: it is done again, from where it was, since its
@@ -22,9 +22,12 @@ import orjson
 import structlog
 
 from gateway.back_office import BackOffice, back_office
+from gateway.lifespan import Runtime
+from gateway.secrets import webhook_key
 from gateway.settings import Settings
 from gateway.verify import verify
 from resolvers.core.command import Outcome
+from resolvers.core.errors import ErpError
 from resolvers.modules import NAMES
 from resolvers.operations.commands import JOB_CHANNEL, JobFailed
 
@@ -97,6 +100,7 @@ class Worker:
         assert settings.database_url is not None
         self._settings = settings
         self._url = settings.database_url.get_secret_value()
+        webhook_key(settings)  # one that is too short is to be told now, not when it is needed
         self._handlers = handlers()
         self._kinds = [*self._handlers, VERIFY]
         self._name = f"{socket.gethostname()}:{os.getpid()}"
@@ -114,6 +118,7 @@ class Worker:
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self.stop)
+        webhooks = asyncio.create_task(self._send_webhooks())
         while not self._stopping.is_set():
             try:
                 async with back_office(self._settings) as office:
@@ -127,6 +132,22 @@ class Worker:
             except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
                 _log.warning("connection lost", reason=f"{type(error).__name__}: {error}")
                 await asyncio.sleep(random.uniform(0.2, 1.0))  # noqa: S311 - spreads retries
+        await webhooks
+
+    async def _send_webhooks(self) -> None:
+        """Send webhooks until `stop`, with what their subscriptions take: all but a port."""
+        changes = {"relay": False, "webhook_delivery": True}
+        while not self._stopping.is_set():
+            settings = self._settings.model_copy(update=changes)
+            # it reads files, and takes its time
+            runtime = await asyncio.to_thread(Runtime, settings, alone=False)
+            try:
+                async with runtime.running():
+                    await self._stopping.wait()
+            except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, ErpError) as error:
+                _log.warning("webhooks wait", reason=f"{type(error).__name__}: {error}")
+                with suppress(TimeoutError):
+                    await asyncio.wait_for(self._stopping.wait(), random.uniform(0.2, 1.0))  # noqa: S311
 
     async def run_until_idle(self) -> int:
         """Do all jobs that may begin now; return how many there were."""

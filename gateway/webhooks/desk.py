@@ -48,7 +48,14 @@ class Desk:
             return Invalid(refused.errors[0]["message"], path=_AT)
         if prepared.operation_type.value != "subscription":
             return Invalid("document must be a subscription.", path=_AT)
-        return None
+        errors = await self._executor.refuse_stream(
+            prepared, lambda: self._open(context.principal, context.request_id)
+        )
+        if not errors:
+            return None
+        code, message = errors[0]["extensions"]["code"], errors[0]["message"]
+        kind = Forbidden if code == Forbidden.code else Invalid
+        return kind(message, path=_AT)
 
     def new_salt(self) -> str:
         """Return what a new secret is derived from.

@@ -345,7 +345,7 @@ class Metrics:
     beyond it are recorded as `OTHER`.
     """
 
-    def __init__(self, *, max_operation_names: int = 200) -> None:
+    def __init__(self, *, max_operation_names: int = 200) -> None:  # noqa: PLR0915 - a long list
         # Birth times double the lines of a scrape and tell nothing that a counter reset does not.
         disable_created_metrics()  # type: ignore[no-untyped-call]
         self.registry = registry = CollectorRegistry()
@@ -492,6 +492,20 @@ class Metrics:
         self._outbox_deleted = Counter(
             "gateway_event_log_deleted_events_total",
             "Events the relay deleted because they were kept long enough.",
+            registry=registry,
+        )
+        self._webhook_attempts = counters(
+            "gateway_webhook_attempts_total", "Attempts to send a webhook.", "outcome"
+        )
+        self._webhooks = Gauge(
+            "gateway_webhooks", "Webhooks of all companies.", ("state",), registry=registry
+        )
+        self._webhook_dead_letters = Gauge(
+            "gateway_webhook_dead_letters", "Dead letters that are kept.", registry=registry
+        )
+        self._webhook_lag = Gauge(
+            "gateway_webhook_lag_events",
+            "Places in the log that the active webhook furthest behind has not come to.",
             registry=registry,
         )
         self._outbox_published = Counter(
@@ -677,6 +691,17 @@ class Metrics:
     def outbox_deleted(self, events: int) -> None:
         """Count events the relay deleted."""
         self._outbox_deleted.inc(events)
+
+    def webhook_attempted(self, outcome: str) -> None:
+        """Count an attempt to send a webhook: ``delivered``, ``failed`` or, the last, ``dead``."""
+        self._webhook_attempts.add(outcome)
+
+    def webhooks_measured(self, states: Mapping[str, int], *, dead: int, lag: int) -> None:
+        """Set how many webhooks are in each state, their dead letters, and the longest lag."""
+        for state, number in states.items():
+            self._webhooks.labels(state).set(number)
+        self._webhook_dead_letters.set(dead)
+        self._webhook_lag.set(lag)
 
     def outbox_published(self, events: int) -> None:
         """Count events the relay published."""

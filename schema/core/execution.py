@@ -330,6 +330,24 @@ class Executor:
             require_trace(context)
         return await self._source(prepared, context)
 
+    async def refuse_stream(
+        self, prepared: Prepared, contexts: ContextFactory
+    ) -> list[dict[str, Any]]:
+        """Return why a stream that can be resumed would not start: its errors, none if it would.
+
+        Raises:
+            TimedOut: it took longer than an operation may.
+
+        """
+        async with contexts() as context:
+            source = await self._source(prepared, context)
+            if isinstance(source, ExecutionResult):
+                return self._told(source, context.request_id).errors
+        if isinstance(source, Opened) and source.resumes:
+            return []
+        refusal = Invalid("document must be a subscription that can be resumed: one with after.")
+        return [tell_expected(refusal)]
+
     async def answers(
         self, prepared: Prepared, contexts: ContextFactory, items: Sequence[RowType]
     ) -> list[Answer]:

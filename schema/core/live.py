@@ -193,6 +193,11 @@ class _Group:
         self._states: dict[Any, asyncio.Task[tuple[int, frozenset[str], Any]]] = {}
         self._task: asyncio.Task[None] | None = None
 
+    @property
+    def works(self) -> bool:
+        """Tell whether something is evaluated, or waits for it."""
+        return self._task is not None or bool(self._requests)
+
     def feed(self, broker: Broker, opened: Opened) -> "_Feed":
         """Return the feed of an interest; it listens from now on."""
         stream = opened.stream
@@ -375,6 +380,16 @@ class _Feed:
         self._gathered: dict[Any, Told] = {}
         self._timer: asyncio.TimerHandle | None = None
 
+    @property
+    def position(self) -> int:
+        """Place of the last event that was published, to whomever."""
+        return self._broker.position
+
+    @property
+    def is_idle(self) -> bool:
+        """Tell whether everything that was offered has been given to the subscribers."""
+        return not self._gathered and not self.group.works
+
     def listen(self) -> None:
         """Hear of events from now on."""
         self._broker.listen(
@@ -525,6 +540,14 @@ class Subscriber(AsyncIterator[Delivery]):
     async def aclose(self) -> None:
         """End the subscription."""
         await self._answers.aclose()
+
+    @property
+    def position(self) -> int:
+        """Place up to which all was told that is for this subscriber; 0 while that is not known."""
+        waits = self._waiter is not None and not self._waiter.done()
+        if waits and not self._queue and self._feed is not None and self._feed.is_idle:
+            return self._feed.position
+        return 0
 
     # What happens to it from outside
 

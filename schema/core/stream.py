@@ -150,6 +150,8 @@ class Opened(AsyncIterator[Any]):
     coalesce_seconds: float
     when_slow: SlowPolicy
     context: Context = field(repr=False)
+    resumes: bool = True
+    """Whether it can go on after a place in the log."""
 
     def __anext__(self) -> Any:
         """Fail: it is not to be iterated over."""
@@ -188,6 +190,7 @@ def stream(
                 coalesce_seconds=max(seconds, made.coalesce_seconds),
                 when_slow=when_slow,
                 context=context,
+                resumes=resumes,
             )
 
         shared = [
