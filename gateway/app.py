@@ -8,8 +8,8 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from gateway.board import make_board
 from gateway.graphiql import make_graphiql
-from gateway.landing import landing_page
 from gateway.lifespan import Runtime
 from gateway.observability.exposition import metrics_endpoint
 from gateway.observability.logging import Logs
@@ -50,7 +50,7 @@ def create_app(
 ) -> Application:
     """Make the application; it opens its database pools when the server starts it.
 
-    ``demo_tokens`` maps demo accounts to tokens that GraphiQL offers; never in production.
+    ``demo_tokens`` maps demo accounts to tokens that the pages offer; never in production.
     """
     runtime = runtime or Runtime(settings, logs=logs)
     endpoint = GraphQLEndpoint(
@@ -83,7 +83,7 @@ def create_app(
         metrics=runtime.metrics,
     )
     routes = [
-        Route("/", landing_page),
+        Route("/", make_board(settings, demo_tokens or {})),
         Route("/schema.graphql", schema_text),
         Route(
             "/downloads/{id:path}",

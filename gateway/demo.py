@@ -68,7 +68,7 @@ def introduce(settings: Settings, tokens: Mapping[str, str], steps: Steps) -> No
     hours = DEFAULT_TTL.total_seconds() / 3600
     steps.tell(
         "",
-        f"  {base}/                start page",
+        f"  {base}/                live stock board",
         f"  {base}/graphql         queries, mutations, subscriptions; GraphiQL in a browser",
         f"  {base}/schema.graphql  the schema",
         f"  {base}/metrics         metrics",

@@ -14,7 +14,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from gateway.examples import Example, load_examples
-from gateway.pages import TEMPLATES, page
+from gateway.pages import TEMPLATES, json_for_html, offered_accounts, page
 from gateway.settings import Settings
 
 Endpoint = Callable[[Request], Awaitable[Response]]
@@ -23,30 +23,21 @@ Endpoint = Callable[[Request], Awaitable[Response]]
 def make_graphiql(settings: Settings, demo_tokens: Mapping[str, str]) -> Endpoint:
     """Return the handler that answers browsers on ``/graphql``.
 
-    ``demo_tokens`` maps a demo account (``sales@demo``) to its token. It is read anew for every
-    page, so a mapping that renews its tokens may be passed, and not at all in production.
+    ``demo_tokens`` maps a demo account (``sales@demo``) to its token; see `offered_accounts`.
     """
     template = (TEMPLATES / "graphiql.html").read_bytes()
     examples = [_offered(example) for example in load_examples()]
-    has_demo_accounts = settings.environment != "production"
 
     async def graphiql_page(_request: Request) -> Response:
-        accounts = dict(demo_tokens) if has_demo_accounts else {}
         config = {
             "url": "/graphql",
-            "accounts": [{"name": name, "token": token} for name, token in accounts.items()],
+            "accounts": offered_accounts(settings, demo_tokens),
             "examples": examples,
         }
         html = template.replace(b"{{config}}", json_for_html(config))
         return page(html, inline_styles=True, keep=False)
 
     return graphiql_page
-
-
-def json_for_html(value: Any) -> bytes:
-    """Return JSON that stays inside the script element it is put in, whatever it holds."""
-    text = json.dumps(value, separators=(",", ":"))
-    return text.replace("&", "\\u0026").replace("<", "\\u003c").replace(">", "\\u003e").encode()
 
 
 def _offered(example: Example) -> dict[str, Any]:

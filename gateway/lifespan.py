@@ -12,6 +12,7 @@ import structlog
 
 from gateway.auth import Authenticator
 from gateway.auth.links import Links
+from gateway.board import DOCUMENTS
 from gateway.context import Contexts, OperationContext
 from gateway.database import OperationReads, ReadPool, open_read_pool
 from gateway.health import Check, Health, pool_check
@@ -83,7 +84,7 @@ def schema_of(settings: Settings) -> strawberry.Schema:
 
 
 def trust_documents(executor: Executor, settings: Settings) -> None:
-    """Have the executor take the documents in the file that the settings name.
+    """Have the executor take the documents in the file that the settings name, and our own.
 
     Raises:
         TrustedDocumentsError: there is no such file, or one of its documents cannot run.
@@ -98,6 +99,7 @@ def trust_documents(executor: Executor, settings: Settings) -> None:
         return
     try:
         executor.trust(read_trusted_documents(path))
+        executor.trust({f"board/{name}": text for name, text in DOCUMENTS.items()})
     except UntrustworthyDocument as error:
         raise TrustedDocumentsError(f"{path}: {error}") from None
 

@@ -1,14 +1,18 @@
 """The few pages people open in a browser: their headers and the files they load, all from here."""
 
+import json
 import mimetypes
 import os
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from starlette.responses import Response
 from starlette.routing import Mount
 from starlette.staticfiles import StaticFiles
 from starlette.types import Scope
+
+from gateway.settings import Settings
 
 STATIC: Final = Path(__file__).parent / "static"
 TEMPLATES: Final = Path(__file__).parent / "templates"
@@ -43,6 +47,22 @@ def page(html: bytes, *, inline_styles: bool = False, keep: bool = True) -> Resp
             "x-frame-options": "DENY",
         },
     )
+
+
+def offered_accounts(settings: Settings, demo_tokens: Mapping[str, str]) -> list[dict[str, str]]:
+    """Return the demo accounts that pages sign in as by themselves; none in production.
+
+    ``demo_tokens`` is read anew for every page, so a mapping that renews its tokens may be passed.
+    """
+    if settings.environment == "production":
+        return []
+    return [{"name": name, "token": token} for name, token in demo_tokens.items()]
+
+
+def json_for_html(value: Any) -> bytes:
+    """Return JSON that stays inside the script element it is put in, whatever it holds."""
+    text = json.dumps(value, separators=(",", ":"))
+    return text.replace("&", "\\u0026").replace("<", "\\u003c").replace(">", "\\u003e").encode()
 
 
 def static_files() -> Mount:

@@ -203,7 +203,7 @@
           ["/schema.graphql", "the schema as text"],
           ["/readyz", "can it serve, or why not"],
           ["/metrics", "what it counts"],
-          ["/", "start page"],
+          ["/", "live stock board"],
         ].map(([path, meaning]) =>
           h("li", { key: path }, h("a", { href: path, target: "_blank" }, path), ` ${meaning}`),
         ),

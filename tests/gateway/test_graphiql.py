@@ -1,11 +1,10 @@
-"""GraphiQL and the start page: everything from here, signed in, and safe to show."""
+"""GraphiQL and the page of the board: everything from here, signed in, and safe to show."""
 
 import asyncio
 import hashlib
 import json
 import os
 import re
-import shutil
 import subprocess
 from collections.abc import AsyncIterator, Mapping
 from html.parser import HTMLParser
@@ -21,17 +20,18 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 from starlette.testclient import TestClient
 
+from gateway.board import make_board
 from gateway.examples import AUDIENCES, MalformedExample, load_examples, read_example
-from gateway.graphiql import json_for_html, make_graphiql
+from gateway.graphiql import make_graphiql
 from gateway.health import Health
-from gateway.landing import landing_page
-from gateway.pages import STATIC, static_files
+from gateway.pages import STATIC, json_for_html, static_files
 from gateway.settings import Settings
 from schema.build import build_schema as build_gateway_schema
+from tests.fixtures.browser import CHROMIUM, QUIET
 
 TOKENS = {"admin@demo": "token-of-admin", "partner-demo": "egk_key_of_partner"}
 EXAMPLES = load_examples()
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
+PAGES = pytest.mark.parametrize("path", ["/", "/graphql"])
 
 
 class Page(HTMLParser):
@@ -70,7 +70,8 @@ class Page(HTMLParser):
 def make_app(environment: str = "demo", tokens: Mapping[str, str] = TOKENS) -> Starlette:
     """Return the pages around a schema of one field."""
     options: dict[str, Any] = {"environment": environment}
-    graphiql = make_graphiql(Settings(**options), tokens)
+    settings = Settings(**options)
+    graphiql = make_graphiql(settings, tokens)
     schema = build_schema("type Query { hello: String }")
 
     async def endpoint(request: Request) -> Response:
@@ -81,7 +82,7 @@ def make_app(environment: str = "demo", tokens: Mapping[str, str] = TOKENS) -> S
 
     return Starlette(
         routes=[
-            Route("/", landing_page),
+            Route("/", make_board(settings, tokens)),
             Route("/graphql", endpoint, methods=["GET", "POST"]),
             static_files(),
             *Health({}).routes(),
@@ -95,7 +96,7 @@ def get(path: str, app: Starlette | None = None, **headers: str) -> Any:
         return client.get(path, headers=headers)
 
 
-@pytest.mark.parametrize("path", ["/", "/graphql"])
+@PAGES
 def test_page_loads_nothing_from_elsewhere(path: str) -> None:
     """Every script, style and picture is a file of this server, with its content type."""
     app = make_app()
@@ -110,7 +111,7 @@ def test_page_loads_nothing_from_elsewhere(path: str) -> None:
         assert answer.headers["content-type"].startswith(kinds[Path(url).suffix]), url
 
 
-@pytest.mark.parametrize("path", ["/", "/graphql"])
+@PAGES
 def test_page_is_shut_to_the_outside(path: str) -> None:
     """The policy allows this origin only and no script in the page; nobody may frame it."""
     answer = get(path)
@@ -128,7 +129,7 @@ def test_page_is_shut_to_the_outside(path: str) -> None:
     assert " style=" not in answer.text
 
 
-def test_start_page_links_lead_somewhere() -> None:
+def test_links_of_the_board_lead_somewhere() -> None:
     """Links go to documented endpoints and to examples that exist."""
     links = Page(get("/").text).links
     endpoints = {"/graphql", "/schema.graphql", "/healthz", "/readyz", "/metrics"}
@@ -137,9 +138,10 @@ def test_start_page_links_lead_somewhere() -> None:
     assert set(links) - endpoints <= slugs
 
 
-def test_demo_page_offers_every_demo_account() -> None:
+@PAGES
+def test_demo_page_offers_every_demo_account(path: str) -> None:
     """The page signs in by itself, and no cache keeps it."""
-    answer = get("/graphql")
+    answer = get(path)
     config = json.loads(Page(answer.text).config)
     assert config["accounts"] == [{"name": n, "token": t} for n, t in TOKENS.items()]
     assert config["url"] == "/graphql"
@@ -147,31 +149,33 @@ def test_demo_page_offers_every_demo_account() -> None:
     assert answer.headers["vary"] == "Accept"
 
 
-def test_production_page_holds_no_token() -> None:
+@PAGES
+def test_production_page_holds_no_token(path: str) -> None:
     """Outside demo and test the page asks for a token, whatever it was built with."""
-    answer = get("/graphql", make_app("production"))
+    answer = get(path, make_app("production"))
     assert json.loads(Page(answer.text).config)["accounts"] == []
     assert not any(token in answer.text for token in TOKENS.values())
 
 
-def test_renewed_tokens_reach_the_page() -> None:
+@PAGES
+def test_renewed_tokens_reach_the_page(path: str) -> None:
     """Tokens are read for every page, so that a page opened tomorrow works."""
     tokens = {"admin@demo": "of-today"}
     app = make_app(tokens=tokens)
     tokens["admin@demo"] = "of-tomorrow"
-    assert json.loads(Page(get("/graphql", app).text).config)["accounts"][0]["token"] == (
-        "of-tomorrow"
-    )
+    config = json.loads(Page(get(path, app).text).config)
+    assert config["accounts"][0]["token"] == "of-tomorrow"
 
 
-def test_configuration_cannot_break_out_of_its_element() -> None:
+@PAGES
+def test_configuration_cannot_break_out_of_its_element(path: str) -> None:
     """Text that would end the script element is escaped, and arrives as it was."""
     nasty = {"a": "</script><script>alert(1)</script><!-- & \u2028"}
     text = json_for_html(nasty).decode()
     assert "<" not in text
     assert ">" not in text
     assert json.loads(text) == nasty
-    page = Page(get("/graphql", make_app(tokens={"</script>": "<!--"})).text)
+    page = Page(get(path, make_app(tokens={"</script>": "<!--"})).text)
     assert json.loads(page.config)["accounts"] == [{"name": "</script>", "token": "<!--"}]
 
 
@@ -241,6 +245,15 @@ def test_examples_ask_for_what_the_schema_has() -> None:
         assert validate(schema, parse(example.query)) == [], example.slug
 
 
+def test_the_board_asks_for_what_the_schema_has() -> None:
+    """So do the operations of the board, which are those that its page is given."""
+    schema = build_gateway_schema()._schema
+    documents = json.loads(Page(get("/").text).config)["documents"]
+    assert set(documents) == {"me", "stock", "warehouses"}
+    for name, document in documents.items():
+        assert validate(schema, parse(document)) == [], name
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [
@@ -293,9 +306,7 @@ async def test_page_works_in_a_browser_and_asks_nobody_else(served: str, tmp_pat
     network = tmp_path / "network.json"
     browser = await asyncio.create_subprocess_exec(
         CHROMIUM,
-        *("--headless", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"),
-        *("--no-first-run", "--disable-background-networking", "--disable-component-update"),
-        *("--disable-sync", "--disable-default-apps", "--disable-extensions"),
+        *QUIET,
         f"--user-data-dir={tmp_path / 'profile'}",
         f"--log-net-log={network}",
         "--enable-logging=stderr",

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from gateway.board import DOCUMENTS
 from gateway.lifespan import Runtime
 from gateway.trusted import TrustedDocumentsError, read_trusted_documents
 from schema.core.execution import GraphQLRequest, Refusal, Refused
@@ -135,7 +136,7 @@ def admissions(gateway: Gateway) -> dict[str, float]:
 async def test_trusted_documents_alone(
     database_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """They run by id and by text, without being parsed; everything else is refused."""
+    """They and those of the board run by id and text, without being parsed; others are refused."""
     file = written(tmp_path, {digest(ME): ME, "x-sku": SKU})
     async with open_gateway(
         database_url, trusted_documents=file, document_admission="trusted", document_cache_size=1
@@ -149,11 +150,14 @@ async def test_trusted_documents_alone(
             assert await run(gateway, **given) == {"me": {"name": "Test"}}
         assert await run(gateway, document_id="x-sku", variables={"id": "UHJvZHVjdDox"})
         untrusted = (Refusal.UNTRUSTED, "DOCUMENT_NOT_TRUSTED")
+        for document in DOCUMENTS.values():
+            asked = request(query=document, variables={"detailed": True})
+            gateway.runtime.executor.prepare(asked, known_caller=True)
         assert refused(gateway, query="{ me { name } }") == untrusted
         assert refused(gateway, query="{ __schema { types { name } } }") == untrusted
         assert refused(gateway, document_id="x-other") == untrusted
         assert refused(gateway, document_id=f"sha256:{digest('{ me { id } }')}") == untrusted
-        assert admissions(gateway) == {"trusted": 4, "refused": 4}
+        assert admissions(gateway) == {"trusted": 7, "refused": 4}
         assert gateway.runtime.engine is not None
         assert not gateway.runtime.engine.fallbacks
 

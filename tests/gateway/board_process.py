@@ -1,0 +1,21 @@
+"""Serve the gateway with the accounts of the demo on its pages; print the port."""
+
+import json
+import sys
+
+from gateway.server import bind
+from gateway.serving import serve_gateway
+from gateway.settings import Settings
+
+
+def main(port: str, tokens: str) -> None:
+    """Serve on a port, 0 for any that is free, until a signal."""
+    settings = Settings(port=int(port))
+    listener = bind(settings)
+    sys.stdout.write(f"{listener.getsockname()[1]}\n")
+    sys.stdout.flush()
+    serve_gateway(settings, sockets=[listener], demo_tokens=json.loads(tokens))
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
