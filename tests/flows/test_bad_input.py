@@ -700,7 +700,7 @@ def wrong_values(place: Place) -> list[Any]:
 @pytest.mark.parametrize("place", LEAVES, ids=str)
 async def test_wrong_values_are_refused_by_name(site: Site, place: Place) -> None:
     """Wrong values of the type, in every place of it, are errors that name the place."""
-    for value in in_turn(str(place), wrong_values(place), 2):
+    for value in in_turn(str(place), wrong_values(place), 4):
         answered = await give(site, place, value, patience=SOON)
         assert answered.errors, value
         assert answered.names(*place.names), (value, answered.errors)
@@ -710,7 +710,7 @@ async def test_wrong_values_are_refused_by_name(site: Site, place: Place) -> Non
 @pytest.mark.parametrize("place", LEAVES, ids=str)
 async def test_odd_values_are_answered(site: Site, place: Place) -> None:
     """Empty, huge and hostile values of the right type get an answer, or an error by name."""
-    for value in in_turn(str(place), ODD.get(place.named, []), 3):
+    for value in in_turn(str(place), ODD.get(place.named, []), 6):
         answered = await give(site, place, value)
         if answered.errors and place.owner != "Mutation":  # whose other lines are wrong as well
             assert answered.names(*place.names), (value, answered.errors)
@@ -730,7 +730,7 @@ async def test_null_is_refused_where_a_value_is_required(site: Site, place: Plac
 async def test_wrong_literals_are_refused_where_they_stand(site: Site, place: Place) -> None:
     """Written into the document, a wrong value is an error with the place in the document."""
     literals = LITERALS.get(place.named, ["NOPE", '"X"', "1", "true", "{a: 1}"])
-    for literal in in_turn(str(place), literals, 2):
+    for literal in in_turn(str(place), literals, 4):
         value = right_value(argument_type(place), place.path, MARKER)
         answered = await site.ask(document(place, written(value, literal)))
         assert answered.errors, literal
@@ -748,7 +748,8 @@ async def test_characters_that_cannot_be_stored_are_refused(site: Site, place: P
     """NUL and lone surrogates never get as far as the argument, wherever they are."""
     whole = argument_type(place)
     query = document(place, "$value", f"($value: {whole})")
-    for text in ("\0", "a\0b", "\0" * 50, "\ud800", "a\udfff", "\udc00\ud800"):
+    texts = ("\0", "a\0b", "\0" * 50, "\ud800", "a\udfff", "\udc00\ud800")
+    for text in in_turn(str(place), texts, 3):
         content = json.dumps(
             {"query": query, "variables": {"value": right_value(whole, place.path, text)}}
         )
@@ -774,7 +775,7 @@ async def test_objects_and_lists_of_another_shape_are_refused(site: Site, place:
         wrong = ["x", 5, True, 1.5, {"nothing": 1}, [{}, {}], {"": 1}, {"__proto__": {}}]
     elif get_named_type(place.type).name == "Boolean":
         wrong.remove(True)
-    for value in wrong:
+    for value in in_turn(str(place), wrong, 3):
         answered = await give(site, place, value, patience=SOON)
         assert answered.errors, value
         assert answered.names(*place.names, "value"), (value, answered.errors)
@@ -788,8 +789,8 @@ async def test_ids_of_another_company_look_like_ids_of_nothing(
     """For every argument and every type, a foreign id is answered just as a missing one."""
     owner = await asyncpg.connect(database_url)
     try:
-        for name, node in sorted(NODE_TYPES.items()):
-            table = node.entity.table
+        for name in in_turn(str(place), sorted(NODE_TYPES), 6):
+            table = NODE_TYPES[name].entity.table
             if "company_id" not in table.columns:
                 continue
             key = await owner.fetchval(f"select min(id) from {table.name} where company_id = 2")
