@@ -549,6 +549,11 @@ class Subscriber(AsyncIterator[Delivery]):
             return self._feed.position
         return 0
 
+    @property
+    def is_live(self) -> bool:
+        """Whether it is told what happens from now on."""
+        return self._feed is not None
+
     # What happens to it from outside
 
     def take(self, delivery: Delivery, feed: _Feed) -> None:

@@ -8,15 +8,14 @@ coalescing, and what happens to those who read too slowly.
 import inspect
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
-from enum import Enum
+from enum import StrEnum
 from typing import Annotated, Any, Final
-
-import strawberry
 
 from resolvers.core.broker import Interest, PublishedEvent
 from resolvers.core.context import Context
 from resolvers.core.errors import Invalid
 from resolvers.core.stream import Told
+from schema.core.enums import describe_enum
 from schema.core.fields import RowType, argument, column, declare_field, with_arguments_of
 from schema.core.info import Info
 from schema.core.node import row_type
@@ -44,26 +43,26 @@ CoalesceMs = Annotated[
 """Argument of subscriptions whose changes can become one."""
 
 
-@strawberry.enum(description="What happens when you read more slowly than things change.")
-class SlowPolicy(Enum):
+class SlowPolicy(StrEnum):
     """What a stream does when what waits for its subscriber passes the bound."""
 
-    REPLAY = strawberry.enum_value(
-        "REPLAY", description="You are told all of it, later, from the log: nothing is left out."
-    )
-    COALESCE = strawberry.enum_value(
-        "COALESCE",
-        description="Of what you missed you are told the latest of each thing, with their number.",
-    )
-    DROP = strawberry.enum_value(
-        "DROP",
-        description="You are told how many changes you missed, and go on with what happens. Where "
-        "the stream has no notices, it ends as with CLOSE.",
-    )
-    CLOSE = strawberry.enum_value(
-        "CLOSE", description="The subscription ends with the error SUBSCRIBER_LAGGED."
-    )
+    REPLAY = "REPLAY"
+    COALESCE = "COALESCE"
+    DROP = "DROP"
+    CLOSE = "CLOSE"
 
+
+describe_enum(
+    SlowPolicy,
+    "What happens when you read more slowly than things change.",
+    {
+        "REPLAY": "You are told all of it, later, from the log: nothing is left out.",
+        "COALESCE": "Of what you missed you are told the latest of each thing, with their number.",
+        "DROP": "You are told how many changes you missed, and go on with what happens. Where the "
+        "stream has no notices, it ends as with CLOSE.",
+        "CLOSE": "The subscription ends with the error SUBSCRIBER_LAGGED.",
+    },
+)
 
 WhenSlow = Annotated[
     SlowPolicy, argument("What happens when you read more slowly than things change.")
@@ -80,24 +79,34 @@ WithSnapshot = Annotated[
 """Argument of subscriptions that know the state their changes apply to."""
 
 
-@strawberry.enum(description="Why you are told the state.")
-class SnapshotReason(Enum):
+class SnapshotReason(StrEnum):
     """Why a stream tells the state."""
 
-    STARTED = strawberry.enum_value("STARTED", description="You asked to begin with it.")
-    TOO_OLD = strawberry.enum_value(
-        "TOO_OLD",
-        description="Changes after your cursor are not kept any more: replace what you have.",
-    )
+    STARTED = "STARTED"
+    TOO_OLD = "TOO_OLD"
 
 
-@strawberry.enum(description="What a notice tells.")
-class StreamNoticeCode(Enum):
+describe_enum(
+    SnapshotReason,
+    "Why you are told the state.",
+    {
+        "STARTED": "You asked to begin with it.",
+        "TOO_OLD": "Changes after your cursor are not kept any more: replace what you have.",
+    },
+)
+
+
+class StreamNoticeCode(StrEnum):
     """What a notice of a stream tells."""
 
-    DROPPED = strawberry.enum_value(
-        "DROPPED", description="You read too slowly; some changes are not told."
-    )
+    DROPPED = "DROPPED"
+
+
+describe_enum(
+    StreamNoticeCode,
+    "What a notice tells.",
+    {"DROPPED": "You read too slowly; some changes are not told."},
+)
 
 
 @row_type("StreamNotice", "Something about the stream itself, in its order.")
