@@ -9,9 +9,10 @@ from collections.abc import Callable
 from typing import Any, Final
 
 import uvicorn
+from uvicorn._types import ASGIReceiveEvent
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 from uvicorn.server import ServerState
-from websockets.frames import CloseCode
+from websockets.frames import CloseCode, Frame
 from websockets.http11 import Request
 from websockets.protocol import State
 
@@ -24,6 +25,8 @@ _MEDIUM: Final = 126
 """Bytes from which the length of a message takes two bytes more (RFC 6455 section 5.2)."""
 _LARGE: Final = 65_536
 """Bytes from which it takes eight."""
+_MOST_PIECES: Final = 1_024
+"""Most frames of one message: their bytes are bounded, but empty ones have none."""
 CLOSE_SECONDS: Final = 5.0
 """How long a peer may take to answer the closing of its connection."""
 
@@ -60,6 +63,41 @@ class SocketProtocol(WebSocketsSansIOProtocol):
         if not self.close_sent:
             extensions: Any = self.scope["extensions"]
             extensions[EXTENSION] = self
+
+    def handle_cont(self, event: Frame) -> None:
+        """Take another piece of a message, while there are not too many."""
+        if self.close_sent:
+            return
+        if len(self.frames) >= _MOST_PIECES:
+            self.frames = []
+            self.conn.fail(CloseCode.MESSAGE_TOO_BIG, "too many frames")
+            self.handle_parser_exception()
+        else:
+            super().handle_cont(event)
+
+    def pause_writing(self) -> None:
+        """Read nothing from a peer that does not read: what answers its pings would pile up."""
+        super().pause_writing()
+        self.transport.pause_reading()
+
+    def resume_writing(self) -> None:
+        """Read again."""
+        super().resume_writing()
+        if not self.read_paused:
+            self.transport.resume_reading()
+
+    async def receive(self) -> ASGIReceiveEvent:
+        """Return the next message; what comes after it is read only from a peer that reads."""
+        event = await super().receive()
+        if not self.writable.is_set():
+            self.transport.pause_reading()
+        return event
+
+    def keepalive_timeout(self) -> None:
+        """Drop a peer that answers no ping, with what it never took."""
+        super().keepalive_timeout()
+        if not self.writable.is_set():
+            self.transport.abort()
 
     def send_receive_event_to_app(self) -> None:
         """Hand over a message; text that is not UTF-8 closes the connection."""

@@ -88,11 +88,38 @@ async def test_a_message_may_come_in_pieces(silent: ServerProcess) -> None:
         assert json.loads((await read_frame(reader))[1]) == {"type": "pong"}
 
 
-async def test_a_message_that_never_ends_is_cut_off(silent: ServerProcess) -> None:
+@pytest.mark.parametrize(
+    "pieces", [[b"x" * 100] * 200, [b""] * 1_024], ids=["of some bytes", "of none"]
+)
+async def test_a_message_that_never_ends_is_cut_off(
+    silent: ServerProcess, pieces: list[bytes]
+) -> None:
     """However small its pieces are: here the last one is too much."""
     async with bare(silent) as (reader, writer):
-        writer.write(frame(FIRST_OF_TEXT, b"{") + frame(MORE, b" ") * 20_000)
+        sent = b"".join(frame(MORE, piece) for piece in pieces)
+        writer.write(frame(FIRST_OF_TEXT, b"{") + sent)
         assert await closing(reader) == 1009
+
+
+async def test_a_peer_that_pings_and_reads_nothing_is_not_read() -> None:
+    """What answers its pings does not pile up: the server lets it wait, and then drops it."""
+    chunk = frame(PING, b"x" * 125) * 500
+    async with (
+        site_with(ws_ping_seconds=1.0) as address,
+        bare(address, receive_buffer=4_096) as (_, writer),
+    ):
+        writer.transport.pause_reading()  # type: ignore[attr-defined]
+        for _ in range(1_000):
+            writer.write(chunk)
+            try:
+                await asyncio.wait_for(writer.drain(), 0.7)
+            except TimeoutError:
+                break
+        else:
+            pytest.fail("the server read all of it")
+        async with asyncio.timeout(2 * GRACE):
+            while not writer.is_closing():  # noqa: ASYNC110 - the writer tells nobody
+                await asyncio.sleep(0.05)
 
 
 async def test_a_frame_that_never_ends_is_not_waited_for() -> None:
