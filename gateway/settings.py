@@ -94,9 +94,13 @@ class Settings(BaseSettings):
 
     ws_init_timeout_seconds: float = Field(3.0, gt=0, description="Time to send connection_init.")
     ws_max_message_bytes: int = Field(262_144, ge=1024, description="Largest WebSocket message.")
-    ws_max_operations: int = Field(100, ge=1, description="Most live operations on one socket.")
+    ws_max_operations: int = Field(
+        100, ge=1, description="Most live operations on one socket, or one shared event stream."
+    )
     ws_max_sockets_per_caller: int = Field(
-        20, ge=1, description="Most sockets of one caller, per process."
+        20,
+        ge=1,
+        description="Most sockets, and most shared event streams, of one caller, per process.",
     )
     ws_ping_seconds: float = Field(
         15.0, gt=0, description="Time between pings; a peer is dropped after two."

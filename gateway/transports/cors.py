@@ -16,13 +16,14 @@ def with_cors(app: ASGIApp, settings: Settings, *exposed: str) -> ASGIApp:
     return CORSMiddleware(
         app,
         allow_origins=[origin.rstrip("/") for origin in settings.allowed_origins],
-        allow_methods=["GET", "POST"],
+        allow_methods=["GET", "POST", "PUT", "DELETE"],
         allow_headers=[
             "Authorization",
             "Content-Type",
             "GraphQL-Require-Preflight",
             "Last-Event-ID",
             "X-Company",
+            "X-GraphQL-Event-Stream-Token",
             "X-Request-Id",
         ],
         expose_headers=["X-Request-Id", *exposed],

@@ -6,6 +6,7 @@ from gateway.settings import Settings
 from gateway.transports.cors import with_cors
 from gateway.transports.http import GraphiqlPage, HttpLimits, HttpTransport
 from gateway.transports.operations import Authenticator, OpenContext, Operations
+from gateway.transports.shared_stream import StreamLimits
 from gateway.transports.websocket import SocketLimits, SocketTransport
 from resolvers.core.clock import Clock, system_clock
 from resolvers.core.metrics import Metrics
@@ -42,6 +43,10 @@ class GraphQLEndpoint:
                 body=settings.max_body_bytes,
                 json_depth=settings.max_json_depth,
                 send_timeout_seconds=settings.send_timeout_seconds,
+                streams=StreamLimits(
+                    streams_per_caller=settings.ws_max_sockets_per_caller,
+                    operations=settings.ws_max_operations,
+                ),
             ),
             anonymous_introspection=settings.anonymous_introspection,
             allowed_origins=allowed_origins,

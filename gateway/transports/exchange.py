@@ -116,6 +116,12 @@ class Exchange:
         await self.start(status, headers)
         await self.send_body(payload, more=False)
 
+    async def answer(self, status: int, text: bytes = b"", headers: Headers = ()) -> None:
+        """Send a response that is no GraphQL result: a text, or nothing."""
+        length = (b"content-length", b"%d" % len(text))
+        await self.start(status, (length, *headers, *_NEVER_STORED))
+        await self.send_body(text, more=False)
+
     async def start(self, status: int, headers: Headers) -> None:
         """Send the head of a response."""
         self.started = status

@@ -6,6 +6,7 @@ https://graphql.github.io/graphql-over-http/draft/
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Final
+from urllib.parse import parse_qsl
 
 from graphql import OperationType
 from starlette.requests import Request
@@ -30,8 +31,14 @@ from gateway.transports.negotiation import (
     negotiate,
 )
 from gateway.transports.operations import ANONYMOUS, Authenticator, Operations
+from gateway.transports.shared_stream import (
+    TOKEN_HEADER,
+    SharedStream,
+    SharedStreams,
+    StreamLimits,
+)
 from gateway.transports.sse import EventStream
-from gateway.transports.statuses import ANSWERED, Fault, status_of
+from gateway.transports.statuses import ACCEPTED, ANSWERED, RESERVED, Fault, status_of
 from resolvers.core.clock import Clock
 from resolvers.core.errors import ErrorCode
 from resolvers.core.metrics import Metrics
@@ -41,7 +48,8 @@ from schema.core.execution import ContextFactory, GraphQLRequest, Prepared, Refu
 GraphiqlPage = Callable[[Request], Awaitable[Response]]
 """Answers a browser that opened the address of the endpoint."""
 
-_ALLOW: Final = ((b"allow", b"GET, POST"),)
+_ALLOW: Final = ((b"allow", b"GET, POST, PUT, DELETE"),)
+_TEXT: Final = b"text/plain; charset=utf-8"
 _ALLOW_POST: Final = ((b"allow", b"POST"),)
 
 
@@ -52,6 +60,7 @@ class HttpLimits:
     body: int
     json_depth: int
     send_timeout_seconds: float
+    streams: StreamLimits
 
 
 class HttpTransport(Answering):
@@ -73,6 +82,7 @@ class HttpTransport(Answering):
         self._operations = operations
         self._authenticator = authenticator
         self._limits = limits
+        self._shared = SharedStreams(operations, limits.streams, metrics)
         self._anonymous_introspection = anonymous_introspection
         self._allowed_origins = allowed_origins
         self._graphiql_page = graphiql_page
@@ -85,8 +95,17 @@ class HttpTransport(Answering):
                 return
             if forged_by_page(exchange.headers, self._allowed_origins):
                 raise _forged()
-        elif exchange.method != "POST":
+        elif exchange.method == "PUT":
+            await self._reserve(exchange)
+            return
+        elif exchange.method not in ("POST", "DELETE"):
             raise HttpFault(Fault.METHOD, "Use GET or POST.", headers=_ALLOW)
+        token = _stream_token(exchange)
+        if token is not None:
+            await self._serve_shared(exchange, accepted, token)
+            return
+        if exchange.method == "DELETE":
+            raise HttpFault(Fault.METHOD, "DELETE ends operations of streams.", headers=_ALLOW)
         if accepted.single is None and not accepted.stream:
             raise _not_acceptable()
         principal = await self._principal(exchange)
@@ -109,12 +128,57 @@ class HttpTransport(Answering):
         await response(scope, exchange.receive, exchange.send)
         return True
 
+    async def _reserve(self, exchange: Exchange) -> None:
+        """Reserve a stream that many operations answer on."""
+        principal = await self._known(exchange)
+        token = self._shared.reserve(principal)
+        await exchange.answer(RESERVED, token.encode(), ((b"content-type", _TEXT),))
+
+    async def _serve_shared(self, exchange: Exchange, accepted: Accepted, token: str) -> None:
+        """Open a stream that was reserved, or start or end an operation that answers on it."""
+        if accepted.stream_first and exchange.method != "DELETE":
+            # browsers send no header with an EventSource: the token is the ticket, for once
+            shown = b"authorization" in exchange.headers
+            stream = self._shared.find(token, await self._known(exchange) if shown else None)
+            await stream.serve(self._stream(exchange))
+            return
+        principal = await self._known(exchange)
+        stream = self._shared.find(token, principal)
+        if exchange.method == "DELETE":
+            operation_id = _parameter(exchange, "operationId")
+            if not operation_id:
+                raise HttpFault(Fault.MALFORMED, "The parameter operationId is missing.")
+            stream.stop(operation_id)
+            await exchange.answer(ANSWERED)
+        else:
+            await self._start_shared(exchange, accepted, stream, principal)
+
+    async def _start_shared(
+        self, exchange: Exchange, accepted: Accepted, stream: SharedStream, principal: Principal
+    ) -> None:
+        request = await self._request(exchange)
+        try:
+            prepared = self._operations.prepare(request, principal)
+        except Refused as refused:
+            media_type = accepted.single or MediaType.JSON
+            status = status_of(refused.kind, MediaType.GRAPHQL_RESPONSE)
+            await exchange.respond(status, media_type, {"errors": refused.errors})
+            return
+        _check_method(exchange, prepared)
+        contexts = self._operations.contexts(principal, exchange.request_id, "sse")
+        stream.start((request.extensions or {}).get("operationId"), prepared, contexts)
+        await exchange.answer(ACCEPTED)
+
+    async def _known(self, exchange: Exchange) -> Principal:
+        """Return the caller, who needs a credential."""
+        authorization, company = exchange.text(b"authorization"), exchange.text(b"x-company")
+        return await self._authenticator.authenticate(authorization, company)
+
     async def _principal(self, exchange: Exchange) -> Principal | None:
         """Return the caller, or None for one who may ask about the schema without a name."""
-        authorization = exchange.text(b"authorization")
-        if authorization is None and self._anonymous_introspection:
+        if b"authorization" not in exchange.headers and self._anonymous_introspection:
             return None
-        return await self._authenticator.authenticate(authorization, exchange.text(b"x-company"))
+        return await self._known(exchange)
 
     async def _request(self, exchange: Exchange) -> GraphQLRequest:
         depth = self._limits.json_depth
@@ -145,8 +209,7 @@ class HttpTransport(Answering):
         principal: Principal | None,
     ) -> None:
         kind = prepared.operation_type
-        if kind is OperationType.MUTATION and exchange.method == "GET":
-            raise HttpFault(Fault.METHOD, "Mutations need POST.", headers=_ALLOW_POST)
+        _check_method(exchange, prepared)
         streaming = accepted.stream_first or kind is OperationType.SUBSCRIPTION
         if streaming and not accepted.stream:
             await self._answer_refused(exchange, accepted, _needs_stream())
@@ -200,6 +263,29 @@ def _check_content(exchange: Exchange) -> None:
             "The body must not be compressed.",
             headers=((b"accept-encoding", b"identity"),),
         )
+
+
+def _check_method(exchange: Exchange, prepared: Prepared) -> None:
+    """Check that an operation may come by the request's method.
+
+    Raises:
+        HttpFault: it is a mutation by GET.
+
+    """
+    if prepared.operation_type is OperationType.MUTATION and exchange.method == "GET":
+        raise HttpFault(Fault.METHOD, "Mutations need POST.", headers=_ALLOW_POST)
+
+
+def _stream_token(exchange: Exchange) -> str | None:
+    """Return the token of a reserved stream that the request names."""
+    return exchange.text(TOKEN_HEADER) or _parameter(exchange, "token")
+
+
+def _parameter(exchange: Exchange, name: str) -> str | None:
+    query = exchange.scope["query_string"]
+    if name.encode() not in query:
+        return None
+    return dict(parse_qsl(query.decode("latin-1"))).get(name)
 
 
 def _forged() -> HttpFault:

@@ -1,10 +1,12 @@
-"""GraphQL over server-sent events, in distinct connections mode: one response for one operation.
+"""GraphQL over server-sent events: the responses that are streams.
 
+In distinct connections mode a response answers one operation; `shared_stream` has the other mode.
 https://github.com/enisdenjo/graphql-sse/blob/master/PROTOCOL.md
 """
 
 import asyncio
-from contextlib import aclosing
+from collections.abc import AsyncIterator
+from contextlib import aclosing, asynccontextmanager
 from typing import Any, Final
 
 import orjson
@@ -31,7 +33,7 @@ _HEADERS: Final = (
 
 
 class EventStream:
-    """The response that carries the answers of one operation as events.
+    """The response that carries answers as events.
 
     A stream that ends without its ``complete`` event was cut short, by the end of the caller's
     token or of the server; clients then subscribe anew.
@@ -61,20 +63,40 @@ class EventStream:
             ClientGone: the client left, or stopped reading.
 
         """
+        async with self._open(principal):
+            self._metrics.subscription_started("sse")
+            try:
+                async with aclosing(answers):
+                    answers.push = self._send_now
+                    with UntilGone(self._connection):
+                        async for answer in answers:
+                            await self.send(_next(answer.body, answer.cursor))
+                            self._metrics.event_sent("sse")
+                        await self.send(_COMPLETE)
+            finally:
+                self._metrics.subscription_ended("sse")
+
+    async def stay_open(self, principal: Principal) -> None:
+        """Let others send, until the client leaves or the stream is cut short.
+
+        Raises:
+            ClientGone: the client left, or stopped reading.
+
+        """
+        async with self._open(principal):
+            with UntilGone(self._connection):
+                await asyncio.get_running_loop().create_future()
+
+    @asynccontextmanager
+    async def _open(self, principal: Principal) -> AsyncIterator[None]:
+        """Begin the response, keep it alive while the block runs, and end it."""
         await self._exchange.start(ANSWERED, _HEADERS)
-        await self._send(_COMMENT)
+        await self.send(_COMMENT)
         self._task = asyncio.current_task()
-        self._metrics.subscription_started("sse")
         ends = self._end_with(principal)
         heart = asyncio.create_task(self._beat())
         try:
-            async with aclosing(answers):
-                answers.push = self._send_now
-                with UntilGone(self._connection):
-                    async for answer in answers:
-                        await self._send(_next(answer.body, answer.cursor))
-                        self._metrics.event_sent("sse")
-                    await self._send(_COMPLETE)
+            yield
         except asyncio.CancelledError:
             if not self._cut_short:
                 raise
@@ -84,7 +106,6 @@ class EventStream:
                 ends.cancel()
             if self._connection is not None:
                 self._connection.on_shutdown = None
-            self._metrics.subscription_ended("sse")
         await self._send(b"", more=False)
 
     def _end_with(self, principal: Principal) -> asyncio.TimerHandle | None:
@@ -107,19 +128,31 @@ class EventStream:
         try:
             while True:
                 await asyncio.sleep(HEARTBEAT_SECONDS)
-                await self._send(_COMMENT)
+                await self.send(_COMMENT)
         except ClientGone:
             return
 
     def _send_now(self, answer: Delivery) -> bool:
         """Send an answer at once, where the client is not behind."""
-        connection = self._connection
-        if connection is None or not connection.push(_next(answer.body, answer.cursor)):
+        if not self.push(_next(answer.body, answer.cursor)):
             return False
         self._metrics.event_sent("sse")
         return True
 
-    async def _send(self, data: bytes, *, more: bool = True) -> None:
+    def push(self, event: bytes) -> bool:
+        """Send an event at once; False where it would have to wait."""
+        return self._connection is not None and self._connection.push(event)
+
+    async def send(self, event: bytes) -> None:
+        """Send an event.
+
+        Raises:
+            ClientGone: the client left, or stopped reading.
+
+        """
+        await self._send(event, more=True)
+
+    async def _send(self, data: bytes, *, more: bool) -> None:
         try:
             async with asyncio.timeout(self._send_timeout_seconds):
                 await self._exchange.send_body(data, more=more)

@@ -19,6 +19,7 @@ class Fault(Enum):
     NOT_FOUND = auto()
     METHOD = auto()
     NOT_ACCEPTABLE = auto()
+    CONFLICT = auto()
     SLOW_REQUEST = auto()
     BODY_SIZE = auto()
     URL_SIZE = auto()
@@ -29,6 +30,10 @@ class Fault(Enum):
     OVERLOADED = auto()
 
 
+RESERVED: Final = 201
+"""Status of a stream that was reserved."""
+ACCEPTED: Final = 202
+"""Status of an operation whose answers come on a stream."""
 ANSWERED: Final = 200
 """Status of every operation that ran, also where it answers errors beside or instead of data."""
 
@@ -53,6 +58,7 @@ STATUSES: Final[Mapping[Refusal | Fault, tuple[int, int]]] = {
     Fault.METHOD: (405, 405),
     Fault.NOT_ACCEPTABLE: (406, 406),
     Fault.SLOW_REQUEST: (408, 408),
+    Fault.CONFLICT: (409, 409),
     Fault.BODY_SIZE: (413, 413),
     Fault.URL_SIZE: (414, 414),
     Fault.CONTENT: (415, 415),
@@ -71,6 +77,7 @@ CODES: Final[Mapping[Fault, ErrorCode]] = {
     Fault.METHOD: ErrorCode.VALIDATION,
     Fault.NOT_ACCEPTABLE: ErrorCode.VALIDATION,
     Fault.SLOW_REQUEST: ErrorCode.TIMEOUT,
+    Fault.CONFLICT: ErrorCode.DUPLICATE,
     Fault.BODY_SIZE: ErrorCode.LIMIT_EXCEEDED,
     Fault.URL_SIZE: ErrorCode.LIMIT_EXCEEDED,
     Fault.CONTENT: ErrorCode.VALIDATION,

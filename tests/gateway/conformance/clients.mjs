@@ -38,3 +38,12 @@ await report(
   'sse',
   createSseClient({ url: address, headers: { authorization }, retryAttempts: 0 }),
 );
+await report(
+  'sse, one connection',
+  createSseClient({
+    url: address,
+    headers: { authorization },
+    retryAttempts: 0,
+    singleConnection: true,
+  }),
+);

@@ -39,6 +39,7 @@ const turns = (change) => {
 
 const sockets = turns((address) => address.replace('http', 'ws'));
 const streams = turns((address) => address);
+const shared = turns((address) => address);
 await Promise.all([
   follow(
     'ws',
@@ -56,5 +57,16 @@ await Promise.all([
     'sse',
     createSseClient({ url: streams.next, headers, retryAttempts: 100, retry: wait }),
     streams.made,
+  ),
+  follow(
+    'sse, one connection',
+    createSseClient({
+      url: shared.next,
+      headers,
+      singleConnection: true,
+      retryAttempts: 100,
+      retry: wait,
+    }),
+    shared.made,
   ),
 ]);

@@ -80,14 +80,15 @@ async def test_the_reference_clients_are_content(node: str) -> None:
         known = (address.graphql, SALES["Authorization"])
         found = await run(node, "clients.mjs", *known, *documents)
     ticks = [{"data": {"ticks": str(number)}} for number in range(3)]
-    assert [one["transport"] for one in found] == ["ws", "sse"]
+    assert [one["transport"] for one in found] == ["ws", "sse", "sse, one connection"]
     for one in found:
         assert one["good"] == {"results": ticks, "complete": True}
         assert one["again"] == {"results": ticks, "complete": True}
-    over_socket, over_stream = (one["refused"] for one in found)
+    over_socket, over_stream, beside_it = (one["refused"] for one in found)
     assert over_socket["error"][0]["extensions"]["code"] == "GRAPHQL_VALIDATION_FAILED"
     (event,) = over_stream["results"]
     assert event["errors"][0]["extensions"]["code"] == "GRAPHQL_VALIDATION_FAILED"
+    assert "400" in beside_it["error"]
 
 
 async def test_the_reference_clients_resume(node: str, site: Site) -> None:
@@ -105,7 +106,7 @@ async def test_the_reference_clients_resume(node: str, site: Site) -> None:
             await site.gateways[0].stop(signal.SIGKILL)
     found = {one["transport"]: one for one in await told}
     expected = [row[0] for row in await site.owner.fetch(LOG, 1, 0)]
-    assert found.keys() == {"ws", "sse"}
+    assert found.keys() == {"ws", "sse", "sse, one connection"}
     for one in found.values():
         assert one["told"] == expected
         assert one["connections"] > 1
