@@ -290,7 +290,8 @@ class Bench:
             fan.whole = grown / 1024**2
             for _ in range(rounds):
                 fan.bursts.append(await self._tell(scene, case.burst))
-            for rate in case.steady:
+            # who made the change is known of the gateway only
+            for rate in case.steady if server.watched else ():
                 events = int(rate * case.seconds)
                 fan.steady[rate] = await self._tell(scene, events, rate)
             if lags is not None:
