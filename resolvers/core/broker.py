@@ -44,7 +44,10 @@ class Interest(Protocol):
 
     @property
     def index(self) -> tuple[str, frozenset[Any]] | None:
-        """Return a field of the payload and the values it must have; None where any may do."""
+        """Return a field of the payload and the values it must have; None where any may do.
+
+        Of a field that is a list, one of its values must be among these.
+        """
         ...
 
 
@@ -122,9 +125,14 @@ class _Topic:
         """Return the listeners that the index does not rule out."""
         found = list(self.any.items())
         for name, filed in self.by_value.items():
-            wanting = filed.get(payload.get(name))
-            if wanting:
-                found += wanting.items()
+            value = payload.get(name)
+            if isinstance(value, list):  # one may want several of them, and is asked once
+                several: _Filed = {}
+                for one in value:
+                    several |= filed.get(one, {})
+                found += several.items()
+            else:
+                found += filed.get(value, {}).items()
         return found
 
 

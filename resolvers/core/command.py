@@ -49,9 +49,13 @@ def _statement(sql: str) -> Statement:
 
 
 _CLAIM: Final = _statement("""
-with told as (select set_config('app.cause', :cause, true) as cause)
+with told as (
+  select set_config('app.cause', :cause, true) as cause,
+         set_config('app.document', :document, true) as document
+)
 insert into idempotency_key (company_id, actor, key, operation, request_hash)
-select :company_id, :actor, :key, :operation, :request_hash from told where cause is not null
+select :company_id, :actor, :key, :operation, :request_hash from told
+where cause is not null and document is not null
 on conflict do nothing returning key
 """)
 _USED: Final = _statement("""
@@ -125,6 +129,7 @@ async def run_command(
     request: Mapping[str, Any],
     cause: str,
     body: Body,
+    document: str = "",
     partners: bool = False,
     at_once: AtOnce | None = None,
 ) -> Outcome:
@@ -132,8 +137,9 @@ async def run_command(
 
     ``request`` is the command's input as JSON-safe data: a key used again with the same one returns
     the stored outcome, with another one is refused. Two requests with one key at once: the second
-    waits for the first. ``cause`` is told in the events of the transaction. ``body`` may run more
-    than once, each time in a new transaction; not at all where the command is done ``at_once``.
+    waits for the first. ``cause`` is told in the events of the transaction, and ``document``, which
+    it is done for: a type and an id, such as SalesOrder:7. ``body`` may run more than once, each
+    time in a new transaction; not at all where the command is done ``at_once``.
     ``partners`` tells that a client bound to a partner may run it too: the transaction then sees
     the company's rows, and ``body`` keeps to the partner's.
 
@@ -153,7 +159,8 @@ async def run_command(
 
     async def once(connection: Transaction) -> Outcome:
         asked = {"operation": operation, "request_hash": digest}
-        stored = await _claim(connection, _mine(context, key), asked, cause)
+        told = {"cause": cause, "document": document}
+        stored = await _claim(connection, _mine(context, key), asked, told)
         if stored is not None:
             return stored
         outcome = await body(connection)
@@ -246,10 +253,10 @@ async def _claim(
     connection: Transaction,
     mine: Mapping[str, Any],
     asked: Mapping[str, Any],
-    cause: str,
+    told: Mapping[str, Any],
 ) -> Outcome | None:
     """Take the key, waiting for whoever has it; return the stored outcome if it was used."""
-    if await connection.run(_CLAIM, {**mine, **asked, "cause": cause}):
+    if await connection.run(_CLAIM, {**mine, **asked, **told}):
         return None
     used = (await connection.run(_USED, mine)).one()
     if used.request_hash != asked["request_hash"]:

@@ -78,6 +78,7 @@ async def change_document(
         key=key,
         request=request_for(asked, request),
         cause=cause,
+        document=f"{document.entity}:{asked.id}",
         body=body,
         at_once=at_once,
     )

@@ -265,6 +265,7 @@ async def change_shipment(
         key=key,
         request=request_for(asked, request),
         cause="SHIPMENT",
+        document=f"{SHIPMENT.entity}:{asked.id}",
         body=body,
     )
 

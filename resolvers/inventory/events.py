@@ -5,8 +5,9 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any, Final
 
-from sqlalchemy import ARRAY, BigInteger, Numeric, any_, bindparam, select
+from sqlalchemy import ARRAY, BigInteger, Numeric, any_, bindparam, exists, select
 
+from resolvers.catalog.tables import product, product_category
 from resolvers.core.broker import PublishedEvent
 from resolvers.core.context import Reads
 from resolvers.core.errors import LimitExceeded
@@ -30,16 +31,20 @@ class StockChange:
     reserved: Decimal
     previous_on_hand: Decimal
     previous_reserved: Decimal
+    reorder_point: Decimal | None
+    """What availability should not fall below, as it was known when the last was written."""
 
     @classmethod
     def of(cls, told: Told) -> "StockChange":
         """Read events of the topic `STOCK_CHANGED`."""
         before, after = told.first.payload, told.last.payload
+        point = after.get("reorder_point")
         return cls(
             Decimal(after["on_hand"]),
             Decimal(after["reserved"]),
             Decimal(before["previous_on_hand"]),
             Decimal(before["previous_reserved"]),
+            None if point is None else Decimal(point),
         )
 
     @property
@@ -53,8 +58,9 @@ class StockChange:
         return self.previous_on_hand - self.previous_reserved
 
     def crossing(self, threshold: Decimal | None) -> Crossing:
-        """Return which threshold the change crossed."""
-        return crossing(self.previous_available, self.available, threshold)
+        """Return which threshold the change crossed, the reorder point if none is given."""
+        given = self.reorder_point if threshold is None else threshold
+        return crossing(self.previous_available, self.available, given)
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +69,7 @@ class StockInterest:
 
     warehouse_ids: frozenset[int] | None = None
     product_ids: frozenset[int] | None = None
+    category_ids: frozenset[int] | None = None
     available_below: Decimal | None = None
     crossing_only: bool = False
     min_delta: Decimal | None = None
@@ -72,6 +79,8 @@ class StockInterest:
         """Return the narrowest field that decides."""
         if self.product_ids is not None:
             return "product_id", self.product_ids
+        if self.category_ids is not None:
+            return "category_ids", self.category_ids
         return None if self.warehouse_ids is None else ("warehouse_id", self.warehouse_ids)
 
     def accepts(self, event: PublishedEvent) -> bool:
@@ -80,6 +89,10 @@ class StockInterest:
         if self.warehouse_ids is not None and told["warehouse_id"] not in self.warehouse_ids:
             return False
         if self.product_ids is not None and told["product_id"] not in self.product_ids:
+            return False
+        # its own and all above it; none where the event was written before they were
+        categories = told.get("category_ids", ())
+        if self.category_ids is not None and self.category_ids.isdisjoint(categories):
             return False
         if self.available_below is None and self.min_delta is None and not self.crossing_only:
             return True
@@ -96,6 +109,13 @@ class StockInterest:
         return self.min_delta is None or crossed or delta >= self.min_delta
 
 
+_category = product_category.alias()
+_BELOW = select(product_category.c.id).where(
+    exists().where(
+        _category.c.id == any_(unseen("category_ids", ARRAY(BigInteger))),
+        product_category.c.path.startswith(_category.c.path),
+    )
+)
 _STATEMENTS: dict[frozenset[str], Statement] = {}
 
 
@@ -107,6 +127,9 @@ def _levels(given: frozenset[str]) -> Statement:
         conditions = {
             "warehouse_ids": level.warehouse_id == any_(unseen("warehouse_ids", ARRAY(BigInteger))),
             "product_ids": level.product_id == any_(unseen("product_ids", ARRAY(BigInteger))),
+            "category_ids": level.product_id.in_(
+                select(product.c.id).where(product.c.category_id.in_(_BELOW))
+            ),
             "below": level.on_hand - level.reserved < bindparam("below", type_=Numeric),
         }
         chosen = [condition for name, condition in conditions.items() if name in given]
@@ -127,6 +150,8 @@ async def levels_of(reads: Reads, interest: StockInterest) -> Sequence[int]:
         given["warehouse_ids"] = sorted(interest.warehouse_ids)
     if interest.product_ids is not None:
         given["product_ids"] = sorted(interest.product_ids)
+    if interest.category_ids is not None:
+        given["category_ids"] = sorted(interest.category_ids)
     if interest.available_below is not None:
         given["below"] = interest.available_below
     rows = await reads.fetch(_levels(frozenset(given)), given)

@@ -12,3 +12,11 @@ class JobState(StrEnum):
     FAILED = "FAILED"
     CANCELED = "CANCELED"
     DEAD = "DEAD"
+
+
+_FINAL = (JobState.SUCCEEDED, JobState.FAILED, JobState.CANCELED, JobState.DEAD)
+
+
+def is_final(state: str) -> bool:
+    """Tell whether nothing more becomes of a job in this state."""
+    return state in _FINAL

@@ -121,6 +121,7 @@ async def return_goods(
             },
         ),
         cause="RETURN",
+        document=f"SalesOrder:{asked.id}",
         body=body,
     )
 

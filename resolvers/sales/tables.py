@@ -352,7 +352,8 @@ begin
     return false;
   end if;
 
-  perform set_config('app.cause', 'RESERVATION', true);
+  perform set_config('app.cause', 'RESERVATION', true),
+          set_config('app.document', 'SalesOrder:' || this, true);
   insert into idempotency_key (company_id, actor, key, operation, request_hash, response)
   values (company, actor, key, 'reserveOrder', hash, answer)
   on conflict do nothing;

@@ -62,6 +62,7 @@ from schema.core.fields import RowType
 from schema.core.info import CoreInfo
 from schema.core.limits import Limits, OperationMeasure, excess
 from schema.core.live import Live, Subscriber
+from schema.core.node import node_of
 from schema.core.permissions import denials
 from schema.core.shadow import Shadow
 from schema.core.stream import Opened, SnapshotReason
@@ -153,6 +154,8 @@ class Answer:
     data: dict[str, Any] | None
     errors: list[dict[str, Any]] = field(default_factory=list)
     extensions: dict[str, Any] = field(default_factory=dict)
+    over: bool = False
+    """Whether nothing comes after it, of a stream."""
 
     def body(self) -> dict[str, Any]:
         """Return the response map; ``errors`` first, as the specification recommends."""
@@ -391,7 +394,8 @@ class Executor:
                 async with contexts() as context, cast(SteadyReads, context.reads).at_once():
                     [[place, shown]] = await context.reads.fetch(LOG_POSITION, {})
                     item = await make(opened.stream.interest, str(place), reason, context)
-                    answer = await self._run(prepared, context, item)
+                    answer = await self._run(prepared, context, await _found(context, item))
+                    answer.over = opened.stream.is_over(None if item is None else item.row)
         except TimeoutError:
             if not deadline.expired:
                 raise
@@ -566,7 +570,7 @@ class Executor:
                 async with contexts() as context:
                     if prepared.traced:
                         begin_trace(context)
-                    answer = await self._run(prepared, context, root_value)
+                    answer = await self._run(prepared, context, await _found(context, root_value))
                 if context.stats.trace is not None:
                     answer.extensions["trace"] = told_trace(
                         context.stats,
@@ -699,6 +703,17 @@ def _refused(
 
 def _too_large(error: TooLarge) -> Refused:
     return Refused(Refusal.LIMIT, [tell_expected(one) for one in error.excesses])
+
+
+async def _found(context: Context, told: object) -> object:
+    """Return what is told with its row, read now if it is to be found when it is told."""
+    if not isinstance(told, RowType) or told.found_by is None:
+        return told
+    node = node_of(type(told))
+    assert node is not None
+    columns = frozenset(node.entity.columns)
+    [row] = await told.found_by.batch(context.reads, [told.row["id"]], columns, {})
+    return type(told).of(row)
 
 
 async def _end_leftovers(core: CompletingExecutor) -> None:

@@ -44,6 +44,8 @@ class RowType:
     """Base of the types that wrap a row; fields read it through their plans."""
 
     row: Any
+    found_by: Relation | None = None
+    """What finds the row when it is told; till then it has the key of it alone, as ``id``."""
 
     @classmethod
     def of(cls, row: Any) -> Any:
@@ -52,6 +54,13 @@ class RowType:
             return None
         wrapped = cls.__new__(cls)
         wrapped.row = row
+        return wrapped
+
+    @classmethod
+    def found(cls, relation: Relation, key: Any) -> Any:
+        """Stand for the row that ``relation`` finds for ``key`` when it is told of."""
+        wrapped = cls.of({"id": key})
+        wrapped.found_by = relation
         return wrapped
 
 

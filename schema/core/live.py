@@ -73,6 +73,8 @@ class Delivery(NamedTuple):
     """Where to resume after it, if it can be."""
     seq: int = 0
     event_id: str = ""
+    over: bool = False
+    """Whether nothing comes after it."""
 
 
 Push = Callable[[Delivery], bool]
@@ -317,10 +319,16 @@ class _Group:
         bodies = [orjson.dumps(answer.body()) for answer in answers]
         return [
             [
-                Delivery(bodies[place], str(told.last.seq), told.last.seq, told.last.event_id)
+                Delivery(
+                    bodies[place],
+                    str(told.last.seq),
+                    told.last.seq,
+                    told.last.event_id,
+                    request.stream.is_over(told.last.payload),
+                )
                 for told, place in of_request
             ]
-            for of_request in wanted
+            for request, of_request in zip(batch, wanted, strict=True)
         ]
 
     async def _answers(self, items: Sequence[RowType]) -> list[Any]:
@@ -575,6 +583,9 @@ class Subscriber(AsyncIterator[Delivery]):
         ):
             self._told = seq
             self._count()
+            if delivery.over:
+                self._leave_feed()
+                self.end(None)
         elif self._dropped:
             self._drop(delivery)
         elif len(self._queue) < self._live.queue:
@@ -623,6 +634,8 @@ class Subscriber(AsyncIterator[Delivery]):
                     async for delivery in answers:
                         self._count()
                         yield delivery
+                        if delivery.over:
+                            return
                 if not self._moving:
                     return
         except Exception as error:  # noqa: BLE001 - told in the last answer
@@ -735,7 +748,7 @@ class Subscriber(AsyncIterator[Delivery]):
         place, shown, answer = await self._group.state(opened, reason)
         self._told = place
         self._shown = set(shown)
-        return Delivery(orjson.dumps(answer.body()), str(place), place)
+        return Delivery(orjson.dumps(answer.body()), str(place), place, over=answer.over)
 
     def _wants(self, event: PublishedEvent, stream: Stream) -> bool:
         if self._shown and event.event_id in self._shown:

@@ -6,7 +6,15 @@ coalescing, and what happens to those who read too slowly.
 """
 
 import inspect
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Sequence
+import re
+from collections.abc import (
+    AsyncGenerator,
+    AsyncIterator,
+    Awaitable,
+    Callable,
+    Mapping,
+    Sequence,
+)
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Annotated, Any, Final
@@ -17,11 +25,13 @@ from resolvers.core.errors import Invalid
 from resolvers.core.stream import Told
 from schema.core.enums import describe_enum
 from schema.core.fields import RowType, argument, column, declare_field, with_arguments_of
+from schema.core.ids import encode_id
 from schema.core.info import Info
 from schema.core.node import row_type
 
 _LARGEST: Final = 2**63 - 1
 _LONGEST_COALESCING: Final = 60_000
+_DOCUMENT: Final = re.compile(r"([A-Za-z]+):([0-9]{1,18})", re.ASCII)
 _POSITIONAL: Final = inspect.Parameter.POSITIONAL_OR_KEYWORD
 
 After = Annotated[
@@ -135,7 +145,7 @@ class Stream:
     """Makes what is told of a change, from it and the interest; its row is all plain values."""
     key: Callable[[PublishedEvent], Any] = _of_the_same
     """What a change is of: those of the same can become one."""
-    snapshot: Callable[[Any, str, SnapshotReason, Context], Awaitable[RowType]] | None = None
+    snapshot: Callable[[Any, str, SnapshotReason, Context], Awaitable[RowType | None]] | None = None
     """Reads the state, by interest, place, reason and context; None where there is none."""
     begins: bool = False
     """Whether it always begins with its snapshot."""
@@ -143,6 +153,12 @@ class Stream:
     """Whether it can tell a `StreamNotice`."""
     coalesce_seconds: float = 0.0
     """Least time between what is told, unless the client asks for more."""
+    over: Callable[[Mapping[str, Any]], bool] | None = None
+    """Tells of the payload of an event, or of the row of the state, whether nothing comes after."""
+
+    def is_over(self, told: Mapping[str, Any] | None) -> bool:
+        """Tell whether nothing comes after an event with this payload, or after this state."""
+        return self.over is not None and (told is None or self.over(told))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -255,6 +271,12 @@ def place_after(context: Context, after: str | None) -> int | None:
         message = f"{name} is not a cursor; cursors come from the field seq."
         raise Invalid(message, path=("after",))
     return int(given)
+
+
+def document_id(document: str | None) -> str | None:
+    """Return the id of the document that an event was written for, such as SalesOrder:7."""
+    told = _DOCUMENT.fullmatch(document or "")
+    return None if told is None else encode_id(told[1], int(told[2]))
 
 
 def coalesced(keyed: dict[Any, Told], events: Sequence[Told], key: Callable[..., Any]) -> None:

@@ -191,6 +191,18 @@ class Asked(NamedTuple):
         )
 
 
+async def _rows(
+    context: Context, compiled: Compiled | NotCompiled, items: Sequence[RowType]
+) -> Sequence[Any]:
+    """Return the rows of what is told; those that are found when it is told, in one statement."""
+    relation = items[0].found_by
+    if relation is None or isinstance(compiled, NotCompiled):
+        return [item.row for item in items]
+    keys = [item.row["id"] for item in items]
+    columns = frozenset(compiled.plan.root.columns)
+    return await relation.batch(context.reads, keys, columns, {})
+
+
 ROOT: list[Any] = [{}]
 """The one row of the root level of a query."""
 
@@ -272,12 +284,18 @@ class Engine:
             type_ = self.schema.type_map[told]
             assert isinstance(type_, GraphQLObjectType)
             compiled = self.compiled_below(asked, nodes, type_)
-            rows = [items[place].row for place in places]
-            answers = await self._run(compiled, prepared, context, rows)
+            rows = await _rows(context, compiled, [items[place] for place in places])
+            for place, row in zip(places, rows, strict=True):
+                if row is None:
+                    results[place] = ExecutionResult({name: None})
+            there = [place for place in places if results[place] is None]
+            answers = await self._run(
+                compiled, prepared, context, [row for row in rows if row is not None]
+            )
             if answers is None:
                 return None
             found, denied = answers
-            for place, answer in zip(places, found, strict=True):
+            for place, answer in zip(there, found, strict=True):
                 data = {name: answer}
                 results[place] = ExecutionResult(data, denials(denied, data) if denied else None)
         return results

@@ -160,12 +160,17 @@ class StockChangeFilter:
     product_ids: list[strawberry.ID] | None = strawberry.field(
         default=None, description="Of these products."
     )
+    category_ids: list[strawberry.ID] | None = strawberry.field(
+        default=None, description="Of products in these categories or below them."
+    )
     available_below: Decimal | None = strawberry.field(
         default=None,
         description="While less than this is available, and when availability crosses it.",
     )
     crossing_only: bool | None = strawberry.field(
-        default=None, description="Only when a threshold is crossed; zero always is one."
+        default=None,
+        description="Only when a threshold is crossed: `availableBelow`, else the reorder point; "
+        "zero always is one.",
     )
     min_delta: Decimal | None = strawberry.field(
         default=None,

@@ -11,10 +11,10 @@ from resolvers.core.stream import Told
 from resolvers.inventory.events import STOCK_CHANGED, StockInterest, levels_of
 from resolvers.inventory.events import StockChange as StockChangeEvent
 from resolvers.inventory.loaders import level_by_id
-from schema.core.fields import RowType, argument, column, listed, related
+from schema.core.fields import ID, RowType, argument, column, computed, listed, related
 from schema.core.ids import decode_ids
 from schema.core.node import row_type
-from schema.core.stream import SnapshotReason, Stream, StreamNotice, stream
+from schema.core.stream import SnapshotReason, Stream, StreamNotice, document_id, stream
 from schema.inventory.enums import Crossing
 from schema.inventory.inputs import StockChangeFilter
 from schema.inventory.types import StockLevel
@@ -33,9 +33,19 @@ class StockChange(RowType):
     cause: str = column(
         "Why: a kind of stock move, such as ADJUSTMENT; EXTERNAL if made outside the gateway."
     )
-    crossing: Crossing = column("Which threshold availability crossed.")
+    document_id: ID | None = computed(
+        "Id of the order, shipment or other document that it was done for; null if none is known.",
+        lambda row: document_id(row["document"]),
+        needs=("document",),
+        requires="stock.read",
+    )
+    crossing: Crossing = column(
+        "Which threshold availability crossed: `availableBelow` of the filter, else the reorder "
+        "point of the level; zero always is one."
+    )
     previous_available: Decimal = column("What could be promised before.")
     available: Decimal = column("What can be promised after.")
+    delta: Decimal = column("Difference of what can be promised, after less before.")
     previous_on_hand: Decimal | None = column("On hand before.", requires="stock.read")
     on_hand: Decimal | None = column("On hand after.", requires="stock.read")
     coalesced: int = column(
@@ -97,6 +107,7 @@ def _interest(given: StockChangeFilter) -> StockInterest:
     return StockInterest(
         warehouse_ids=_ids(given.warehouse_ids, "Warehouse", "warehouseIds"),
         product_ids=_ids(given.product_ids, "Product", "productIds"),
+        category_ids=_ids(given.category_ids, "ProductCategory", "categoryIds"),
         available_below=given.available_below,
         crossing_only=bool(given.crossing_only),
         min_delta=given.min_delta,
@@ -114,9 +125,11 @@ def _change(told: Told, interest: StockInterest) -> RowType:
         "seq": str(event.seq),
         "at": event.created_at,
         "cause": event.payload["cause"],
+        "document": event.payload["document"],
         "crossing": change.crossing(interest.available_below),
         "previous_available": change.previous_available,
         "available": change.available,
+        "delta": change.available - change.previous_available,
         "previous_on_hand": change.previous_on_hand,
         "on_hand": change.on_hand,
         "coalesced": told.number,

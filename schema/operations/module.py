@@ -2,5 +2,6 @@
 
 from schema.core.module import SchemaModule
 from schema.operations.query import Query
+from schema.operations.subscription import Subscription
 
-MODULE = SchemaModule(name="operations", query=Query)
+MODULE = SchemaModule(name="operations", query=Query, subscription=Subscription)

@@ -10,7 +10,7 @@ from resolvers.core.stream import Told
 from resolvers.sales.events import ORDER_STATUS_CHANGED, OrderInterest
 from resolvers.sales.loaders import order_by_id
 from resolvers.sales.rules import AXES, axes_changed
-from schema.core.fields import RowType, argument, column, computed, related
+from schema.core.fields import RowType, argument, column, computed, held, related
 from schema.core.ids import decode_ids
 from schema.core.node import row_type
 from schema.core.stream import Stream, stream
@@ -27,6 +27,15 @@ from schema.sales.types import SalesOrder
 
 _BEFORE = tuple(f"previous_{column}" for column in AXES.values())
 _TOLD = tuple(name for column in AXES.values() for name in (column, f"previous_{column}"))
+
+
+@row_type("OrderAxisChange", "One of the things that say how far a sales order is, as it changed.")
+class OrderAxisChange(RowType):
+    """One axis of an event of the topic order.status_changed."""
+
+    axis: OrderAxis = column("What changed.")
+    from_: str | None = column("What it was before; null for a new order.", name="from", of="from")
+    to: str | None = column("What it is after; null where there is nothing, such as no hold.")
 
 
 @row_type(
@@ -47,6 +56,11 @@ class OrderStatusChange(RowType):
     )
     axes: list[OrderAxis] = computed(
         "What changed, at least one; a new order has a new STATE.", axes_changed, needs=_TOLD
+    )
+    changes: list[OrderAxisChange] = held(
+        "The same with before and after, as text: one of each axis that changed.",
+        "changes",
+        size=2,
     )
     previous_state: OrderState | None = column("State before; null for a new order.")
     state: OrderState = column("State after.")
@@ -115,9 +129,13 @@ def _change(told: Told, interest: OrderInterest) -> RowType:
     del interest
     first, event = told.first, told.last
     before = {name: first.payload[name] for name in _BEFORE}
+    told_of = {**event.payload, **before}
     row = {
-        **event.payload,
-        **before,
+        **told_of,
+        "changes": [
+            {"axis": axis, "from": told_of[f"previous_{AXES[axis]}"], "to": told_of[AXES[axis]]}
+            for axis in axes_changed(told_of)
+        ],
         "event_id": event.event_id,
         "seq": str(event.seq),
         "at": event.created_at,

@@ -1,0 +1,43 @@
+"""Subscriptions to the work on shipments."""
+
+from typing import Annotated
+
+import strawberry
+
+from resolvers.core.context import Context
+from resolvers.core.stream import Told
+from resolvers.fulfillment.events import SHIPMENT_WORK_CHANGED, ShipmentInterest
+from resolvers.fulfillment.loaders import shipment_by_id
+from schema.core.fields import RowType, argument
+from schema.core.ids import decode_id
+from schema.core.stream import Stream, stream
+from schema.fulfillment.types import Shipment
+
+
+@strawberry.type
+class Subscription:
+    """Root fields of this module."""
+
+    @stream(
+        "Shipments of a warehouse, each as it is now, whenever one is new, or its state, its day, "
+        "its carrier or what was picked of it changed. An API client bound to a partner is told of "
+        "its own.",
+        item=Shipment | None,
+        requires="shipments.read",
+    )
+    def shipment_work_changed(
+        context: Context,
+        warehouse_id: Annotated[strawberry.ID, argument("Warehouse that they leave from.")],
+    ) -> Stream:
+        """Tell each shipment whose work changed."""
+        interest = ShipmentInterest(
+            warehouse_id=decode_id(warehouse_id, "Warehouse", path=("warehouseId",)),
+            own=context.principal.partner_id,
+        )
+        return Stream(topics=(SHIPMENT_WORK_CHANGED,), interest=interest, tell=_shipment)
+
+
+def _shipment(told: Told, interest: ShipmentInterest) -> RowType:
+    del interest
+    found: RowType = Shipment.found(shipment_by_id, told.last.payload["shipment_id"])
+    return found

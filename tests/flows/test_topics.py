@@ -1,0 +1,269 @@
+"""Streams of shipments, jobs and whatever else changes, to those who may know."""
+
+import asyncio
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import aclosing, asynccontextmanager
+from decimal import Decimal
+from typing import Any
+from uuid import uuid4
+
+import pytest
+import pytest_asyncio
+
+from gateway.postgres import EmbeddedPostgres
+from resolvers.core.principal import Principal
+from schema.core.execution import GraphQLRequest
+from schema.core.ids import encode_id
+from tests.fixtures.deliveries import Heard, hearing
+from tests.fixtures.gateway import PATHS, Gateway, open_gateway, principal
+
+SOON = 20
+
+
+@pytest_asyncio.fixture(scope="module", params=PATHS)
+async def gateway(
+    server: EmbeddedPostgres, template: str, request: pytest.FixtureRequest
+) -> AsyncIterator[Gateway]:
+    """Yield a gateway over a database of this module, that compiles queries or does not."""
+    name = f"erp_topics_{uuid4().hex[:12]}"
+    await asyncio.to_thread(server.create_database, name, template=template)
+    async with open_gateway(server.url(name), compile_queries=request.param) as running:
+        yield running
+    await asyncio.to_thread(server.drop_database, name)
+
+
+def listen(
+    gateway: Gateway, query: str, caller: Principal | None = None, **variables: Any
+) -> AsyncGenerator[Heard, None]:
+    """Subscribe."""
+    executor, who = gateway.runtime.executor, caller or principal()
+    prepared = executor.prepare(GraphQLRequest(query, None, variables), known_caller=True)
+    return hearing(executor.subscribe(prepared, lambda: gateway.runtime.open_context(who, "watch")))
+
+
+@asynccontextmanager
+async def listening(
+    gateway: Gateway, query: str, caller: Principal | None = None, **variables: Any
+) -> AsyncIterator[AsyncGenerator[Heard]]:
+    """Subscribe for as long as the block lasts."""
+    async with aclosing(listen(gateway, query, caller, **variables)) as answers:
+        yield answers
+
+
+async def told(answers: AsyncGenerator[Heard, None]) -> Any:
+    """Return what the only root field tells next."""
+    answer = await asyncio.wait_for(anext(answers), SOON)
+    assert not answer.errors, answer.errors
+    assert answer.data is not None
+    [value] = answer.data.values()
+    return value
+
+
+async def last_place(gateway: Gateway) -> str:
+    """Return the place of what was published last, once everything written is."""
+    waiting = "select exists (select from outbox_event where published_at = 'infinity')"
+    while await gateway.owner.fetchval(waiting):  # noqa: ASYNC110 - the relay tells nobody
+        await asyncio.sleep(0.02)
+    return str(await gateway.owner.fetchval("select last_seq from outbox_counter"))
+
+
+# -- shipments
+
+WORK = """
+subscription Work($warehouse: ID!, $after: String) {
+  shipmentWorkChanged(warehouseId: $warehouse, after: $after) {
+    id state carrier version
+    order { number partner { name } }
+    lines { qty picked product { sku } }
+  }
+}
+"""
+SHIPMENTS = """
+select s.id, s.warehouse_id, s.partner_id from shipment s
+where s.company_id = 1 order by s.state = 'PLANNED' desc, s.id
+"""
+
+
+async def test_shipments_tell_of_their_work(gateway: Gateway) -> None:
+    """Each as it is, of the warehouse asked for, again from the log; partners of their own."""
+    owner = gateway.owner
+    mine, *others = await owner.fetch(SHIPMENTS)
+    elsewhere = next(s for s in others if s["warehouse_id"] != mine["warehouse_id"])
+    beside = next(
+        s
+        for s in others
+        if s["warehouse_id"] == mine["warehouse_id"] and s["partner_id"] != mine["partner_id"]
+    )
+    warehouse = encode_id("Warehouse", mine["warehouse_id"])
+    start = await last_place(gateway)
+    carried = "update shipment set carrier = 'Ada' where id = $1"
+    for one in (elsewhere, mine, beside):
+        await owner.execute(carried, one["id"])
+    await owner.execute(
+        "update shipment_line set picked = quantity / 2 where shipment_id = $1", mine["id"]
+    )
+    expected = [encode_id("Shipment", s["id"]) for s in (mine, beside, mine)]
+    async with listening(gateway, WORK, warehouse=warehouse, after=start) as answers:
+        found = [await told(answers) for _ in range(3)]
+        assert [one["id"] for one in found] == expected
+        assert found[0]["carrier"] == "Ada"
+        assert all(
+            Decimal(line["qty"]) == 2 * Decimal(line["picked"]) for line in found[-1]["lines"]
+        )
+        assert found[0]["order"]["partner"]["name"]
+        live = asyncio.ensure_future(told(answers))
+        await owner.execute("update shipment set state = 'PACKED' where id = $1", mine["id"])
+        assert (await live)["state"] == "PACKED"
+    bound = principal(partner_id=mine["partner_id"])
+    async with listening(gateway, WORK, bound, warehouse=warehouse, after=start) as answers:
+        assert [(await told(answers))["id"] for _ in range(3)] == [expected[0]] * 3
+
+
+async def test_shipments_are_told_to_those_who_may_see_them(gateway: Gateway) -> None:
+    """Without the permission nothing begins; the order needs its own."""
+    warehouse = encode_id("Warehouse", 1)
+    nobody = principal(permissions=frozenset({"sales.read"}))
+    [answer] = [one async for one in listen(gateway, WORK, nobody, warehouse=warehouse)]
+    assert answer.errors[0]["extensions"]["code"] == "FORBIDDEN"
+
+
+# -- jobs
+
+PROGRESS = """
+subscription Progress($id: ID!) {
+  jobProgress(id: $id) { id state progressDone progressTotal attempt }
+}
+"""
+
+
+async def test_a_job_is_followed_to_its_end(gateway: Gateway) -> None:
+    """As it is, then each change; the stream ends with the job, also where it had ended before."""
+    owner = gateway.owner
+    job = await owner.fetchval(
+        "insert into job (company_id, kind, created_by, progress_total)"
+        " values (1, 'law', 'ada', 10) returning id"
+    )
+    given = {"id": encode_id("Job", job)}
+    async with listening(gateway, PROGRESS, **given) as answers:
+        assert (await told(answers))["state"] == "QUEUED"
+        await owner.execute("update job set state = 'RUNNING', attempts = 1 where id = $1", job)
+        assert (await told(answers))["state"] == "RUNNING"
+        await owner.execute("update job set progress_done = 5 where id = $1", job)
+        assert (await told(answers))["progressDone"] == 5
+        await owner.execute(
+            "update job set state = 'SUCCEEDED', progress_done = 10, finished_at = now()"
+            " where id = $1",
+            job,
+        )
+        last = await told(answers)
+        assert (last["state"], last["progressDone"], last["attempt"]) == ("SUCCEEDED", 10, 1)
+        assert [answer async for answer in answers] == []
+    [only] = [answer async for answer in listen(gateway, PROGRESS, **given)]
+    assert only.data == {"jobProgress": last}
+    [none] = [answer async for answer in listen(gateway, PROGRESS, id=encode_id("Job", 2**40))]
+    assert (none.data, none.errors) == ({"jobProgress": None}, [])
+    nobody = principal(permissions=frozenset({"sales.read"}))
+    [answer] = [one async for one in listen(gateway, PROGRESS, nobody, **given)]
+    assert answer.errors[0]["extensions"]["code"] == "FORBIDDEN"
+
+
+# -- stock and orders
+
+STOCK = """
+subscription Stock($filter: StockChangeFilter, $after: String) {
+  stockChanged(filter: $filter, after: $after) {
+    ... on StockChange { seq crossing delta documentId level { id } }
+    ... on StockSnapshot { levels { id } }
+  }
+}
+"""
+IN_CATEGORIES = """
+select l.id, p.category_id, c.parent_id from stock_level l
+join product p on p.id = l.product_id
+join product_category c on c.id = p.category_id
+where l.company_id = 1 and c.parent_id is not null and l.reserved = 0 order by l.id
+"""
+
+
+async def test_stock_of_categories(gateway: Gateway) -> None:
+    """Of a category and those below it, once where several are named; the state alike."""
+    owner = gateway.owner
+    rows = await owner.fetch(IN_CATEGORIES)
+    first = rows[0]
+    other = next(row for row in rows if row["parent_id"] != first["parent_id"])
+    start = await last_place(gateway)
+    more = "update stock_level set on_hand = on_hand + 2.5 where id = $1"
+    for row in (other, first):
+        await owner.execute(more, row["id"])
+    for wanted in ([first["parent_id"]], [first["category_id"], first["parent_id"]]):
+        given = {"categoryIds": [encode_id("ProductCategory", key) for key in wanted]}
+        async with listening(gateway, STOCK, filter=given, after=start) as answers:
+            found = await told(answers)
+            assert found["level"]["id"] == encode_id("StockLevel", first["id"])
+            assert found["delta"] == "2.5000"
+            live = asyncio.ensure_future(told(answers))
+            for row in (other, first):
+                await owner.execute(more, row["id"])
+            assert (await live)["level"]["id"] == encode_id("StockLevel", first["id"])
+        begin = STOCK.replace("after: $after", "after: $after, snapshot: true")
+        async with listening(gateway, begin, filter=given) as answers:
+            levels = {level["id"] for level in (await told(answers))["levels"]}
+        below = await owner.fetch(
+            """select l.id from stock_level l join product p on p.id = l.product_id
+               join product_category c on c.id = p.category_id
+               join product_category above on c.path like above.path || '%'
+               where l.company_id = 1 and above.id = any($1)""",
+            wanted,
+        )
+        assert levels == {encode_id("StockLevel", row["id"]) for row in below}
+
+
+async def test_stock_tells_of_reorder_points_and_documents(gateway: Gateway) -> None:
+    """Where no threshold is given it is that of the level; what it was done for has an id."""
+    owner = gateway.owner
+    [level] = await owner.fetch(
+        """select l.id, r.id as rule, l.reserved from stock_level l join reorder_rule r
+             on r.product_id = l.product_id and r.warehouse_id = l.warehouse_id
+           where r.archived_at is null and l.company_id = 1 and l.reserved = 0
+           order by l.id desc limit 1"""
+    )
+    await owner.execute("update reorder_rule set min_quantity = 20 where id = $1", level["rule"])
+    set_ = "update stock_level set on_hand = $2 where id = $1"
+    await owner.execute(set_, level["id"], 30)
+    start = await last_place(gateway)
+    async with owner.transaction():
+        await owner.execute("set local app.document = 'SalesOrder:7'")
+        await owner.execute(set_, level["id"], 15)
+    await owner.execute(set_, level["id"], 14)
+    async with listening(gateway, STOCK, filter={"crossingOnly": True}, after=start) as answers:
+        found = await told(answers)
+        live = asyncio.ensure_future(told(answers))
+        await owner.execute(set_, level["id"], 25)
+        assert (await live)["crossing"] == "ROSE_ABOVE"
+    assert (found["crossing"], found["delta"]) == ("FELL_BELOW", "-15.0000")
+    assert found["documentId"] == encode_id("SalesOrder", 7)
+    threshold = {"crossingOnly": True, "availableBelow": "14.5"}
+    async with listening(gateway, STOCK, filter=threshold, after=start) as answers:
+        found = await told(answers)
+    assert (found["crossing"], found["delta"]) == ("FELL_BELOW", "-1.0000")
+    assert found["documentId"] is None
+
+
+AXES = """
+subscription Orders($after: String) {
+  orderStatusChanged(axes: [HOLD], after: $after) { axes changes { axis from to } }
+}
+"""
+
+
+async def test_orders_tell_each_axis(gateway: Gateway) -> None:
+    """What changed, from what to what."""
+    start = await last_place(gateway)
+    order = "select id from sales_order where company_id = 1 and hold is null order by id limit 1"
+    key = await gateway.owner.fetchval(order)
+    await gateway.owner.execute("update sales_order set hold = 'ADDRESS' where id = $1", key)
+    async with listening(gateway, AXES, after=start) as answers:
+        assert await told(answers) == {
+            "axes": ["HOLD"],
+            "changes": [{"axis": "HOLD", "from": None, "to": "ADDRESS"}],
+        }
