@@ -415,6 +415,8 @@ RIGHT: Final[Mapping[str, Any]] = {
 REQUIRED: Final[Mapping[str, Any]] = {
     "Query.node(id)": encode_id("Product", 1),
     "Query.partner(id)": encode_id("Partner", 31),
+    "Subscription.shipmentWorkChanged(warehouseId)": encode_id("Warehouse", 1),
+    "Subscription.jobProgress(id)": encode_id("Job", 1),
     "Mutation.adjustStock(idempotencyKey)": "battery",
     "Mutation.placeSalesOrder(input).partnerId": encode_id("Partner", 31),
     "Mutation.quoteSalesOrder(input).partnerId": encode_id("Partner", 31),
