@@ -186,7 +186,7 @@ class TestRootFields:
 
 async def subscribed(gateway: Gateway, first: "asyncio.Future[Any]") -> None:
     """Wait until a subscription whose first answer is awaited has started, or told the state."""
-    while not gateway.runtime.broker.listeners and not first.done():
+    while not gateway.runtime.broker.listeners and not first.done():  # noqa: ASYNC110 - nobody tells
         await asyncio.sleep(0.001)
     if first.done():
         assert not first.result().errors

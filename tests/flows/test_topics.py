@@ -143,8 +143,8 @@ async def test_a_job_is_followed_to_its_end(gateway: Gateway) -> None:
         "insert into job (company_id, kind, created_by, progress_total)"
         " values (1, 'law', 'ada', 10) returning id"
     )
-    given = {"id": encode_id("Job", job)}
-    async with listening(gateway, PROGRESS, **given) as answers:
+    key = encode_id("Job", job)
+    async with listening(gateway, PROGRESS, id=key) as answers:
         assert (await told(answers))["state"] == "QUEUED"
         await owner.execute("update job set state = 'RUNNING', attempts = 1 where id = $1", job)
         assert (await told(answers))["state"] == "RUNNING"
@@ -158,12 +158,12 @@ async def test_a_job_is_followed_to_its_end(gateway: Gateway) -> None:
         last = await told(answers)
         assert (last["state"], last["progressDone"], last["attempt"]) == ("SUCCEEDED", 10, 1)
         assert [answer async for answer in answers] == []
-    [only] = [answer async for answer in listen(gateway, PROGRESS, **given)]
+    [only] = [answer async for answer in listen(gateway, PROGRESS, id=key)]
     assert only.data == {"jobProgress": last}
     [none] = [answer async for answer in listen(gateway, PROGRESS, id=encode_id("Job", 2**40))]
     assert (none.data, none.errors) == ({"jobProgress": None}, [])
     nobody = principal(permissions=frozenset({"sales.read"}))
-    [answer] = [one async for one in listen(gateway, PROGRESS, nobody, **given)]
+    [answer] = [one async for one in listen(gateway, PROGRESS, nobody, id=key)]
     assert answer.errors[0]["extensions"]["code"] == "FORBIDDEN"
 
 
