@@ -1,6 +1,7 @@
 """Mutations that write many rows."""
 
 from collections.abc import Collection, Mapping
+from decimal import Decimal
 from operator import attrgetter
 from typing import Annotated, Any
 
@@ -48,44 +49,36 @@ def _rows_argument(description: str) -> Any:
 OnErrorArgument = Annotated[OnErrorEnum, argument("What becomes of all when some are wrong.")]
 
 
-class _Names:
-    """How rows are read: what is given for them, by the names of the API."""
+class _Optional:
+    """How what rows need not have is read: by the names of the API."""
 
     def __init__(self, names: Mapping[str, str], *, trimmed: Collection[str]) -> None:
-        self._names = tuple(names)
+        self._names = tuple((name, name in trimmed) for name in names)
         self._read = attrgetter(*names.values())
-        self._trimmed = tuple(trimmed)
+        self._nothing = (None,) * len(names)
 
-    def given(self, row: Any) -> dict[str, Any]:
-        """Return what is not null in an input object, without blanks around some of it."""
-        values = zip(self._names, self._read(row), strict=True)
-        found = {name: value for name, value in values if value is not None}
-        for name in self._trimmed:
-            if name in found:
-                found[name] = found[name].strip()
-        return found
+    def add_to(self, given: dict[str, Any], row: Any) -> None:
+        """Add what is not null in an input object, without blanks around some of it."""
+        values = self._read(row)
+        if values == self._nothing:  # as most rows have none of it
+            return
+        for (name, trimmed), value in zip(self._names, values, strict=True):
+            if value is not None:
+                given[name] = value.strip() if trimmed else value
 
 
-_PRODUCT = _Names(
+_OF_PRODUCT = _Optional(
     {
-        "sku": "sku",
-        "name": "name",
-        "categoryCode": "category_code",
-        "uom": "uom",
-        "listPrice": "list_price",
         "listCurrency": "list_currency",
         "description": "description",
         "barcode": "barcode",
         "kind": "kind",
         "tracking": "tracking",
-        "attributes": "attributes",
     },
-    trimmed=("sku", "name", "description", "barcode"),
+    trimmed=("description", "barcode"),
 )
-_PARTNER = _Names(
+_OF_PARTNER = _Optional(
     {
-        "code": "code",
-        "name": "name",
         "kind": "kind",
         "isCustomer": "is_customer",
         "isSupplier": "is_supplier",
@@ -94,16 +87,34 @@ _PARTNER = _Names(
         "phone": "phone",
         "language": "language",
     },
-    trimmed=("code", "name", "taxId", "email", "phone", "language"),
+    trimmed=("taxId", "email", "phone", "language"),
 )
 
 
 def _product(row: ProductUpsertInput) -> dict[str, Any]:
-    given = _PRODUCT.given(row)
-    given["listPrice"] = f"{row.list_price:f}"
+    given: dict[str, Any] = {
+        "sku": row.sku.strip(),
+        "name": row.name.strip(),
+        "categoryCode": row.category_code,
+        "uom": row.uom,
+        "listPrice": _plain(row.list_price),
+    }
+    _OF_PRODUCT.add_to(given, row)
     if row.attributes is not None:
         given["attributes"] = {one.name: one.value for one in row.attributes}
     return given
+
+
+def _partner(row: PartnerUpsertInput) -> dict[str, Any]:
+    given = {"code": row.code.strip(), "name": row.name.strip()}
+    _OF_PARTNER.add_to(given, row)
+    return given
+
+
+def _plain(number: Decimal) -> str:
+    """Return a number as text without an exponent; most have none, and are told faster."""
+    text = str(number)
+    return f"{number:f}" if "E" in text else text
 
 
 @strawberry.type
@@ -139,7 +150,7 @@ class Mutation:
         on_error: OnErrorArgument = OnError.REJECT_EVERYTHING,
     ) -> UpsertPayload | None:
         """Run the command."""
-        asked = [_PARTNER.given(row) for row in rows]
+        asked = [_partner(row) for row in rows]
         return UpsertPayload.done(
             **await upsert(context, idempotency_key, Upsert.PARTNERS, asked, on_error)
         )
@@ -167,7 +178,7 @@ class Mutation:
             given = {
                 "sku": row.sku,
                 "locationId": place,
-                "countedQty": f"{row.counted_qty:f}",
+                "countedQty": _plain(row.counted_qty),
                 "reason": row.reason,
             }
             if row.lot_number is not None:

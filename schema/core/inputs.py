@@ -8,7 +8,6 @@ left to graphql-core, which tells what is wrong with it.
 
 from collections.abc import Callable, Mapping
 from dataclasses import MISSING
-from operator import itemgetter
 from typing import Any, Final, NamedTuple
 
 import strawberry
@@ -135,7 +134,7 @@ def _new_object_coercer(type_: GraphQLInputObjectType) -> Callable[[Any], Any]:
                 coerced[out_name] = None
             else:
                 raise Unfit
-        if not required.issubset(coerced):
+        if len(coerced) < len(fields) and not required.issubset(coerced):
             raise Unfit
         if one_of and [one is None for one in coerced.values()] != [False]:
             raise Unfit
@@ -198,27 +197,37 @@ def _object_builder(
         if field.default_value is MISSING and field.default_factory is MISSING
     }
 
-    python_names = [python_name for python_name, _ in fields.values()]
-    nested = [(name, inner) for name, inner in fields.values() if inner is not None]
-    plain = len(fields) > 1 and not hasattr(type_, "__post_init__")
-    all_of = itemgetter(*fields) if plain else None
+    count = len(fields)
+    build_whole = None if hasattr(type_, "__post_init__") else _whole_builder(type_, fields)
 
     def build(value: Mapping[str, Any]) -> Any:
-        if all_of is not None and len(value) == len(python_names):
-            # what its constructor would do with all of its fields
-            made = object.__new__(type_)
-            known = made.__dict__
-            known.update(zip(python_names, all_of(value), strict=True))
-            for own_name, inner in nested:
-                if known[own_name] is not None:
-                    known[own_name] = inner(known[own_name])
-            return made
+        if build_whole is not None and len(value) == count:
+            return build_whole(value)
         given: dict[str, Any] = nothing.copy()
         for name, one in value.items():
             python_name, build_one = fields[name]
             given[python_name] = one if build_one is None or one is None else build_one(one)
         return type_(**given)
 
+    return build
+
+
+def _whole_builder(type_: Any, fields: Mapping[str, tuple[str, Build | None]]) -> Build:
+    """Return what does with all fields what the constructor of a type would.
+
+    It is written out, field by field, as constructors of data classes are: several times as fast as
+    a loop. All names are those of the schema's own code.
+    """
+    lines = ["def build(value):", "    made = new(type_)"]
+    builders: dict[str, Any] = {"new": object.__new__, "type_": type_}
+    for name, (python_name, one) in fields.items():
+        lines.append(f"    found = value[{name!r}]")
+        if one is not None:
+            builders[f"build_{python_name}"] = one
+            lines.append(f"    found = None if found is None else build_{python_name}(found)")
+        lines.append(f"    made.{python_name} = found")
+    exec("\n".join([*lines, "    return made"]), builders)  # noqa: S102
+    build: Build = builders["build"]
     return build
 
 

@@ -40,8 +40,11 @@ def parse_decimal(value: Any) -> Decimal:
         GraphQLError: not a finite decimal of at most 28 digits, 12 of them behind the point.
 
     """
-    if type(value) is str and len(value) <= _SHORT and _PLAIN_NUMBER.fullmatch(value):
-        return Decimal(value)
+    if type(value) is str and len(value) <= _SHORT:
+        whole, point, behind = value.partition(".")
+        # of a text of ASCII alone these are the digits that a number may have, and no others
+        if value.isascii() and whole.isdigit() and (behind.isdigit() or not point):
+            return Decimal(value)
     if isinstance(value, bool) or not isinstance(value, str | int):
         raise GraphQLError('A Decimal is written as a string, such as "12.50".')
     text = str(value) if len(str(value)) <= _MAX_DIGITS + len("-.") else ""
