@@ -288,7 +288,9 @@ class Deliverer:
 
         It is run to its end even if nobody waits for it any more: it tells what has happened.
         """
-        return await asyncio.shield(self._ask(sql, arguments))
+        asked = asyncio.ensure_future(self._ask(sql, arguments))
+        asked.add_done_callback(_looked_at)
+        return await asyncio.shield(asked)
 
     async def _ask(self, sql: str, arguments: Sequence[Any]) -> list[Any]:
         async with self._turn:
@@ -352,6 +354,12 @@ class Deliverer:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
         self._session = None
+
+
+def _looked_at(asked: "asyncio.Future[Any]") -> None:
+    """Take note of a failure that nobody waits for any more."""
+    if not asked.cancelled():
+        asked.exception()
 
 
 def _asked(row: Mapping[str, Any]) -> _Asked:

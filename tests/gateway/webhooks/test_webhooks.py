@@ -20,7 +20,7 @@ import pytest
 import pytest_asyncio
 
 from gateway.postgres import EmbeddedPostgres
-from gateway.webhooks.deliverer import Deliverer
+from gateway.webhooks.deliverer import _LIVE, Deliverer
 from resolvers.core.principal import Principal
 from resolvers.webhooks.rules import ATTEMPTS_AFTER_A_DEAD_LETTER, MOST_DEAD_IN_A_ROW
 from schema.core.ids import encode_id
@@ -133,7 +133,7 @@ class Site:
 
     async def until(self, id_: str, holds: Callable[[Any], bool]) -> Any:
         """Wait until a webhook is so, and return it."""
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             while not holds(shown := await self.show(id_)):  # noqa: ASYNC110 - nobody tells
                 await asyncio.sleep(0.02)
         return shown
@@ -250,6 +250,26 @@ class TestDelivering:
         assert [d["state"] for d in shown["deliveries"]["nodes"]] == ["DELIVERED"] * 5
         assert (shown["state"], shown["seq"], shown["lag"]) == ("ACTIVE", str(seqs[-1]), 0)
 
+    async def test_a_change_takes_one_statement(self, site: Site) -> None:
+        """Besides what its subscription reads: one that moves the place and notes the delivery."""
+        id_ = (await site.create())["webhook"]["id"]
+        async with site.delivering() as deliverer:
+            await site.change()
+            await site.until(id_, lambda shown: shown["delivered"] == "1")
+            asked: list[str] = []
+            ask = deliverer.ask
+
+            async def counted(sql: str, *arguments: Any) -> list[Any]:
+                asked.append(sql)
+                return await ask(sql, *arguments)
+
+            deliverer.ask = counted  # type: ignore[method-assign]
+            await site.change(20)
+            await site.until(id_, lambda shown: shown["delivered"] == "21")
+            about_it = [sql for sql in asked if "'DELIVERED', 1" in sql]
+        assert len(about_it) == 20
+        assert {sql for sql in asked if sql not in about_it} == {_LIVE}
+
     async def test_goes_on_where_it_was(self, site: Site) -> None:
         """What happens while nobody sends is sent later, by whoever comes next."""
         created = await site.create()
@@ -286,7 +306,7 @@ class TestDelivering:
                 " where application_name = 'erp-gateway webhooks'"
             )
             await site.change(2)
-            async with asyncio.timeout(20):
+            async with asyncio.timeout(60):
                 while len({one.seq for one in site.receiver.got}) < 3:  # noqa: ASYNC110
                     await asyncio.sleep(0.02)
 
@@ -385,7 +405,7 @@ class TestFailing:
         site.receiver.answer = lambda _: (500, {})
         async with site.delivering(webhook_retry_hours=0.001):
             await site.change(MOST_DEAD_IN_A_ROW + 2)
-            async with asyncio.timeout(20):
+            async with asyncio.timeout(60):
                 while (shown := await site.show(id_))["state"] != "DISABLED":
                     site.clock.turn(minutes=1)
                     await asyncio.sleep(0.02)
