@@ -22,7 +22,7 @@ _FAILED: Final = "The receiver answered 503."
 def webhook_rows(
     companies: Sequence[Company], account: Account, calendar: Calendar, days: int
 ) -> Iterator[Sheet]:
-    """Yield a paused webhook of each company, and one of its own that a partner's client lost."""
+    """Yield paused webhooks of each company, and one of its own that a partner's client lost."""
     webhooks = Sheet(
         "webhook",
         *("id", "company_id", "partner_id", "owner", "url", "document", "state", "salt"),
@@ -35,7 +35,8 @@ def webhook_rows(
     )
     made = calendar.moment(days - 1, 9 * 3600)
     owners: list[tuple[int, int | None, str, str, WebhookState]] = [
-        (company.id, None, "user:1", STOCK, WebhookState.PAUSED) for company in companies
+        (company.id, None, "user:1", STOCK, WebhookState.PAUSED)
+        for company in (*companies, companies[0])
     ]
     partner_id = account.partner.id
     owners.append((account.company.id, partner_id, "client:1", ORDERS, WebhookState.DISABLED))

@@ -388,6 +388,8 @@ class _Line:
         """How often the change that is sent now has failed."""
         self._dead = 0
         """Changes given up since one was delivered."""
+        self._again = False
+        """Whether it was given up before, and is sent because somebody asked for that."""
         self._own_failures = 0
         """Failures in a row that are not the receiver's."""
         self.task = asyncio.create_task(self._run(), name=f"webhook {asked.id}")
@@ -428,7 +430,7 @@ class _Line:
             letters = await self._ask(_LETTER, self.asked.id)
             if letters:
                 seq, body, attempts = letters[0]
-                self._failures = attempts
+                self._failures, self._again = attempts, seq <= self._row["seq"]
                 await self._send(sender, _Change(seq, body.encode()))
             else:
                 await self._follow(sender, principal)
@@ -445,6 +447,7 @@ class _Line:
             raise _Outdated
         self._row = rows[0]
         self._failures, self._dead = self._row["failures"], self._row["dead_in_a_row"]
+        self._again = False
 
     async def _follow(self, sender: Sender, principal: Principal) -> None:
         """Send what the subscription tells, until something fails or the line ends."""
@@ -566,7 +569,7 @@ class _Line:
         self._failures += 1
         gone = status == _GONE
         given_up = not gone and is_given_up(
-            self._failures, self._dead, self._deliverer.most_attempts
+            self._failures, self._dead + self._again, self._deliverer.most_attempts
         )
         self._dead += given_up
         stopped = gone or self._dead >= MOST_DEAD_IN_A_ROW
@@ -576,7 +579,9 @@ class _Line:
             again = now + timedelta(seconds=seconds)
         if stopped and not gone:
             error = f"{MOST_DEAD_IN_A_ROW} changes in a row were given up. {error}"
-        state = WebhookState.DISABLED if stopped else WebhookState.FAILING
+        state = WebhookState.ACTIVE if given_up else WebhookState.FAILING
+        if stopped:
+            state = WebhookState.DISABLED
         became = DeliveryState.DEAD if given_up else DeliveryState.RETRYING
         outcome = "dead" if given_up else "failed"
         await self._note(

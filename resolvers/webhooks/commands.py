@@ -81,9 +81,9 @@ async def create_webhook(
         CommandRefused: URL, document, variables or place are wrong, or there are too many.
 
     """
-    variables = await _checked(context, url, subscribed)
 
     async def body(connection: Transaction) -> Outcome:
+        variables = await _checked(context, url, subscribed)
         await _refuse_too_many(context, connection)
         seq = await _place(connection, after)
         principal = context.principal
@@ -124,7 +124,7 @@ async def create_webhook(
             "url": url,
             "document": subscribed.document,
             "operationName": subscribed.operation_name,
-            "variables": variables,
+            "variables": subscribed.variables,
             "after": after,
         },
         cause="createWebhook",

@@ -390,6 +390,13 @@ class TestFailing:
             assert (dead["seq"], dead["state"]) == (str(poison[0]), "DEAD")
             body = site.receiver.got[0].body
             assert dead["body"] == body.decode()
+            assert (await site.run("retryDeadLetters", id_))["retried"] == 1
+            async with asyncio.timeout(60):
+                while (await site.show(id_))["deliveries"]["nodes"][-1]["state"] != "DEAD":
+                    site.clock.turn(minutes=1)
+                    await asyncio.sleep(0.02)
+            tried = [one.seq for one in site.receiver.got].count(poison[0])
+            assert tried == deliverer.most_attempts + ATTEMPTS_AFTER_A_DEAD_LETTER
             late = await site.run("retryDeadLetters", id_, after=dead["seq"])
             assert (late["retried"], late["userErrors"]) == (0, [])
             site.receiver.forget()
