@@ -1,4 +1,4 @@
-"""Serve the gateway with the accounts of the demo on its pages; print the port."""
+"""Serve the gateway with accounts on its pages, and a limit of its own; print the port."""
 
 import json
 import sys
@@ -6,10 +6,12 @@ import sys
 from gateway.server import bind
 from gateway.serving import serve_gateway
 from gateway.settings import Settings
+from resolvers.inventory import events
 
 
-def main(port: str, tokens: str) -> None:
+def main(port: str, tokens: str, most_levels: str) -> None:
     """Serve on a port, 0 for any that is free, until a signal."""
+    events.MOST_LEVELS = int(most_levels)  # type: ignore[misc]
     settings = Settings(port=int(port))
     listener = bind(settings)
     sys.stdout.write(f"{listener.getsockname()[1]}\n")

@@ -46,11 +46,14 @@ class Board:
     port: int = 0
     server: ServerProcess | None = field(default=None)
 
-    async def serve(self) -> None:
-        """Start the gateway; on the same port as before, if it ran before."""
+    async def serve(self, most_levels: int = 10_000) -> None:
+        """Start the gateway; on the same port as before, if it ran before.
+
+        It tells at most so many levels in one message.
+        """
         process = server_process(
             board_process.__file__,
-            *(str(self.port), json.dumps(self.tokens)),
+            *(str(self.port), json.dumps(self.tokens), str(most_levels)),
             environment=self.environment,
         )
         self.server = await self.stack.enter_async_context(process)
@@ -360,8 +363,33 @@ async def test_what_the_log_has_lost_is_read_anew(board: Board) -> None:
     await board.serve()
     await tab.evaluate("document.getElementById('retry').click()")
     await tab.until("document.getElementById('notice').innerText.includes('state reloaded')")
+    await tab.until("document.querySelector('#feed .break')?.innerText.includes('reloaded')")
     await tab.until(LIVE)
     await board.on_top(level, level["available"] + 3)
+
+
+async def test_a_large_company_is_followed_by_warehouse(board: Board) -> None:
+    """What is too much for one message comes in several, and is caught up with as well."""
+    counts = [
+        row["count"]
+        for row in await board.owner.fetch(
+            "select count(*) from stock_level where company_id = 1 group by warehouse_id"
+        )
+    ]
+    await board.kill()
+    await board.serve(max(counts))
+    tab = await board.show()
+    told = f"of {sum(counts):,} levels"
+    await tab.until(f"document.getElementById('in-stock-of').innerText.startsWith('{told}')")
+    missed = [await board.level(f"on_hand > reserved and w.code = '{c}'") for c in ("BER", "MUC")]
+    await board.kill()
+    await tab.until("document.body.dataset.phase === 'waiting'")
+    for level in missed:
+        await board.add(level, 1)
+    await asyncio.sleep(1.1)
+    await board.serve(max(counts))
+    await tab.until("document.getElementById('notice').innerText.includes('caught up 2 changes.')")
+    await board.kill()
 
 
 async def test_it_is_used_with_the_keyboard(board: Board) -> None:

@@ -6,16 +6,17 @@ import { askWho, follow, Refusal } from "./stream.js";
 const FIRST_WAIT = 500;
 const LONGEST_WAIT = 8000;
 const SILENCE = 5000;
-const QUIET = 1000;
+const QUIET = 2000;
 
 /**
  * Calls `hooks`, all of them methods:
  *
  * - `status({phase, text, retryAt})`: connecting, reading, live, waiting, refused or off;
  * - `identity(caller)`: who is signed in;
- * - `state(levels, warehouse, reason)`: all that is in a warehouse, or in all, as it is now;
+ * - `state(levels, warehouse)`: all that is in a warehouse, or in all, as it is now;
  * - `change(change, missed)`: a change; missed if it was made while the line was down;
- * - `returned({seconds, missed, done, reloaded})`: how it went on after the line was down.
+ * - `returned({seconds, missed, done, reloaded})`: how it went on after the line was down; told
+ *   again whenever more is known.
  */
 export class Connection {
   #hooks;
@@ -69,11 +70,12 @@ export class Connection {
       const why = await this.#attempt(generation);
       if (generation !== this.#generation) return;
       this.#settle();
+      this.#back = null;
       if (why instanceof Refusal) {
         this.#hooks.status({ phase: "refused", text: why.message, refusal: why });
         return;
       }
-      this.#lostAt ??= Date.now();
+      if (this.#places.size) this.#lostAt ??= Date.now();
       const wait = this.#wait * (0.8 + 0.4 * Math.random());
       this.#hooks.status({ phase: "waiting", text: why, retryAt: Date.now() + wait });
       this.#wait = Math.min(this.#wait * 2, LONGEST_WAIT);
@@ -99,20 +101,20 @@ export class Connection {
     const current = () => generation === this.#generation;
     const client = (this.#client = open());
     const told = {
-      state: (levels, warehouse, reason) => {
+      state: (levels, warehouse) => {
         if (!current()) return;
-        this.#hooks.state(levels, warehouse, reason);
-        if (reason === "TOO_OLD") this.#returned(true);
+        this.#hooks.state(levels, warehouse);
+        this.#returned(caller, true);
       },
       ready: () => {
         if (!current()) return;
-        this.#returned(false);
+        this.#returned(caller, false);
         this.#wait = FIRST_WAIT;
         this.#hooks.status({ phase: "live", text: "Live" });
       },
       change: (change) => {
         if (!current()) return;
-        const missed = this.#back !== null && Date.parse(change.at) <= caller.serverTime;
+        const missed = Date.parse(change.at) <= (this.#back?.until ?? 0);
         this.#hooks.change(change, missed);
         if (missed) this.#count();
       },
@@ -121,40 +123,41 @@ export class Connection {
     const detailed = caller.permissions.includes("stock.read");
     const end = await follow(client, { places: this.#places, detailed }, told);
     client.dispose();
+    // A place that the log never gave is of another database: begin anew.
+    if (end.errors?.[0].extensions?.code === "VALIDATION") this.#places.clear();
     return whyEnded(end);
   }
 
-  // The way back is told at once, and again as more of what was missed comes; it is over when
-  // nothing of it came for a moment, or when the state was read anew instead.
-  #returned(reloaded) {
+  // The way back is told at once, again as more of what was missed comes, and as done when nothing
+  // of it came for a while. The server does not tell the end of it: what still comes is counted too.
+  #returned(caller, reloaded) {
     if (this.#lostAt !== null) {
       const seconds = (Date.now() - this.#lostAt) / 1000;
-      this.#back = { seconds, missed: 0, done: false, reloaded: false, timer: 0 };
+      this.#back = { seconds, until: caller.serverTime, missed: 0, done: false, reloaded: false };
       this.#lostAt = null;
     }
     if (this.#back === null) return;
     this.#back.reloaded ||= reloaded;
-    this.#tell();
-    this.#await();
+    this.#expect();
   }
 
   #count() {
     this.#back.missed += 1;
-    this.#tell();
-    this.#await();
+    this.#expect();
   }
 
-  #await() {
+  #expect() {
+    this.#back.done = false;
+    this.#tell();
     clearTimeout(this.#back.timer);
     this.#back.timer = setTimeout(() => this.#settle(), QUIET);
   }
 
   #settle() {
-    if (this.#back === null) return;
+    if (this.#back === null || this.#back.done) return;
     clearTimeout(this.#back.timer);
     this.#back.done = true;
     this.#tell();
-    this.#back = null;
   }
 
   #tell() {

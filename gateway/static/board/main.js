@@ -10,8 +10,7 @@ import { ago, clock, Table } from "./table.js";
 
 const MOST_TOLD = 60;
 const MOST_LOGGED = 5000;
-const MOST_AT_ONCE = 40;
-const BUSY_PAUSE = 250;
+const LONGEST_PAUSE = 250;
 const NOTICE_TIME = 180_000;
 
 const $ = (id) => document.getElementById(id);
@@ -35,6 +34,10 @@ let opened = null;
 let turn = 0;
 let lostAt = null;
 let noticed = 0;
+/** How it goes on after the line was down, if that is not drawn yet. */
+let returning = null;
+/** The last time without a connection, as the list of changes tells it. */
+let pause = { seconds: 0, item: null };
 
 /** The latest changes, newest last; what charts of single rows are drawn from. */
 const log = [];
@@ -46,13 +49,13 @@ let everything = false;
 let held = new Set();
 let drawing = false;
 let drawnAt = 0;
+let cost = 0;
 
 // ---- What comes
 
-function takeState(levels, warehouse, reason) {
-  const rows = stock.replace(levels, warehouse);
-  // What was missed is not known; that it made a difference is.
-  if (reason === "TOO_OLD") rows.filter(({ delta }) => delta !== 0n).forEach(mark);
+function takeState(levels, warehouse) {
+  // Of a state that takes the place of one, what was missed is not known; what differs is.
+  stock.replace(levels, warehouse).filter(({ delta }) => delta !== 0n).forEach(mark);
   everything = true;
   history.note(Date.now() / 1000, stock.counts);
   draw();
@@ -84,18 +87,19 @@ function mark(row) {
   changed.add(row);
 }
 
-// ---- Drawing: once per frame, and less often where everything changes all the time.
+// ---- Drawing: once per frame, and less often where a frame is dear: a tenth of the time at most.
 
 function draw() {
   if (drawing) return;
   drawing = true;
-  const busy = changed.size > MOST_AT_ONCE ? BUSY_PAUSE - (performance.now() - drawnAt) : 0;
-  setTimeout(() => requestAnimationFrame(drawNow), Math.max(0, busy));
+  const rest = Math.min(9 * cost, LONGEST_PAUSE) - (performance.now() - drawnAt);
+  if (rest > 0) setTimeout(() => requestAnimationFrame(drawNow), rest);
+  else requestAnimationFrame(drawNow);
 }
 
 function drawNow() {
   drawing = false;
-  drawnAt = performance.now();
+  const began = performance.now();
   const flashing = new Set(changed);
   if (everything) {
     held.clear();
@@ -112,6 +116,10 @@ function drawNow() {
   changed.clear();
   drawFeed();
   drawHeld();
+  if (returning) drawReturn(returning);
+  returning = null;
+  drawnAt = performance.now();
+  cost = drawnAt - began;
 }
 
 function drawTotals() {
@@ -193,8 +201,7 @@ function drawFeed() {
   while (feed.childElementCount > MOST_TOLD) feed.lastChild.remove();
 }
 
-function told({ text: words, at, level, delta, available, cause, crossing, missed }) {
-  if (words) return element("li", "break", words);
+function told({ at, level, delta, available, cause, crossing, missed }) {
   const item = element(
     "li",
     missed ? "missed" : "",
@@ -260,6 +267,7 @@ function showStatus(next) {
   if (next.phase === "waiting" && lostAt === null && stock.rows.size) {
     lostAt = Date.now();
     const since = `The state shown is that of ${clock(lostAt)}.`;
+    $("notice").removeAttribute("aria-busy");
     notice("lost", `${next.text}. ${since} It goes on from there as soon as there is a connection.`);
   }
   text("connection-text", next.phase === "refused" ? "Not signed in" : next.text);
@@ -276,18 +284,28 @@ function countDown() {
   text("countdown", waits ? `· again in ${seconds} s` : "");
 }
 
-function showReturn({ seconds, missed, done, reloaded }) {
-  if (lostAt !== null) history.down(lostAt / 1000, lostAt / 1000 + seconds);
+function showReturn(next) {
+  if (lostAt !== null) history.down(lostAt / 1000, lostAt / 1000 + next.seconds);
   lostAt = null;
+  returning = next;
+  draw();
+}
+
+function drawReturn({ seconds, missed, done, reloaded }) {
   const changes = missed === 1 ? "1 change" : `${grouped(missed)} changes`;
   const [kind, told] = reloaded
     ? ["reloaded", "the log no longer had the changes in between: state reloaded"]
     : ["returned", missed ? `caught up ${changes}` : "nothing was missed"];
-  const going = !done && !reloaded;
-  notice(kind, `Back after ${lasting(seconds)}: ${going ? `catching up, ${changes} so far …` : `${told}.`}`);
+  const going = missed ? `catching up, ${changes} so far …` : "looking for what was missed …";
+  // Only the end of it is read out.
+  $("notice").setAttribute("aria-busy", !done);
+  notice(kind, `Back after ${lasting(seconds)}: ${done || reloaded ? `${told}.` : going}`);
   if (!done) return;
-  untold.push({ text: `${lasting(seconds)} without connection: ${told}` });
-  draw();
+  if (pause.seconds !== seconds) {
+    pause = { seconds, item: element("li", "break") };
+    $("feed").prepend(pause.item);
+  }
+  pause.item.textContent = `${lasting(seconds)} without connection: ${told}`;
 }
 
 function lasting(seconds) {
@@ -351,7 +369,7 @@ function forget() {
   untold.length = 0;
   rate.clear();
   changed.clear();
-  opened = lostAt = null;
+  opened = lostAt = returning = null;
   Object.assign(view, { warehouse: "", state: "" });
   $("feed").replaceChildren();
   $("warehouses").replaceChildren();

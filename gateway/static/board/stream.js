@@ -44,7 +44,7 @@ export async function askWho() {
  * Follow stock over the socket of `client`: all there is and what comes, or what came meanwhile.
  *
  * `places` maps each part of stock that was followed before to how far; it is empty at first, and
- * kept up to date here. `told` is called with what comes: `state(levels, warehouse, reason)`, which
+ * kept up to date here. `told` is called with what comes: `state(levels, warehouse)`, which
  * is all there is of a warehouse or, with "", of all; `change(change)`; and `ready()` when there is
  * nothing more to come first. Returns why it ended: `{close}` or `{errors}`.
  */
@@ -60,14 +60,14 @@ export async function follow(client, { places, detailed }, told) {
 }
 
 function followParts(client, parts, places, detailed, told) {
-  return new Promise((end) => {
+  const ended = new Promise((end) => {
     const isReady = () => parts.every((part) => places.has(part)) && told.ready();
     client.on("connected", isReady);
     for (const part of parts) {
       const take = (item) => {
         places.set(part, item.seq);
         if (item.__typename === "StockChange") return told.change(item);
-        told.state(item.levels, part, item.reason);
+        told.state(item.levels, part);
         isReady();
       };
       const variables = { after: places.get(part), detailed };
@@ -81,6 +81,10 @@ function followParts(client, parts, places, detailed, told) {
         },
       );
     }
+  });
+  return ended.finally(() => {
+    // Parts that are not all known are read again from the start.
+    if (!parts.every((part) => places.has(part))) places.clear();
   });
 }
 
