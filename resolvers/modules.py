@@ -29,6 +29,7 @@ NAMES: tuple[str, ...] = (
     "integrations",
     "search",
     "webhooks",
+    "changes",
 )
 
 

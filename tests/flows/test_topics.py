@@ -167,6 +167,86 @@ async def test_a_job_is_followed_to_its_end(gateway: Gateway) -> None:
     assert answer.errors[0]["extensions"]["code"] == "FORBIDDEN"
 
 
+# -- everything
+
+EVERYTHING = """
+subscription Everything($of: [ChangeTopic!]!, $after: String) {
+  changes(of: $of, after: $after) {
+    seq topic entity entityId cause documentId coalesced
+    payload { name value }
+    node { id ... on SalesOrder { number hold } ... on Shipment { state } ... on Job { kind } }
+  }
+}
+"""
+EVERY_TOPIC = ["STOCK", "ORDER_STATUS", "SHIPMENT_WORK", "JOB"]
+
+
+async def test_everything_in_one_order(gateway: Gateway) -> None:
+    """Of all topics asked for, with values as text and the object as it is; again from the log."""
+    owner = gateway.owner
+    start = await last_place(gateway)
+    order = await owner.fetchval(
+        "select min(id) from sales_order where company_id = 1 and hold is null"
+    )
+    level, shipment = await owner.fetchrow(
+        "select min(l.id), (select min(id) from shipment where company_id = 1) from stock_level l"
+        " where company_id = 1"
+    )
+    async with owner.transaction():
+        await owner.execute("set local app.cause = 'HOLD'")
+        await owner.execute(f"set local app.document = 'SalesOrder:{order}'")
+        await owner.execute("update sales_order set hold = 'ADDRESS' where id = $1", order)
+    await owner.execute("update stock_level set on_hand = on_hand + 1 where id = $1", level)
+    await owner.execute("update shipment set carrier = 'Bea' where id = $1", shipment)
+    job = await owner.fetchval(
+        "insert into job (company_id, kind, created_by) values (1, 'law', 'ada') returning id"
+    )
+    async with listening(gateway, EVERYTHING, of=EVERY_TOPIC, after=start) as answers:
+        found = [await told(answers) for _ in range(4)]
+        live = asyncio.ensure_future(told(answers))
+        await owner.execute("update job set state = 'RUNNING' where id = $1", job)
+        assert (await live)["topic"] == "JOB"
+    keys = [("SalesOrder", order), ("StockLevel", level), ("Shipment", shipment), ("Job", job)]
+    assert [(one["entity"], one["entityId"]) for one in found] == [
+        (name, encode_id(name, key)) for name, key in keys
+    ]
+    assert [one["node"]["id"] for one in found] == [one["entityId"] for one in found]
+    held, stocked, carried, asked = found
+    assert (held["cause"], held["documentId"]) == ("HOLD", held["entityId"])
+    assert held["node"]["hold"] == "ADDRESS"
+    values = {value["name"]: value["value"] for value in stocked["payload"]}
+    assert values["delta_on_hand"] == "1.0000"
+    assert values["level_id"] == str(level)
+    assert (carried["cause"], carried["node"]["state"]) == ("EXTERNAL", carried["node"]["state"])
+    assert (asked["cause"], asked["node"]["kind"]) == (None, "law")
+    async with listening(gateway, EVERYTHING, of=["JOB"], after=found[0]["seq"]) as answers:
+        assert (await told(answers))["seq"] == asked["seq"]
+
+
+async def test_everything_that_one_may_know(gateway: Gateway) -> None:
+    """A topic needs the permission of what it tells; a partner hears of its own or of nothing."""
+    owner = gateway.owner
+    mine, other = await owner.fetch(
+        "select distinct on (partner_id) id, partner_id from sales_order where company_id = 1"
+        " and hold is null order by partner_id, id limit 2"
+    )
+    start = await last_place(gateway)
+    for row in (other, mine):
+        await owner.execute("update sales_order set hold = 'ADDRESS' where id = $1", row["id"])
+    bound = principal(partner_id=mine["partner_id"])
+    of_partners = ["ORDER_STATUS", "SHIPMENT_WORK"]
+    async with listening(gateway, EVERYTHING, bound, of=of_partners, after=start) as answers:
+        assert (await told(answers))["entityId"] == encode_id("SalesOrder", mine["id"])
+    seller = principal(permissions=frozenset({"sales.read"}))
+    for caller, of in ((bound, ["STOCK"]), (bound, EVERY_TOPIC), (seller, of_partners)):
+        [answer] = [one async for one in listen(gateway, EVERYTHING, caller, of=of)]
+        assert answer.errors[0]["extensions"]["code"] == "FORBIDDEN"
+    async with listening(gateway, EVERYTHING, seller, of=["ORDER_STATUS"], after=start) as answers:
+        assert (await told(answers))["entityId"] == encode_id("SalesOrder", other["id"])
+    [answer] = [one async for one in listen(gateway, EVERYTHING, of=[])]
+    assert answer.errors[0]["extensions"]["code"] == "VALIDATION"
+
+
 # -- stock and orders
 
 STOCK = """

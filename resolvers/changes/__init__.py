@@ -1,0 +1,1 @@
+"""Changes: whatever happens, told in one stream to whoever integrates."""

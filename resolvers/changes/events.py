@@ -1,0 +1,37 @@
+"""The topics of the stream of all changes, and which of their events subscribers want."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+from resolvers.changes.rules import ChangeTopic
+from resolvers.core.broker import PublishedEvent
+from resolvers.fulfillment.events import SHIPMENT_WORK_CHANGED
+from resolvers.inventory.events import STOCK_CHANGED
+from resolvers.operations.events import JOB_CHANGED
+from resolvers.sales.events import ORDER_STATUS_CHANGED
+
+TOPICS: Final[Mapping[ChangeTopic, str]] = {
+    ChangeTopic.STOCK: STOCK_CHANGED,
+    ChangeTopic.ORDER_STATUS: ORDER_STATUS_CHANGED,
+    ChangeTopic.SHIPMENT_WORK: SHIPMENT_WORK_CHANGED,
+    ChangeTopic.JOB: JOB_CHANGED,
+}
+"""The topic in the log of each word."""
+WORDS: Final = {topic: word for word, topic in TOPICS.items()}
+
+
+@dataclass(frozen=True, slots=True)
+class ChangesInterest:
+    """Every change of the topics; of one partner's, where the caller is bound to it."""
+
+    own: int | None = None
+
+    @property
+    def index(self) -> tuple[str, frozenset[Any]] | None:
+        """Return the partner, where there is one."""
+        return None if self.own is None else ("partner_id", frozenset({self.own}))
+
+    def accepts(self, event: PublishedEvent) -> bool:
+        """Tell whether the subscriber wants ``event``."""
+        return self.own is None or event.payload.get("partner_id") == self.own

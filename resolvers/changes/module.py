@@ -1,0 +1,5 @@
+"""Introduces the stream of all changes to the registry."""
+
+from resolvers.core.module import DataModule
+
+MODULE = DataModule(name="changes", tables=())

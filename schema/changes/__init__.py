@@ -1,0 +1,1 @@
+"""The stream of all changes in the schema."""
