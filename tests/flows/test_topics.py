@@ -188,7 +188,7 @@ async def test_everything_in_one_order(gateway: Gateway) -> None:
     order = await owner.fetchval(
         "select min(id) from sales_order where company_id = 1 and hold is null"
     )
-    level, shipment = await owner.fetchrow(
+    [(level, shipment)] = await owner.fetch(
         "select min(l.id), (select min(id) from shipment where company_id = 1) from stock_level l"
         " where company_id = 1"
     )
