@@ -61,6 +61,7 @@ _OWN_PAUSES: Final = (1.0, 60.0)
 """Shortest and longest wait, in seconds, after a failure that is ours and not the receiver's."""
 _OURS: Final = frozenset({"INTERNAL", "OVERLOADED", "TIMEOUT"})
 """Codes of errors that tell of us and not of the subscription: it is asked again."""
+_LAGGED: Final = "SUBSCRIBER_LAGGED"
 _MOST_ASKED_AGAIN: Final = 5
 """Times a change is evaluated again that could not be; then what there is of it is sent."""
 _LONGEST_ERROR: Final = 500
@@ -476,7 +477,7 @@ class _Line:
             while (delivery := await self._next(stream)) is not None:
                 fault = _fault(delivery.body)
                 if delivery.cursor is None:
-                    if fault is None or fault.code in _OURS:
+                    if fault is None or fault.code in _OURS or fault.passes:
                         await self._rest()
                         return
                     raise _Stopped(_ended(fault, self._row["seq"]))
@@ -631,7 +632,7 @@ class _Line:
     async def _rest(self) -> None:
         """Wait after a failure of ours, longer each time in a row."""
         shortest, longest = _OWN_PAUSES
-        await self._wait(min(shortest * 2.0**self._own_failures, longest))
+        await self._wait(min(shortest * 2.0 ** min(self._own_failures, 10), longest))
         self._own_failures += 1
 
     async def _wait_until(self, moment: datetime) -> None:
@@ -648,11 +649,14 @@ class _Line:
 
 
 class _Fault(NamedTuple):
-    """The first error of an answer; ``whole`` tells that it left nothing else of it."""
+    """The first error of an answer."""
 
     code: str
     message: str
     whole: bool
+    """Whether it left nothing else of the answer."""
+    passes: bool
+    """Whether the subscription ended as it was asked to when it is behind, and can go on."""
 
 
 def _fault(body: bytes) -> _Fault | None:
@@ -661,11 +665,13 @@ def _fault(body: bytes) -> _Fault | None:
         return None
     answer = orjson.loads(body)
     error = answer["errors"][0]
-    return _Fault(error["extensions"]["code"], error["message"], answer["data"] is None)
+    code, details = error["extensions"]["code"], error["extensions"].get("details", {})
+    behind = code == _LAGGED and "oldest" not in details
+    return _Fault(code, error["message"], answer["data"] is None, behind)
 
 
 def _ended(fault: _Fault, seq: int) -> str:
-    if fault.code == "SUBSCRIBER_LAGGED":
+    if fault.code == _LAGGED:
         return (
             f"Changes after {seq} are not kept any more. Read the state anew, and have it go on "
             "by replayWebhook after a place that is in the log."

@@ -26,6 +26,7 @@ from resolvers.webhooks.rules import ATTEMPTS_AFTER_A_DEAD_LETTER, MOST_DEAD_IN_
 from schema.core.ids import encode_id
 from tests.fixtures.gateway import EVERY_PERMISSION, Gateway, open_gateway, principal, settings_for
 from tests.fixtures.receiver import Received, Receiver, receiving
+from tests.fixtures.schema_walk import known_rows, operation, root_fields
 
 CREATE = """
 mutation Create($key: String!, $url: String!, $document: String!, $variables: String,
@@ -250,6 +251,22 @@ class TestDelivering:
         assert [d["state"] for d in shown["deliveries"]["nodes"]] == ["DELIVERED"] * 5
         assert (shown["state"], shown["seq"], shown["lag"]) == ("ACTIVE", str(seqs[-1]), 0)
 
+    async def test_metrics_tell_of_it(self, site: Site) -> None:
+        """Every process tells the states, and the one that sends its attempts."""
+        registry = site.gateway.runtime.metrics.registry
+        async with asyncio.timeout(60):
+            while not registry.get_sample_value("gateway_webhooks", {"state": "DISABLED"}):  # noqa: ASYNC110
+                await asyncio.sleep(0.02)
+        # those of the demo, of all companies, and perhaps of another test
+        assert (registry.get_sample_value("gateway_webhook_dead_letters") or 0) >= 12
+        attempts = "gateway_webhook_attempts_total"
+        before = registry.get_sample_value(attempts, {"outcome": "delivered"}) or 0
+        id_ = (await site.create())["webhook"]["id"]
+        async with site.delivering():
+            await site.change()
+            await site.until(id_, lambda shown: shown["delivered"] == "1")
+        assert registry.get_sample_value(attempts, {"outcome": "delivered"}) == before + 1
+
     async def test_a_change_takes_one_statement(self, site: Site) -> None:
         """Besides what its subscription reads: one that moves the place and notes the delivery."""
         id_ = (await site.create())["webhook"]["id"]
@@ -269,6 +286,22 @@ class TestDelivering:
             about_it = [sql for sql in asked if "'DELIVERED', 1" in sql]
         assert len(about_it) == 20
         assert {sql for sql in asked if sql not in about_it} == {_LIVE}
+
+    @pytest.mark.parametrize("policy", ["REPLAY", "CLOSE"])
+    async def test_a_slow_receiver_misses_nothing(
+        self, site: Site, monkeypatch: pytest.MonkeyPatch, policy: str
+    ) -> None:
+        """What does not fit into memory comes from the log, even where the stream ends over it."""
+        monkeypatch.setattr(site.gateway.runtime.executor.live, "queue", 2)
+        monkeypatch.setattr("gateway.webhooks.deliverer._OWN_PAUSES", (0.01, 0.1))
+        await site.create(STOCK.replace("stockChanged", f"stockChanged(whenSlow: {policy})"))
+        site.receiver.delay = 0.02
+        async with site.delivering():
+            await site.change(10)
+            got = await site.receiver.wait_for(10)
+        seqs = [one.seq for one in got]
+        assert seqs == sorted(seqs)
+        assert len(set(seqs)) == 10
 
     async def test_goes_on_where_it_was(self, site: Site) -> None:
         """What happens while nobody sends is sent later, by whoever comes next."""
@@ -695,6 +728,24 @@ class TestRefusals:
         [error] = refused["userErrors"]
         assert error["path"] == [path]
         assert told in error["message"]
+
+    async def test_every_stream_that_can_be_resumed_can_be_one(self, site: Site) -> None:
+        """Also those to come; what cannot go on after a place in the log is refused."""
+        known = await known_rows(site.gateway.owner)
+        resumable = set()
+        for root in root_fields("Subscription"):
+            asked = operation((root,), "{ __typename }", known, 1)
+            variables = json.dumps(dict(asked.variables))
+            done = await site.try_create(asked.query, variables=variables)
+            refused = [(error["path"], error["message"]) for error in done["userErrors"]]
+            if "after" in root.field.args:
+                assert refused == [], root
+                resumable.add(root.name)
+            else:
+                [(path, message)] = refused
+                assert path == ["document"]
+                assert "resumed" in message
+        assert {"stockChanged", "orderStatusChanged"} <= resumable
 
     async def test_what_the_owner_may_not_see_is_refused(self, site: Site) -> None:
         """A subscription that would be denied is denied at once."""
