@@ -356,12 +356,11 @@ async def reservations(
     database: Database, owner: Any, gateway: Gateway, kind: str
 ) -> tuple[str, ...]:
     """Measure reservations per second, here and by the function called by hand, in turns."""
-    pool = await asyncpg.create_pool(
-        database.serving_url,
-        min_size=CLIENTS,
-        max_size=CLIENTS,
-        server_settings={"role": STAFF_ROLE, "app.company_id": "1"},
-    )
+    # no pool, which would reset each connection after each call
+    lent: asyncio.Queue[asyncpg.Connection[Any]] = asyncio.Queue()
+    for _ in range(CLIENTS):
+        scope = {"role": STAFF_ROLE, "app.company_id": "1"}
+        lent.put_nowait(await asyncpg.connect(database.serving_url, server_settings=scope))
     wanted = await baskets(owner, kind)
     ours, theirs = [], []
     for number in range(ROUNDS):
@@ -387,21 +386,23 @@ async def reservations(
 
         def call(place: int, basket: list[int], number: int = number, levels: Any = levels) -> Any:
             async def run() -> None:
-                async with pool.acquire() as connection:
-                    await connection.fetch(
-                        "select * from reserve_stock($1::bigint[], $2::numeric[], 'CART',"
-                        " $3::bigint[], true)",
-                        [levels[product] for product in basket],
-                        [Decimal(1)] * LINES,
-                        [number * 10**7 + place * 10 + n for n in range(LINES)],
-                    )
+                connection = lent.get_nowait()
+                await connection.fetch(
+                    "select * from reserve_stock($1::bigint[], $2::numeric[], 'CART',"
+                    " $3::bigint[], true)",
+                    [levels[product] for product in basket],
+                    [Decimal(1)] * LINES,
+                    [number * 10**7 + place * 10 + n for n in range(LINES)],
+                )
+                lent.put_nowait(connection)
 
             return run
 
         calls = [call(place, basket) for place, basket in enumerate(wanted)]
         for work, kept in ((asks, ours), (calls, theirs))[:: 1 if number % 2 else -1]:
             kept.append(len(work) / await seconds_of(lambda work=work: in_flight(CLIENTS, work)))
-    await pool.close()
+    while not lent.empty():
+        await lent.get_nowait().close()
     ratio = median(one / other for one, other in zip(ours, theirs, strict=True))
     return (
         f"Reservations of {LINES} lines, {kind}",
@@ -463,8 +464,8 @@ async def measure_copy(kept: Database, say: Callable[[str], None]) -> list[tuple
         return await measure(database, say)
 
 
-def page(size: str, table: Sequence[Sequence[str]]) -> str:
-    """Return the table as Markdown."""
+def page(size: str, table: Sequence[Sequence[str]], load: float) -> str:
+    """Return the table as Markdown; ``load`` is that of the machine before."""
     lines = [
         "# What writes take",
         "",
@@ -475,7 +476,10 @@ def page(size: str, table: Sequence[Sequence[str]]) -> str:
         f"- Products: {AT_ONCE:,} per request, {IN_FLIGHT} requests at once; or all in one",
         "  request, until a worker has done the job; or from a file of JSON lines. By hand one",
         "  COPY and one statement, without keys, verdicts and audit",
-        "- Reservations: each with its key, audit trail and events; by hand `reserve_stock` alone",
+        "- Reservations: each with its key, order, audit trail and events, and the order is read",
+        "  back; by hand `reserve_stock` alone, called on a connection for each client",
+        f"- Load of the machine when it began: {load:.1f}, on {os.cpu_count()} cores. Others on it",
+        "  slow both sides down, if not by the same",
         "",
         "| what | gateway | by hand | ratio |",
         "| --- | ---: | ---: | ---: |",
@@ -495,9 +499,10 @@ def main(arguments: Sequence[str]) -> int:
     steps = Steps()
     try:
         with open_database(options.data_dir, options.size, steps) as kept:
+            load = os.getloadavg()[0]
             with steps.step("Measuring"):
                 table = uvloop.run(measure_copy(kept, steps.say))
-            text = page(options.size, table)
+            text = page(options.size, table, load)
     except (EmbeddedPostgresError, WrongAnswer) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1

@@ -42,6 +42,29 @@ async def test_is_set_to_the_rows_of_the_caller(own_gateway: Gateway) -> None:
         assert stats.rows == 2
 
 
+async def test_a_call_is_a_transaction_of_its_own(own_gateway: Gateway) -> None:
+    """Set to the rows of the caller, by turns with others; what fails leaves nothing open."""
+    pool = pool_of(own_gateway)
+    company = compile_statement(text("select min(company_id) from warehouse"))
+    slow = compile_statement(text("select pg_sleep(30)"))
+    wrong = compile_statement(text("select 1 / 0"))
+    for own in (1, 2, 2, 1):
+        stats = OperationStats()
+        assert await pool.call(RowScope(STAFF_ROLE, own), company, {}, stats) == own
+        assert (stats.statements, stats.rows) == (1, 1)
+        async with pool.begin(RowScope(STAFF_ROLE, 3 - own), stats) as transaction:
+            assert await transaction.run(company, {}) == [(3 - own,)]
+    with pytest.raises(asyncpg.DivisionByZeroError):
+        await pool.call(SCOPE, wrong, {}, OperationStats())
+    waiting = asyncio.create_task(pool.call(SCOPE, slow, {}, OperationStats()))
+    await asyncio.sleep(0.2)
+    waiting.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await waiting
+    assert pool.state().in_use == 0
+    assert await pool.call(SCOPE, company, {}, OperationStats()) == 1
+
+
 async def test_values_go_in_and_come_out_as_they_are(own_gateway: Gateway) -> None:
     """Lists in conditions, JSON, and texts that look like SQL; rows by name, by place, by turns."""
     async with pool_of(own_gateway).begin(SCOPE, OperationStats()) as transaction:
