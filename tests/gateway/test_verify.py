@@ -184,6 +184,7 @@ async def unguarded(url: str) -> AsyncIterator["asyncpg.Connection[Any]"]:
         checks = await connection.fetch(
             "select conrelid::regclass::text as name, conname from pg_constraint"
             " where contype = 'c' and connamespace = 'public'::regnamespace"
+            " and coninhcount = 0"  # those of partitions go with their table's
         )
         for check in checks:
             await connection.execute(
