@@ -13,7 +13,7 @@ from resolvers.core.context import Reads
 from resolvers.core.errors import LimitExceeded
 from resolvers.core.statement import Statement, compile_statement, unseen
 from resolvers.core.stream import Told
-from resolvers.inventory.rules import Crossing, crossing
+from resolvers.inventory.rules import Crossing, StockGroup, crossing
 from resolvers.inventory.tables import stock_level
 
 STOCK_CHANGED = "stock.changed"
@@ -107,6 +107,25 @@ class StockInterest:
             return False
         delta = abs(change.available - change.previous_available)
         return self.min_delta is None or crossed or delta >= self.min_delta
+
+
+@dataclass(frozen=True, slots=True)
+class SummaryInterest:
+    """Which levels a summary adds up, in which groups, and so which changes make it another."""
+
+    warehouse_ids: frozenset[int] | None
+    product_ids: frozenset[int] | None
+    groups: tuple[StockGroup, ...]
+    first: int
+
+    @property
+    def index(self) -> tuple[str, frozenset[Any]] | None:
+        """Return the narrowest field that decides."""
+        return StockInterest(self.warehouse_ids, self.product_ids).index
+
+    def accepts(self, event: PublishedEvent) -> bool:
+        """Tell whether ``event`` is of a level that is added up."""
+        return StockInterest(self.warehouse_ids, self.product_ids).accepts(event)
 
 
 _category = product_category.alias()

@@ -1,8 +1,13 @@
 """Lists of warehouses, levels, moves, reservations and what is on its way."""
 
+from collections.abc import Sequence
+from typing import Any
+
 from resolvers.catalog.loaders import product
 from resolvers.core.aggregation import Aggregation, Grouping, days_and_months
+from resolvers.core.context import Reads
 from resolvers.core.listing import AmountBetween, Between, Flag, Listing, OneOf
+from resolvers.inventory.events import SummaryInterest
 from resolvers.inventory.loaders import (
     incoming_stock,
     lot,
@@ -94,6 +99,24 @@ stock_level_aggregates = Aggregation(
     },
     guarded=dict.fromkeys(("on_hand", "reserved", "outgoing", "projected"), "stock.read"),
 )
+
+
+_SUMMED = frozenset({"count", *(f"sum_{name}" for name in ("on_hand", "reserved", "available"))})
+_KEYS = frozenset({"warehouse_id", "product_id", "category_id"})
+
+
+async def sums_of(reads: Reads, summing: SummaryInterest) -> Sequence[Any]:
+    """Return what levels add up to, a row for each group, by the keys asked for.
+
+    Of the quantities those alone whose changes are published.
+    """
+    given = {"warehouse_ids": summing.warehouse_ids, "product_ids": summing.product_ids}
+    filters = {name: sorted(keys) for name, keys in given.items() if keys is not None}
+    page = stock_levels.request(filters=filters)
+    asked = stock_level_aggregates.request(summing.groups, first=summing.first)
+    return await stock_level_aggregates.rows(reads, page, asked, _SUMMED | _KEYS)
+
+
 stock_move_aggregates = Aggregation(
     name="StockMoveGroup",
     listing=stock_moves,

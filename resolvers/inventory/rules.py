@@ -89,6 +89,14 @@ class Crossing(StrEnum):
     BACK_IN_STOCK = "BACK_IN_STOCK"
 
 
+class StockGroup(StrEnum):
+    """What a summary of stock can be grouped by."""
+
+    WAREHOUSE = "WAREHOUSE"
+    PRODUCT = "PRODUCT"
+    CATEGORY = "CATEGORY"
+
+
 def crossing(previous: Decimal, current: Decimal, threshold: Decimal | None) -> Crossing:
     """Tell what a change of availability crossed; nothing left counts before any threshold."""
     if previous > 0 >= current:

@@ -707,7 +707,11 @@ def _too_large(error: TooLarge) -> Refused:
 
 async def _found(context: Context, told: object) -> object:
     """Return what is told with its row, read now if it is to be found when it is told."""
-    if not isinstance(told, RowType) or told.found_by is None:
+    if not isinstance(told, RowType):
+        return told
+    if told.read_by is not None:
+        return type(told).of(await told.read_by(context, told.row["id"]))
+    if told.found_by is None:
         return told
     node = node_of(type(told))
     assert node is not None

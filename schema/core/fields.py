@@ -6,7 +6,7 @@ for everybody, the permission it requires. A type's Python object wraps the row 
 
 import inspect
 from asyncio import gather
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from decimal import Decimal
 from types import MappingProxyType
 from typing import Any
@@ -46,6 +46,8 @@ class RowType:
     row: Any
     found_by: Relation | None = None
     """What finds the row when it is told; till then it has the key of it alone, as ``id``."""
+    read_by: Callable[[Context, Any], Awaitable[Any]] | None = None
+    """The same, by a function of the context and the key."""
 
     @classmethod
     def of(cls, row: Any) -> Any:
@@ -61,6 +63,13 @@ class RowType:
         """Stand for the row that ``relation`` finds for ``key`` when it is told of."""
         wrapped = cls.of({"id": key})
         wrapped.found_by = relation
+        return wrapped
+
+    @classmethod
+    def to_read(cls, read: Callable[[Context, Any], Awaitable[Any]], key: Any) -> Any:
+        """Stand for the row that ``read`` returns for ``key`` when it is told of."""
+        wrapped = cls.of({"id": key})
+        wrapped.read_by = read
         return wrapped
 
 

@@ -525,6 +525,8 @@ class Subscriber(AsyncIterator[Delivery]):
         """Events that the state shows and that had no place yet."""
         self._behind = False
         self._merging = False
+        self._body = b""
+        """What was told last."""
         self._dropped = 0
         self._dropped_to = 0
         self._ended = False
@@ -574,14 +576,12 @@ class Subscriber(AsyncIterator[Delivery]):
             self._shown.discard(delivery.event_id)
             return
         waiter = self._waiter
-        if (
-            waiter is not None
-            and not waiter.done()
-            and not self._queue
-            and self.push is not None
-            and self.push(delivery)
-        ):
+        idle = waiter is not None and not waiter.done() and not self._queue
+        if idle and self._repeats(delivery):
             self._told = seq
+        elif idle and self.push is not None and self.push(delivery):
+            self._told = seq
+            self._body = delivery.body
             self._count()
             if delivery.over:
                 self._leave_feed()
@@ -593,6 +593,11 @@ class Subscriber(AsyncIterator[Delivery]):
             self._wake()
         else:
             self._overflow(delivery)
+
+    def _repeats(self, delivery: Delivery) -> bool:
+        """Tell whether it is what was told last, in a stream where that is nothing new."""
+        distinct = self._opened is not None and self._opened.stream.distinct
+        return distinct and delivery.body == self._body
 
     def end(self, error: Exception | None) -> None:
         """End once what waits was told; ``error`` is then told."""
@@ -632,6 +637,9 @@ class Subscriber(AsyncIterator[Delivery]):
                 self._moving = False
                 async with aclosing(self._follow(source, context)) as answers:
                     async for delivery in answers:
+                        if self._repeats(delivery):
+                            continue
+                        self._body = delivery.body
                         self._count()
                         yield delivery
                         if delivery.over:
@@ -663,6 +671,7 @@ class Subscriber(AsyncIterator[Delivery]):
     async def _follow(self, opened: Opened, context: Context) -> AsyncGenerator[Delivery, None]:
         """Yield what is told: the state, what was missed, then what happens."""
         broker, log = context.broker, context.log
+        self._opened = opened
         self._join_group(context)
         if self._told is None:
             self._told = opened.after

@@ -153,6 +153,8 @@ class Stream:
     """Whether it can tell a `StreamNotice`."""
     coalesce_seconds: float = 0.0
     """Least time between what is told, unless the client asks for more."""
+    distinct: bool = False
+    """Whether what is told like the last time is not told."""
     over: Callable[[Mapping[str, Any]], bool] | None = None
     """Tells of the payload of an event, or of the row of the state, whether nothing comes after."""
 

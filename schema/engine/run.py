@@ -195,8 +195,12 @@ async def _rows(
     context: Context, compiled: Compiled | NotCompiled, items: Sequence[RowType]
 ) -> Sequence[Any]:
     """Return the rows of what is told; those that are found when it is told, in one statement."""
+    if isinstance(compiled, NotCompiled):
+        return [item.row for item in items]
+    if items[0].read_by is not None:
+        return [item.read_by and await item.read_by(context, item.row["id"]) for item in items]
     relation = items[0].found_by
-    if relation is None or isinstance(compiled, NotCompiled):
+    if relation is None:
         return [item.row for item in items]
     keys = [item.row["id"] for item in items]
     columns = frozenset(compiled.plan.root.columns)

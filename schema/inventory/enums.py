@@ -8,6 +8,7 @@ from resolvers.inventory.rules import (
     MoveKind,
     ReservationSource,
     ReservationState,
+    StockGroup,
 )
 from schema.core.enums import describe_enum
 
@@ -19,8 +20,18 @@ __all__ = [
     "MoveKind",
     "ReservationSource",
     "ReservationState",
+    "StockGroup",
 ]
 
+describe_enum(
+    StockGroup,
+    "What a summary of stock can be grouped by.",
+    {
+        "WAREHOUSE": "The warehouse.",
+        "PRODUCT": "The product.",
+        "CATEGORY": "The category of the product.",
+    },
+)
 describe_enum(
     LocationKind,
     "What a stock location is. Goods enter and leave through the virtual ones.",

@@ -2,22 +2,29 @@
 
 from datetime import datetime
 from decimal import Decimal
-from typing import Annotated, Any
+from typing import Annotated, Any, Final
 
 import strawberry
 
+from resolvers.catalog.loaders import category_by_id, product_by_id
+from resolvers.core.aggregation import MAX_GROUPS
+from resolvers.core.broker import PublishedEvent
 from resolvers.core.context import Context
+from resolvers.core.errors import Invalid
 from resolvers.core.stream import Told
-from resolvers.inventory.events import STOCK_CHANGED, StockInterest, levels_of
+from resolvers.inventory.events import STOCK_CHANGED, StockInterest, SummaryInterest, levels_of
 from resolvers.inventory.events import StockChange as StockChangeEvent
-from resolvers.inventory.loaders import level_by_id
-from schema.core.fields import ID, RowType, argument, column, computed, listed, related
+from resolvers.inventory.loaders import level_by_id, warehouse_by_id
+from resolvers.inventory.reads import sums_of
+from schema.catalog.types import Product, ProductCategory
+from schema.core.aggregates import NOT_GROUPED
+from schema.core.fields import ID, RowType, argument, column, computed, held, listed, related
 from schema.core.ids import decode_ids
 from schema.core.node import row_type
 from schema.core.stream import SnapshotReason, Stream, StreamNotice, document_id, stream
-from schema.inventory.enums import Crossing
+from schema.inventory.enums import Crossing, StockGroup
 from schema.inventory.inputs import StockChangeFilter
-from schema.inventory.types import StockLevel
+from schema.inventory.types import StockLevel, Warehouse
 
 
 @row_type("StockChange", "A change of one stock level: told once, after it was committed.")
@@ -75,9 +82,93 @@ StockStreamItem = Annotated[
 ]
 
 
+@row_type("StockSummaryGroup", "Stock levels with the same keys, added up.")
+class StockSummaryGroup(RowType):
+    """A group of levels."""
+
+    warehouse: Warehouse | None = related(
+        f"Warehouse; {NOT_GROUPED}.", warehouse_by_id, "warehouse_id"
+    )
+    product: Product | None = related(f"Product; {NOT_GROUPED}.", product_by_id, "product_id")
+    category: ProductCategory | None = related(
+        f"Category of the products; {NOT_GROUPED}.", category_by_id, "category_id"
+    )
+    count: int = column("How many levels are in the group.")
+    on_hand: Decimal | None = column(
+        "Physically there and sellable; null without levels.",
+        of="sum_on_hand",
+        requires="stock.read",
+    )
+    reserved: Decimal | None = column(
+        "Promised to orders; null without levels.", of="sum_reserved", requires="stock.read"
+    )
+    available: Decimal | None = column(
+        "What can be promised; null without levels.", of="sum_available"
+    )
+
+
+@row_type("StockSummary", "What stock levels add up to.")
+class StockSummary(RowType):
+    """What `sums_of` returns."""
+
+    groups: list[StockSummaryGroup] = held(
+        "The groups, by their keys; without `groupBy` there is one.", "groups", size=100
+    )
+
+
+_MOST_PER_SECOND: Final = 10
+
+
 @strawberry.type
 class Subscription:
     """Root fields of this module."""
+
+    @stream(
+        "What stock adds up to, at first, then whenever that is something else; worked out when "
+        "stock changed that it is of, and at no other time.",
+        item=StockSummary,
+        requires="availability.read",
+        coalesces=False,
+        resumes=False,
+    )
+    def stock_summary_changed(
+        context: Context,
+        group_by: Annotated[
+            list[StockGroup], argument("Keys: levels with the same values of all make a group.")
+        ] = (),  # type: ignore[assignment]
+        warehouse_ids: Annotated[
+            list[strawberry.ID] | None, argument("In these warehouses; in all without it.")
+        ] = None,
+        product_ids: Annotated[
+            list[strawberry.ID] | None, argument("Of these products; of all without it.")
+        ] = None,
+        first: Annotated[int, argument("At most so many groups, up to 1,000.")] = 100,
+        max_per_second: Annotated[
+            int, argument(f"Tell it at most so often, 1 to {_MOST_PER_SECOND} times a second.")
+        ] = 1,
+    ) -> Stream:
+        """Tell the summary whenever it is another."""
+        del context
+        if not 1 <= max_per_second <= _MOST_PER_SECOND:
+            message = f"maxPerSecond must be between 1 and {_MOST_PER_SECOND}."
+            raise Invalid(message, path=("maxPerSecond",))
+        if not 1 <= first <= MAX_GROUPS:
+            raise Invalid(f"first must be between 1 and {MAX_GROUPS}.", path=("first",))
+        return Stream(
+            topics=(STOCK_CHANGED,),
+            interest=SummaryInterest(
+                warehouse_ids=_keys(warehouse_ids, "Warehouse", "warehouseIds"),
+                product_ids=_keys(product_ids, "Product", "productIds"),
+                groups=tuple(dict.fromkeys(group_by)),
+                first=first,
+            ),
+            tell=_summary,
+            key=_all_as_one,
+            snapshot=_summary_at_first,
+            begins=True,
+            coalesce_seconds=1 / max_per_second,
+            distinct=True,
+        )
 
     @stream(
         "Changes of stock, in the order they were published: from now on, or from where you were, "
@@ -116,6 +207,32 @@ def _interest(given: StockChangeFilter) -> StockInterest:
 
 def _ids(given: list[strawberry.ID] | None, type_name: str, name: str) -> frozenset[int] | None:
     return None if given is None else frozenset(decode_ids(given, type_name, ("filter", name)))
+
+
+def _keys(given: list[strawberry.ID] | None, type_name: str, name: str) -> frozenset[int] | None:
+    return None if given is None else frozenset(decode_ids(given, type_name, (name,)))
+
+
+def _all_as_one(event: PublishedEvent) -> None:
+    """Say that whatever changes, it is the one summary that does."""
+    del event
+
+
+def _summary(told: Told, interest: SummaryInterest) -> RowType:
+    del told
+    wrapped: RowType = StockSummary.to_read(_groups, interest)
+    return wrapped
+
+
+async def _groups(context: Context, interest: SummaryInterest) -> dict[str, Any]:
+    return {"groups": list(await sums_of(context.reads, interest))}
+
+
+async def _summary_at_first(
+    interest: SummaryInterest, place: str, reason: SnapshotReason, context: Context
+) -> Any:
+    del place, reason
+    return StockSummary.of(await _groups(context, interest))
 
 
 def _change(told: Told, interest: StockInterest) -> RowType:

@@ -61,6 +61,8 @@ EVENTS = {
     if (told := str(told_type(root))) not in NODE_TYPES
 }
 """What streams tell that nothing else does, by its type."""
+WITHIN = {"StockSummaryGroup": ("stockSummaryChanged", "groups")}
+"""What is within that: the stream, and its field there."""
 
 
 def callers(partner_id: int) -> Iterator[tuple[str, Principal]]:
@@ -300,11 +302,26 @@ class TestGuardedFields:
                 assert answer.data == {root.name: {"__typename": edge.parent, edge.name: None}}
                 denied(answer, [root.name, edge.name])
 
+    @pytest.mark.parametrize("edge", ids([e for e in GUARDED if e.parent in WITHIN]))
+    async def test_denied_within_what_is_told(self, gateway: Gateway, edge: Edge) -> None:
+        """The same one level further down, in what a stream begins with."""
+        name, below = WITHIN[edge.parent]
+        assert edge.requires is not None
+        caller = principal(permissions=EVERY_PERMISSION - {edge.requires})
+        query = f"subscription {{ {name} {{ {below} {{ {edge.name} }} }} }}"
+        recorder = Recorder(gateway.runtime, caller)
+        ready = prepared(gateway.runtime, query, {})
+        stream = hearing(gateway.runtime.executor.subscribe(ready, recorder.contexts))
+        async with aclosing(stream), asyncio.timeout(20):
+            answer = await anext(stream)
+        assert answer.data == {name: {below: [{edge.name: None}]}}
+        denied(answer, [name, below, 0, edge.name])
+
     def test_every_guarded_field_is_tried(self) -> None:
         """A guarded field is reached without its own permission, or comes with an event."""
         reached = [e for e in GUARDED if ways_to(e.parent, without=e.requires)]
         assert {*map(str, GUARDED)} == {
-            str(e) for e in GUARDED if e in reached or e.parent in EVENTS
+            str(e) for e in GUARDED if e in reached or e.parent in EVENTS or e.parent in WITHIN
         }
 
 

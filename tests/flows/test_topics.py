@@ -329,6 +329,75 @@ async def test_stock_tells_of_reorder_points_and_documents(gateway: Gateway) -> 
     assert found["documentId"] is None
 
 
+SUMMARY = """
+subscription Summary($warehouses: [ID!], $often: Int! = 10) {
+  stockSummaryChanged(groupBy: [WAREHOUSE], warehouseIds: $warehouses, maxPerSecond: $often) {
+    groups { warehouse { id } product { id } count onHand available }
+  }
+}
+"""
+SUMS = """
+select count(*), sum(on_hand) as on_hand, sum(on_hand - reserved) as available
+from stock_level where warehouse_id = $1
+"""
+
+
+async def test_a_summary_is_worked_out_when_it_is_another(gateway: Gateway) -> None:
+    """At first, then once for many changes and all who ask; not for others, nor while idle."""
+    owner = gateway.owner
+    ours, theirs = await owner.fetch(
+        "select warehouse_id, min(id) as level from stock_level where company_id = 1 group by 1"
+        " order by 1 limit 2"
+    )
+    await last_place(gateway)
+    warehouse = encode_id("Warehouse", ours["warehouse_id"])
+
+    async def check(summary: Any) -> None:
+        [group] = summary["groups"]
+        [sums] = await owner.fetch(SUMS, ours["warehouse_id"])
+        assert group["warehouse"]["id"] == warehouse
+        assert group["product"] is None
+        assert group["count"] == sums["count"]
+        assert Decimal(group["onHand"]) == sums["on_hand"]
+        assert Decimal(group["available"]) == sums["available"]
+
+    more = "update stock_level set on_hand = on_hand + $2 where id = $1"
+    async with (
+        listening(gateway, SUMMARY, warehouses=[warehouse]) as answers,
+        listening(gateway, SUMMARY, warehouses=[warehouse]) as others,
+    ):
+        for stream in (answers, others):
+            await check(await told(stream))
+        both = [asyncio.ensure_future(told(stream)) for stream in (answers, others)]
+        await asyncio.sleep(0)
+        while gateway.runtime.broker.listeners < 1:  # noqa: ASYNC110 - nobody tells
+            await asyncio.sleep(0.01)
+        before = len(gateway.reports)
+        await owner.execute(more, theirs["level"], 1)
+        await last_place(gateway)
+        await asyncio.sleep(0.3)
+        assert len(gateway.reports) == before
+        async with owner.transaction():
+            for _ in range(20):
+                await owner.execute(more, ours["level"], 1)
+        first, second = await asyncio.gather(*both)
+        await check(first)
+        assert first == second
+        [report] = gateway.reports[before:]
+        assert report.stats.statements <= 3
+        again = asyncio.ensure_future(told(answers))
+        async with owner.transaction():
+            await owner.execute(more, ours["level"], 1)
+            await owner.execute(more, ours["level"], -1)
+        await asyncio.sleep(0.5)
+        assert not again.done()
+        await owner.execute(more, ours["level"], 2)
+        await check(await again)
+    for often in (0, 11):
+        [answer] = [one async for one in listen(gateway, SUMMARY, often=often)]
+        assert answer.errors[0]["extensions"]["code"] == "VALIDATION"
+
+
 AXES = """
 subscription Orders($after: String) {
   orderStatusChanged(axes: [HOLD], after: $after) { axes changes { axis from to } }
