@@ -92,6 +92,13 @@ class HttpProtocol(HttpToolsProtocol):
         super().connection_lost(exc)
         self._lose()
         self._tell_lost()
+        self._let_go()
+
+    def _let_go(self) -> None:
+        """Forget what refers back to this: the collector looks for such circles seldom."""
+        self.cycle = self._running = None
+        self.scope = {}  # type: ignore[typeddict-item]
+        self._extensions = {}
 
     def data_received(self, data: bytes) -> None:
         """Parse what came; bound how much and how long it takes."""
@@ -103,6 +110,9 @@ class HttpProtocol(HttpToolsProtocol):
         except httptools.HttpParserUpgrade:
             if self._should_upgrade():
                 self.handle_websocket_upgrade()
+                # nobody tells this object when the connection goes
+                self.parser = None
+                self._let_go()
                 return
         except httptools.HttpParserError:
             self._refuse(Fault.MALFORMED, "The request is not valid HTTP.")

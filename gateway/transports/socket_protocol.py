@@ -143,6 +143,16 @@ class SocketProtocol(WebSocketsSansIOProtocol):
         if self.on_lost is not None:
             self.on_lost()
 
+    def on_task_complete(self, task: asyncio.Task[None]) -> None:
+        """Let go of what refers to itself once the application has ended.
+
+        The collector looks for such things seldom, so connections that came and went would pile up.
+        """
+        super().on_task_complete(task)
+        extensions: Any = self.scope["extensions"]
+        extensions.clear()
+        self.conn.parser.close()
+
     def shutdown(self) -> None:
         """Let the application close the connection, if it wants to."""
         self.stopping = True

@@ -290,6 +290,7 @@ class Socket:
                     metrics.event_sent("ws")
         finally:
             self._streams.discard(task)
+            del task  # else it holds itself by what canceled it
             metrics.subscription_ended("ws")
 
     async def _finish(self, operation_id: str, last: str) -> None:
@@ -347,6 +348,9 @@ class Socket:
         for task in self._tasks:
             task.cancel()
         await self._ended(self._tasks)
+        # canceled tasks hold what they were doing, and with it this
+        self._active.clear()
+        self._reader = None
         if self._principal is not None:
             self._transport.leave(self._principal)
 

@@ -1,6 +1,7 @@
 """Peers of a socket that keep to no protocol: what they get, and that nobody else notices."""
 
 import asyncio
+import gc
 import json
 import time
 from collections.abc import AsyncIterator
@@ -9,10 +10,15 @@ import pytest
 import pytest_asyncio
 
 from gateway.transports import socket_protocol
-from tests.fixtures.servers import ServerProcess, server_process
+from gateway.transports.http_protocol import HttpProtocol
+from gateway.transports.socket_protocol import SocketProtocol
+from gateway.transports.websocket import Socket
+from gateway.transports.wire import Wire
+from schema.core.live import Subscriber
+from tests.fixtures.servers import Address, ServerProcess, server_process
 from tests.gateway.transports import site
 from tests.gateway.transports.clients import bare, entered, frame, message_frame, read_frame
-from tests.gateway.transports.probing import GRACE, until
+from tests.gateway.transports.probing import GRACE, request, until
 from tests.gateway.transports.site import site_with
 
 TEXT, FIRST_OF_TEXT, MORE, LAST = 0x81, 0x01, 0x00, 0x80
@@ -184,3 +190,39 @@ async def test_others_notice_nothing(silent: ServerProcess) -> None:
             number += 1
         await crowd
     assert longest < 1
+
+
+async def test_connections_that_came_and_went_leave_nothing() -> None:
+    """What served them is gone at once, and does not wait for the collector, which comes seldom."""
+    asked = {"query": "subscription { ticks(pause: 30) }"}
+    kinds = (HttpProtocol, SocketProtocol, Socket, Wire, Subscriber)
+
+    def alive() -> int:
+        return sum(isinstance(one, kinds) for one in gc.get_objects())
+
+    async def by_socket(address: Address) -> None:
+        async with bare(address) as (reader, writer):
+            writer.write(message_frame({"id": "1", "type": "subscribe", "payload": asked}))
+            for _ in range(2):
+                await read_frame(reader)
+
+    async def by_stream(address: Address) -> None:
+        reader, writer = await address.connect()
+        accept = b"Accept: text/event-stream"
+        writer.write(request(accept, body=json.dumps(asked).encode()))
+        await asyncio.wait_for(reader.readuntil(b"next"), GRACE)
+        writer.transport.abort()
+
+    async with site_with() as address:
+        gc.collect()
+        gc.disable()
+        try:
+            before = alive()
+            for converse in (by_socket, by_stream):
+                for _ in range(3):
+                    await converse(address)
+            async with asyncio.timeout(GRACE):
+                while alive() > before:  # noqa: ASYNC110 - nobody tells
+                    await asyncio.sleep(0.05)
+        finally:
+            gc.enable()
