@@ -28,7 +28,7 @@ from resolvers.core.broker import Broker, PublishedEvent
 from resolvers.core.metrics import Metrics
 from resolvers.core.outbox import PUBLISHED_CHANNEL, WAITING, WRITTEN_CHANNEL
 from resolvers.core.reference import REFERENCE_CHANNEL, ReferenceCache
-from resolvers.core.stream import LogPage
+from resolvers.core.stream import Index, LogPage
 
 Connection: TypeAlias = "asyncpg.Connection[Any]"
 
@@ -107,6 +107,10 @@ from outbox_counter counter left join lateral (
   select pub_seq, id, company_id, topic, entity, entity_id, payload, created_at
   from outbox_event
   where company_id = $1 and topic = any($2::text[]) and pub_seq > $3 and pub_seq <= $4
+    and ($5::text is null or case jsonb_typeof(payload -> $5)
+      when 'array' then exists (
+        select from jsonb_array_elements_text(payload -> $5) as one where one = any($6::text[]))
+      else payload ->> $5 = any($6::text[]) end)
   order by pub_seq limit {_LOG_PAGE}
 ) as event on true
 order by event.pub_seq
@@ -377,15 +381,27 @@ class EventLog:
         self._pool: asyncpg.Pool[Any] | None = None
 
     async def read(
-        self, *, company_id: int, topics: Sequence[str], after: int, until: int
+        self,
+        *,
+        company_id: int,
+        topics: Sequence[str],
+        after: int,
+        until: int,
+        index: Index | None = None,
     ) -> LogPage:
-        """Return the first events of a company and topics after one place and up to another."""
+        """Return the first events of a company and topics after one place and up to another.
+
+        Of those that ``index`` rules out, none is read: many who resume at once want little each.
+        """
+        name, values = (None, None) if index is None else (index[0], list(map(str, index[1])))
         shortest, longest = _RETRY_SECONDS
         wait = shortest
         while True:
             try:
                 pool = await self._connections()
-                rows = await pool.fetch(_REPLAY, company_id, list(topics), after, until)
+                rows = await pool.fetch(
+                    _REPLAY, company_id, list(topics), after, until, name, values
+                )
             except _LOST as error:
                 reason = f"{type(error).__name__}: {error}"
                 _log.warning("connection lost", part="log", reason=reason)

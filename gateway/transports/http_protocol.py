@@ -96,7 +96,8 @@ class HttpProtocol(HttpToolsProtocol):
 
     def _let_go(self) -> None:
         """Forget what refers back to this: the collector looks for such circles seldom."""
-        self.cycle = self._running = None
+        self._running = None
+        self.cycle = None  # type: ignore[assignment]
         self.scope = {}  # type: ignore[typeddict-item]
         self._extensions = {}
 
@@ -111,7 +112,7 @@ class HttpProtocol(HttpToolsProtocol):
             if self._should_upgrade():
                 self.handle_websocket_upgrade()
                 # nobody tells this object when the connection goes
-                self.parser = None
+                self.parser = None  # type: ignore[assignment]
                 self._let_go()
                 return
         except httptools.HttpParserError:

@@ -1,7 +1,7 @@
 """The log of published events, read by those who resume, and what several changes become as one."""
 
 from collections.abc import AsyncGenerator, Sequence
-from typing import NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol, TypeAlias
 
 from resolvers.core.broker import PublishedEvent, SubscriberLagged
 from resolvers.core.errors import Invalid
@@ -36,18 +36,38 @@ class LogPage(NamedTuple):
     """Whether there are no more up to the place asked for."""
 
 
+Index: TypeAlias = tuple[str, frozenset[Any]]
+"""A field of the payload, and the values it must have or hold one of, all numbers or all words; see
+`resolvers.core.broker.Interest`."""
+
+
 class Log(Protocol):
     """Published events, as long as they are kept."""
 
     async def read(
-        self, *, company_id: int, topics: Sequence[str], after: int, until: int
+        self,
+        *,
+        company_id: int,
+        topics: Sequence[str],
+        after: int,
+        until: int,
+        index: Index | None = None,
     ) -> LogPage:
-        """Return the first events of a company and topics after one place and up to another."""
+        """Return the first events of a company and topics after one place and up to another.
+
+        With ``index``, of those that have one of the values.
+        """
         ...
 
 
 async def missed(
-    log: Log, *, company_id: int, topics: Sequence[str], after: int, until: int
+    log: Log,
+    *,
+    company_id: int,
+    topics: Sequence[str],
+    after: int,
+    until: int,
+    index: Index | None = None,
 ) -> AsyncGenerator[list[PublishedEvent], None]:
     """Yield what the log has after one place and up to another, in pages, in order.
 
@@ -57,7 +77,9 @@ async def missed(
 
     """
     while after != until:
-        page = await log.read(company_id=company_id, topics=topics, after=after, until=until)
+        page = await log.read(
+            company_id=company_id, topics=topics, after=after, until=until, index=index
+        )
         if after > page.last:
             raise Invalid(
                 "after is a cursor that was not given yet; cursors come from the field seq.",

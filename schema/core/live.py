@@ -712,6 +712,7 @@ class Subscriber(AsyncIterator[Delivery]):
             topics=stream.topics,
             after=self._told,
             until=self._since,
+            index=stream.interest.index,
         )
         async with aclosing(pages):
             async for events in pages:

@@ -680,6 +680,24 @@ async def test_the_log_tells_exactly_what_it_has(url: str) -> None:
             assert [event.seq for event in page.events] == [seq for seq in seqs if seq > 300]
             assert page.whole
             assert not (await log.read(company_id=1, topics=("x",), after=0, until=450)).events
+            for seq, payload in ((20, '{"of": 7}'), (30, '{"of": "a"}'), (40, '{"of": [1, 7]}')):
+                told = "update outbox_event set payload = $2::text::jsonb where pub_seq = $1"
+                await connection.execute(told, seq, payload)
+            for values, expected in (
+                ({7}, [20, 40]),
+                ({"a", "b"}, [30]),
+                ({1, 2}, [40]),
+                ({5}, []),
+            ):
+                page = await log.read(
+                    company_id=1,
+                    topics=("stock",),
+                    after=10,
+                    until=440,
+                    index=("of", frozenset(values)),
+                )
+                assert [event.seq for event in page.events] == expected
+                assert (page.oldest, page.last, page.whole) == (1, 450, True)
             await connection.execute("delete from outbox_event where pub_seq < 100")
             page = await log.read(company_id=1, topics=("stock",), after=10, until=440)
             assert page.oldest == 100

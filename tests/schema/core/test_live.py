@@ -20,7 +20,7 @@ from resolvers.core.clock import system_clock
 from resolvers.core.context import Context, OperationStats
 from resolvers.core.principal import STAFF_ROLE, CompanyAccess, Principal, RowScope
 from resolvers.core.statement import Statement
-from resolvers.core.stream import LogPage, Told
+from resolvers.core.stream import Index, LogPage, Told
 from schema.core.execution import Executor, GraphQLRequest
 from schema.core.fields import RowType, column
 from schema.core.limits import Limits
@@ -239,7 +239,13 @@ class World:
     # What is read of it
 
     async def read(
-        self, *, company_id: int, topics: Sequence[str], after: int, until: int
+        self,
+        *,
+        company_id: int,
+        topics: Sequence[str],
+        after: int,
+        until: int,
+        index: Index | None = None,
     ) -> LogPage:
         """Answer as the log does, while things happen before and after."""
         self.happens()
@@ -249,6 +255,7 @@ class World:
             if after < event.seq <= until
             and event.company_id == company_id
             and event.topic in topics
+            and (index is None or event.payload.get(index[0]) in index[1])
         ]
         kept = [event for event in found if event.seq >= self.oldest]
         last = len(self.events)
