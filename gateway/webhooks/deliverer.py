@@ -248,6 +248,9 @@ class Deliverer:
 
     async def run(self) -> None:
         """Serve until canceled; what is being sent then is waited for, for a while."""
+        if self._secrets is None:
+            _log.error("webhooks are not sent", reason=NO_SECRETS)
+            return
         if self._trust is None:
             self._trust = await asyncio.to_thread(httpx2.create_ssl_context)
         await keep_running("webhooks", self._database_url, self._work)
@@ -269,14 +272,8 @@ class Deliverer:
         return self._executor.prepare(request, known_caller=True)
 
     def signatures(self, salts: Sequence[str], message_id: str, timestamp: int, body: bytes) -> str:
-        """Return the signatures of a message, by the secrets of these salts.
-
-        Raises:
-            _Stopped: there is nothing to derive secrets from here.
-
-        """
-        if self._secrets is None:
-            raise _Stopped(NO_SECRETS)
+        """Return the signatures of a message, by the secrets of these salts."""
+        assert self._secrets is not None, "without any it does not run"
         return self._secrets.signatures(salts, message_id, timestamp, body)
 
     def sender(self) -> Sender:

@@ -328,6 +328,25 @@ class TestDelivering:
             await asyncio.sleep(0.1)
         assert len(got) == len({one.seq for one in got}) == 6
 
+    async def test_nothing_is_sent_without_a_secret(self, site: Site) -> None:
+        """A process that cannot sign leaves the webhooks to those that can."""
+        await site.create()
+        runtime = site.gateway.runtime
+        without = Deliverer(
+            site.url,
+            settings_for(site.url, **OPEN),
+            executor=runtime.executor,
+            open_context=runtime.open_context,
+            rules=runtime.egress,
+            secrets=None,
+            metrics=runtime.metrics,
+            clock=site.clock,
+        )
+        await without.run()
+        async with site.delivering():
+            await site.change()
+            await site.receiver.wait_for(1)
+
     async def test_a_lost_session_is_replaced(self, site: Site) -> None:
         """Locks end with it, and whoever has them next goes on."""
         await site.create()
