@@ -61,6 +61,7 @@ def create_app(
         graphiql_page=make_graphiql(settings, demo_tokens or {}),
         metrics=runtime.metrics,
         clock=runtime.clock,
+        callers=runtime.callers,
     )
 
     public = settings.environment != "production" or settings.anonymous_introspection

@@ -5,14 +5,17 @@ import gc
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager, suppress
 from datetime import timedelta
+from functools import partial
 from typing import Any
 
 import strawberry
 import structlog
 
 from gateway.auth import Authenticator
+from gateway.auth.access import Fetch
 from gateway.auth.links import Links
 from gateway.board import DOCUMENTS
+from gateway.callers import Callers
 from gateway.context import Contexts, OperationContext
 from gateway.database import OperationReads, ReadPool, open_read_pool
 from gateway.health import Check, Health, pool_check
@@ -200,7 +203,11 @@ class Runtime:
         )
         self.reference = ReferenceCache() if settings.reference_cache else None
         """Reference data kept in memory; None where the settings want none kept."""
-        self.follower = Follower(self._owner_url, self.broker, self.metrics, self.reference)
+        self.callers = Callers(self.authenticator, self.metrics)
+        """Those who are connected."""
+        self.follower = Follower(
+            self._owner_url, self.broker, self.metrics, self.reference, self._access_changed
+        )
         self.log = EventLog(self._owner_url)
         self.deliverer = Deliverer(
             self._owner_url,
@@ -296,6 +303,11 @@ class Runtime:
     def _finished(self, report: OperationReport) -> None:
         for listener in self.listeners:
             listener(report)
+
+    async def _access_changed(self, fetch: Fetch) -> None:
+        """Forget who may do what, and look at all who are connected again."""
+        self.authenticator.invalidate()
+        await self.callers.look_again(partial(self.authenticator.judge, fetch=fetch))
 
     async def _fetch(self, sql: str, *arguments: Any) -> list[Any]:
         return await self.reads.fetch(sql, *arguments)

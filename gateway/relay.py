@@ -23,7 +23,9 @@ import asyncpg
 import orjson
 import structlog
 
+from gateway.auth.access import Fetch
 from gateway.partitions import drop_days, make_days
+from resolvers.core.access import ACCESS_CHANNEL
 from resolvers.core.broker import Broker, PublishedEvent
 from resolvers.core.metrics import Metrics
 from resolvers.core.outbox import PUBLISHED_CHANNEL, WAITING, WRITTEN_CHANNEL
@@ -45,8 +47,10 @@ _WAKE_SECONDS: Final = 0.01
 """Shortest time between two wake-ups of one process; those in between are one."""
 _RELAY_POLL_SECONDS: Final = 0.25
 """Longest an event written by plain SQL, which wakes nobody, waits for the relay."""
-_FOLLOW_POLL_SECONDS: Final = 1.0
-"""Longest a published event waits when its notification is lost."""
+_FOLLOW_POLL_SECONDS: Final = 0.5
+"""Longest a published event, or a change of access, waits when its notification is lost."""
+_MEASURE_SECONDS: Final = 1.0
+"""Time between two looks at the backlog."""
 _LOCK_RETRY_SECONDS: Final = 0.5
 """Time between two tries for the relay's lock; to wait in the server would hold vacuum back."""
 _TRUST_SECONDS: Final = 3.0
@@ -91,6 +95,13 @@ _FOLLOW: Final = f"""
 select pub_seq, id, company_id, topic, entity, entity_id, payload, created_at
 from outbox_event where pub_seq > $1 order by pub_seq limit {_FOLLOW_PAGE}
 """  # noqa: S608 - a constant of ours; as a parameter every read would be planned anew
+
+# One statement, so that its snapshot shows a right as withdrawn where it shows a later event.
+_FOLLOW_WITH_ACCESS: Final = f"""
+select access.version, event.* from access_version access
+left join lateral ({_FOLLOW}) as event on true
+order by event.pub_seq
+"""  # noqa: S608 - a constant of ours
 
 _LOG_PAGE: Final = 200
 """Most events a subscriber that resumes is given by one statement."""
@@ -270,11 +281,17 @@ class Relay:
         self._looked = time.monotonic()
 
 
+OnAccess = Callable[[Fetch], Awaitable[None]]
+"""Looks at all callers again; is given what runs a statement on the follower's connection."""
+
+
 class Follower:
     """Hands every published event to this process's broker, in order, from its start on.
 
-    Also hears of changed reference data, and has ``reference`` forget it. Reads the outbox of all
-    companies, so it connects as the owner of the tables.
+    Also hears of changed reference data, and has ``reference`` forget it. Where access changed,
+    ``on_access`` looks at the callers before they are told of any event committed after that; while
+    it fails, nobody is told anything: the events are in the log. Reads the outbox of all companies,
+    so it connects as the owner of the tables.
     """
 
     def __init__(
@@ -283,13 +300,17 @@ class Follower:
         broker: Broker,
         metrics: Metrics,
         reference: ReferenceCache | None = None,
+        on_access: OnAccess | None = None,
     ) -> None:
         self._database_url = database_url
         self._broker = broker
         self._metrics = metrics
         self._reference = reference
+        self._on_access = on_access
+        self._access: int | None = None
+        """The version of access that the callers were looked at under."""
         self._signal = _Signal()
-        self._measured = -_FOLLOW_POLL_SECONDS
+        self._measured = -_MEASURE_SECONDS
         self._looked = -_PROOF_SECONDS
         self._started = asyncio.Event()
         self.connected = False
@@ -305,6 +326,7 @@ class Follower:
 
     async def _follow(self, connection: Connection) -> None:
         await connection.add_listener(PUBLISHED_CHANNEL, self._signal.set)
+        await connection.add_listener(ACCESS_CHANNEL, self._signal.set)
         connection.add_termination_listener(self._signal.set)
         if self._reference is not None:
             await connection.add_listener(REFERENCE_CHANNEL, self._reference_changed)
@@ -333,7 +355,7 @@ class Follower:
 
     async def _catch_up(self, connection: Connection) -> None:
         while True:
-            rows = await connection.fetch(_FOLLOW, self._broker.position)
+            rows = await self._page(connection)
             if self._reference is not None:
                 # whoever does not answer would not tell of changes either
                 self._reference.trust(_TRUST_SECONDS)
@@ -347,6 +369,18 @@ class Follower:
                 return
             await self._let_listeners_work()
 
+    async def _page(self, connection: Connection) -> Sequence[Any]:
+        """Return the next events, once all who would be told of them were looked at."""
+        position = self._broker.position
+        if self._on_access is None:
+            return await connection.fetch(_FOLLOW, position)
+        rows = await connection.fetch(_FOLLOW_WITH_ACCESS, position)
+        version = rows[0][0]
+        if version != self._access:
+            await self._on_access(connection.fetch)
+            self._access = version
+        return [row[1:] for row in rows if row[1] is not None]
+
     async def _let_listeners_work(self) -> None:
         """Keep a backlog of events from flooding those who listen."""
         until = time.monotonic() + _PACE_SECONDS
@@ -354,7 +388,7 @@ class Follower:
             await asyncio.sleep(_TURN_SECONDS)
 
     async def _measure(self, connection: Connection) -> None:
-        if time.monotonic() - self._measured >= _FOLLOW_POLL_SECONDS:
+        if time.monotonic() - self._measured >= _MEASURE_SECONDS:
             [(backlog, lag, kept, age)] = await connection.fetch(_BACKLOG, _BACKLOG_COUNTED)
             self._metrics.outbox_measured(backlog=backlog, lag_seconds=lag)
             self._metrics.outbox_kept(events=kept, oldest_seconds=age)

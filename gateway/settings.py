@@ -128,6 +128,11 @@ class Settings(BaseSettings):
     jwt_leeway_seconds: int = Field(
         30, ge=0, le=300, description="Clock difference tolerated in a token."
     )
+    token_notice_seconds: float = Field(
+        60.0,
+        gt=0,
+        description="How long before its token ends a live connection is told; half the rest of a token that ends sooner.",
+    )
     anonymous_introspection: bool = Field(
         False, description="Let callers without a token run introspection queries."
     )

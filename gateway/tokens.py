@@ -131,7 +131,7 @@ async def issue_client_key(settings: Settings, connection: OwnerConnection, code
 
 
 async def revoke_client(connection: OwnerConnection, code: str) -> None:
-    """Withdraw the key of the API client ``code``; servers refuse it within seconds.
+    """Withdraw the key of the API client ``code``; servers refuse it within a second.
 
     Raises:
         TokenError: there is no such API client.
@@ -142,7 +142,7 @@ async def revoke_client(connection: OwnerConnection, code: str) -> None:
 
 
 async def revoke_token(connection: OwnerConnection, jti: str, expires_at: datetime) -> None:
-    """Withdraw the token with this ``jti`` and expiry; servers refuse it within seconds."""
+    """Withdraw the token with this ``jti`` and expiry; servers refuse it within a second."""
     await connection.execute(_WITHDRAW, jti, expires_at)
 
 

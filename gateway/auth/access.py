@@ -4,7 +4,7 @@ Asked before it is known which company the caller acts for, through functions th
 owner's rights (`resolvers.identity.tables`), so the connection needs no company set.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Protocol
 
@@ -22,9 +22,32 @@ select client_id, name, key_hash, partner_id, company_id, company_code, permissi
 from client_access($1)
 """
 
+# For many callers at once, on a connection of the owner: one statement for users, one for clients.
+_USERS: Final = """
+select asked.email, asked.token_id, access.user_id, access.display_name, access.company_id,
+       access.company_code, access.permissions
+from unnest($1::text[], $2::text[]) as asked(email, token_id)
+join (
+  -- as often as there are users, not as often as they have tokens
+  select known.email, found.* from (select distinct unnest($1::text[]) as email) known
+  cross join lateral user_access(known.email) found
+) access on access.email = asked.email
+where not exists (select from revoked_token revoked where revoked.jti = asked.token_id)
+order by asked.email, asked.token_id, access.company_id
+"""
+
+_CLIENTS: Final = """
+select asked.prefix, access.client_id, access.name, access.key_hash, access.partner_id,
+       access.company_id, access.company_code, access.permissions
+from unnest($1::text[]) as asked(prefix) cross join lateral client_access(asked.prefix) access
+"""
+
+Identity = tuple[str, str | None]
+"""A user's email, and the id of the token that names it, if the token has one."""
+
 
 class Fetch(Protocol):
-    """Runs one statement as the serving role, on a connection that need not be set to a company."""
+    """Runs one statement, on a connection that need not be set to a company."""
 
     async def __call__(self, sql: str, /, *arguments: Any) -> Sequence[Any]:
         """Return the rows, each a sequence in the order of the statement's columns."""
@@ -51,8 +74,37 @@ class ClientAccess:
 async def user_access(fetch: Fetch, email: str, token_id: str | None) -> UserAccess | None:
     """Return what a user may do, or None for nobody: unknown, archived, roleless, token revoked."""
     rows = await fetch(_USER, email, token_id)
-    if not rows:
-        return None
+    return _user(rows) if rows else None
+
+
+async def users_access(
+    fetch: Fetch, identities: Collection[Identity]
+) -> dict[Identity, UserAccess]:
+    """Return what each of many users may do, by one statement; without those who may nothing."""
+    if not identities:
+        return {}
+    emails, token_ids = zip(*identities, strict=True)
+    found: dict[Identity, list[Any]] = {}
+    for email, token_id, *access in await fetch(_USERS, list(emails), list(token_ids)):
+        found.setdefault((email, token_id), []).append(access)
+    return {identity: _user(rows) for identity, rows in found.items()}
+
+
+async def client_access(fetch: Fetch, prefix: str) -> ClientAccess | None:
+    """Return what the API client with this key prefix may do, or None: unknown or withdrawn."""
+    rows = await fetch(_CLIENT, prefix)
+    return _client(prefix, rows[0]) if rows else None
+
+
+async def clients_access(fetch: Fetch, prefixes: Collection[str]) -> dict[str, ClientAccess]:
+    """Return what each of many API clients may do, by one statement; without those withdrawn."""
+    if not prefixes:
+        return {}
+    rows = await fetch(_CLIENTS, list(prefixes))
+    return {prefix: _client(prefix, access) for prefix, *access in rows}
+
+
+def _user(rows: Sequence[Any]) -> UserAccess:
     user_id, name, *_ = rows[0]
     companies = tuple(
         CompanyAccess(company_id, code, frozenset(permissions))
@@ -61,12 +113,8 @@ async def user_access(fetch: Fetch, email: str, token_id: str | None) -> UserAcc
     return UserAccess(f"user:{user_id}", name, companies)
 
 
-async def client_access(fetch: Fetch, prefix: str) -> ClientAccess | None:
-    """Return what the API client with this key prefix may do, or None: unknown or withdrawn."""
-    rows = await fetch(_CLIENT, prefix)
-    if not rows:
-        return None
-    client_id, name, key_hash, partner_id, company_id, company_code, permissions = rows[0]
+def _client(prefix: str, row: Sequence[Any]) -> ClientAccess:
+    client_id, name, key_hash, partner_id, company_id, company_code, permissions = row
     access = CompanyAccess(company_id, company_code, frozenset(permissions))
     principal = Principal(
         kind="client",

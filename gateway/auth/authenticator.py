@@ -2,32 +2,36 @@
 
 A warm request costs a hash and three dictionary lookups. What makes that safe: a token is believed
 without a second signature check only while its keys stand and its time runs, and what a caller may
-do is asked of the database again every few seconds, so a withdrawn credential is shut out by then.
+do is forgotten when the database tells that access changed, and after a few seconds in any case.
 """
 
 import hashlib
 import re
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Final
 
 from gateway.auth import api_keys, refusals
 from gateway.auth.access import (
     ClientAccess,
     Fetch,
+    Identity,
     UserAccess,
     client_access,
+    clients_access,
     user_access,
+    users_access,
 )
 from gateway.auth.cache import Lookup, LruCache
 from gateway.auth.verifier import TokenVerifier, VerifiedToken
+from gateway.callers import Presented
 from gateway.settings import Settings
 from resolvers.core.clock import Clock, system_clock
-from resolvers.core.errors import Forbidden
+from resolvers.core.errors import ErpError, Forbidden
 from resolvers.core.principal import CompanyAccess, Principal
 
 ACCESS_SECONDS: Final = 5.0
-"""Longest time after which a revoked key, token, role or user is shut out in every process."""
+"""Longest that access is remembered, even while a process hears nothing of changes."""
 
 _LONGEST_HEADER: Final = 8_192
 _MOST_KEPT: Final = 10_000
@@ -60,13 +64,13 @@ class Authenticator:
         self._verifier = TokenVerifier(settings, secret=secret, clock=clock, timer=timer)
         self._sessions: LruCache[bytes, _Session] = LruCache(size=_MOST_KEPT)
 
-        async def ask_user(identity: tuple[str, str | None]) -> UserAccess | None:
+        async def ask_user(identity: Identity) -> UserAccess | None:
             return await user_access(fetch, *identity)
 
         async def ask_client(prefix: str) -> ClientAccess | None:
             return await client_access(fetch, prefix)
 
-        self._users: Lookup[tuple[str, str | None], UserAccess | None] = Lookup(
+        self._users: Lookup[Identity, UserAccess | None] = Lookup(
             ask_user, ttl=access_seconds, size=_MOST_KEPT, parallel=_PARALLEL_LOOKUPS, timer=timer
         )
         self._clients: Lookup[str, ClientAccess | None] = Lookup(
@@ -93,14 +97,42 @@ class Authenticator:
         if session is None:
             credential = _credential(authorization)
             if credential.startswith(api_keys.MARK):
-                return await self._client(credential, company)
+                key = _key(credential)
+                return _admitted(key, await self._clients.get(key.prefix), company)
             session = await self._begin(credential, header)
         elif not self._verifier.still_holds(session.token):
             session = await self._begin(_credential(authorization), header)
-        access = await self._users.get((session.token.email, session.token.token_id))
-        if access is None:
-            raise refusals.invalid()
-        return session.principal(access, company)
+        return session.principal(await self._users.get(session.identity), company)
+
+    async def judge(
+        self, presented: Collection[Presented], fetch: Fetch
+    ) -> dict[Presented, Principal | ErpError]:
+        """Look again at callers who were let in: who each is now, or why it is nobody any more.
+
+        Takes two statements for all of them, on a connection of the owner. What is remembered about
+        callers is neither asked nor changed.
+        """
+        verdicts: dict[Presented, Principal | ErpError] = {}
+        known: dict[Presented, _Session | api_keys.ApiKey] = {}
+        for one in presented:
+            try:
+                known[one] = await self._known(one[0])
+            except ErpError as error:
+                verdicts[one] = error
+        sessions = {s.identity for s in known.values() if isinstance(s, _Session)}
+        keys = {k.prefix for k in known.values() if isinstance(k, api_keys.ApiKey)}
+        users = await users_access(fetch, sessions)
+        clients = await clients_access(fetch, keys)
+        for one, credential in known.items():
+            company = one[1]
+            try:
+                if isinstance(credential, _Session):
+                    verdicts[one] = credential.principal(users.get(credential.identity), company)
+                else:
+                    verdicts[one] = _admitted(credential, clients.get(credential.prefix), company)
+            except ErpError as error:
+                verdicts[one] = error
+        return verdicts
 
     def invalidate(self) -> None:
         """Ask the database again about every caller from now on, because access has changed."""
@@ -111,16 +143,21 @@ class Authenticator:
         """End what runs in the background."""
         await self._verifier.close()
 
-    async def _client(self, credential: str, company: str | None) -> Principal:
-        key = api_keys.parse_api_key(credential)
-        if key is None:
-            raise refusals.invalid()
-        access = await self._clients.get(key.prefix)
-        if access is None or not key.matches(access.key_hash):
-            raise refusals.invalid()
-        if company is not None and company != access.principal.access.code:
-            raise _foreign(access.principal.companies)
-        return access.principal
+    async def _known(self, authorization: str) -> "_Session | api_keys.ApiKey":
+        """Return what a header that was accepted before stands for; its signature still holds.
+
+        Raises:
+            ErpError: the token's time is over, or its key was withdrawn, or cannot be asked for.
+
+        """
+        header = hashlib.sha256(authorization.encode(errors="surrogatepass")).digest()
+        session = self._sessions.get(header)
+        if session is not None and self._verifier.still_holds(session.token):
+            return session
+        credential = _credential(authorization)
+        if credential.startswith(api_keys.MARK):
+            return _key(credential)
+        return await self._begin(credential, header)
 
     async def _begin(self, credential: str, header: bytes) -> "_Session":
         """Verify a token, and remember it by the digest of the header it came in."""
@@ -141,13 +178,21 @@ class _Session:
         self._access: UserAccess | None = None
         self._principals: dict[str | None, Principal] = {}
 
-    def principal(self, access: UserAccess, company: str | None) -> Principal:
+    @property
+    def identity(self) -> Identity:
+        """What the database is asked about."""
+        return self.token.email, self.token.token_id
+
+    def principal(self, access: UserAccess | None, company: str | None) -> Principal:
         """Return the principal for ``company``; made once for as long as the answer is the same.
 
         Raises:
+            Unauthenticated: the user may do nothing, or the token was revoked.
             Forbidden: the company is not one of the user's.
 
         """
+        if access is None:
+            raise refusals.invalid()
         if access is not self._access:
             self._access = access
             self._principals = {}
@@ -170,6 +215,28 @@ def _credential(authorization: str) -> str:
     if match is None:
         raise refusals.malformed()
     return match[1]
+
+
+def _key(credential: str) -> api_keys.ApiKey:
+    key = api_keys.parse_api_key(credential)
+    if key is None:
+        raise refusals.invalid()
+    return key
+
+
+def _admitted(key: api_keys.ApiKey, access: ClientAccess | None, company: str | None) -> Principal:
+    """Return the caller of a key, under what the database says of its prefix.
+
+    Raises:
+        Unauthenticated: the key is not the client's, or was withdrawn.
+        Forbidden: the company is not the client's.
+
+    """
+    if access is None or not key.matches(access.key_hash):
+        raise refusals.invalid()
+    if company is not None and company != access.principal.access.code:
+        raise _foreign(access.principal.companies)
+    return access.principal
 
 
 def _chosen(companies: tuple[CompanyAccess, ...], code: str | None) -> CompanyAccess:

@@ -2,6 +2,7 @@
 
 from starlette.types import Receive, Scope, Send
 
+from gateway.callers import Callers
 from gateway.settings import Settings
 from gateway.transports.cors import with_cors
 from gateway.transports.http import GraphiqlPage, HttpLimits, HttpTransport
@@ -17,7 +18,8 @@ class GraphQLEndpoint:
     """Serves one schema over HTTP, WebSocket (graphql-transport-ws) and server-sent events.
 
     ``graphiql_page`` answers browsers that open the address; without it they get an error. Run it
-    on `gateway.server`, which also lets it cancel what a client that left had asked for.
+    on `gateway.server`, which also lets it cancel what a client that left had asked for. Whoever
+    hears of changes of access tells ``callers``; without it nobody tells those who are connected.
     """
 
     def __init__(
@@ -30,8 +32,10 @@ class GraphQLEndpoint:
         *,
         metrics: Metrics | None = None,
         clock: Clock = system_clock,
+        callers: Callers | None = None,
     ) -> None:
         metrics = metrics or Metrics()
+        callers = callers or Callers(authenticator, metrics)
         operations = Operations(executor, open_context, metrics)
         allowed_origins = frozenset(
             origin.rstrip("/").lower().encode() for origin in settings.allowed_origins
@@ -47,7 +51,9 @@ class GraphQLEndpoint:
                     streams_per_caller=settings.ws_max_sockets_per_caller,
                     operations=settings.ws_max_operations,
                 ),
+                token_notice_seconds=settings.token_notice_seconds,
             ),
+            callers=callers,
             anonymous_introspection=settings.anonymous_introspection,
             allowed_origins=allowed_origins,
             graphiql_page=graphiql_page,
@@ -57,13 +63,14 @@ class GraphQLEndpoint:
         self._http = with_cors(http.handle, settings)
         self._sockets = SocketTransport(
             operations,
-            authenticator,
+            callers,
             SocketLimits(
                 init_timeout_seconds=settings.ws_init_timeout_seconds,
                 send_timeout_seconds=settings.send_timeout_seconds,
                 json_depth=settings.max_json_depth,
                 operations=settings.ws_max_operations,
                 sockets_per_caller=settings.ws_max_sockets_per_caller,
+                token_notice_seconds=settings.token_notice_seconds,
             ),
             allowed_origins=allowed_origins,
             clock=clock,

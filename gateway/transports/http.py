@@ -12,6 +12,7 @@ from graphql import OperationType
 from starlette.requests import Request
 from starlette.responses import Response
 
+from gateway.callers import Callers
 from gateway.transports.answering import Answering
 from gateway.transports.connection import UntilGone, connection_of
 from gateway.transports.decoding import (
@@ -30,7 +31,7 @@ from gateway.transports.negotiation import (
     forged_by_page,
     negotiate,
 )
-from gateway.transports.operations import ANONYMOUS, Authenticator, Operations
+from gateway.transports.operations import Authenticator, Operations
 from gateway.transports.shared_stream import (
     TOKEN_HEADER,
     SharedStream,
@@ -55,12 +56,13 @@ _ALLOW_POST: Final = ((b"allow", b"POST"),)
 
 @dataclass(frozen=True, slots=True)
 class HttpLimits:
-    """Bounds of one request: sizes in bytes, nesting in levels, the wait for a send in seconds."""
+    """Bounds of one request: sizes in bytes, nesting in levels, waits in seconds."""
 
     body: int
     json_depth: int
     send_timeout_seconds: float
     streams: StreamLimits
+    token_notice_seconds: float
 
 
 class HttpTransport(Answering):
@@ -72,6 +74,7 @@ class HttpTransport(Answering):
         authenticator: Authenticator,
         limits: HttpLimits,
         *,
+        callers: Callers,
         anonymous_introspection: bool,
         allowed_origins: frozenset[bytes],
         graphiql_page: GraphiqlPage | None,
@@ -82,7 +85,8 @@ class HttpTransport(Answering):
         self._operations = operations
         self._authenticator = authenticator
         self._limits = limits
-        self._shared = SharedStreams(operations, limits.streams, metrics)
+        self._shared = SharedStreams(operations, callers, limits.streams, metrics)
+        self._callers = callers
         self._anonymous_introspection = anonymous_introspection
         self._allowed_origins = allowed_origins
         self._graphiql_page = graphiql_page
@@ -130,8 +134,8 @@ class HttpTransport(Answering):
 
     async def _reserve(self, exchange: Exchange) -> None:
         """Reserve a stream that many operations answer on."""
-        principal = await self._known(exchange)
-        token = self._shared.reserve(principal)
+        authorization, company = exchange.text(b"authorization"), exchange.text(b"x-company")
+        token = await self._shared.reserve(authorization, company)
         await exchange.answer(RESERVED, token.encode(), ((b"content-type", _TEXT),))
 
     async def _serve_shared(self, exchange: Exchange, accepted: Accepted, token: str) -> None:
@@ -165,8 +169,8 @@ class HttpTransport(Answering):
             await exchange.respond(status, media_type, {"errors": refused.errors})
             return
         _check_method(exchange, prepared)
-        contexts = self._operations.contexts(principal, exchange.request_id, "sse")
-        stream.start((request.extensions or {}).get("operationId"), prepared, contexts)
+        operation_id = (request.extensions or {}).get("operationId")
+        stream.start(operation_id, prepared, exchange.request_id)
         await exchange.answer(ACCEPTED)
 
     async def _known(self, exchange: Exchange) -> Principal:
@@ -214,15 +218,27 @@ class HttpTransport(Answering):
         if streaming and not accepted.stream:
             await self._answer_refused(exchange, accepted, _needs_stream())
             return
+        if kind is OperationType.SUBSCRIPTION:
+            await self._subscribe(exchange, prepared)
+            return
         contexts = self._operations.contexts(
             principal, exchange.request_id, "sse" if streaming else "http"
         )
-        if kind is OperationType.SUBSCRIPTION:
+        await self._answer(exchange, accepted, prepared, contexts)
+
+    async def _subscribe(self, exchange: Exchange, prepared: Prepared) -> None:
+        """Stream a subscription to a caller who is looked at again while it runs."""
+        operations, stream = self._operations, self._stream(exchange)
+        principal = await self._callers.enter(
+            stream, exchange.text(b"authorization"), exchange.text(b"x-company")
+        )
+        try:
+            contexts = operations.contexts(principal, exchange.request_id, "sse")
             last = exchange.text(b"last-event-id") or None  # browsers send none before the first
-            answers = self._operations.subscribe(prepared, contexts, resumes_after=last)
-            await self._stream(exchange).send_all(answers, principal or ANONYMOUS)
-        else:
-            await self._answer(exchange, accepted, prepared, contexts)
+            answers = operations.subscribe(prepared, contexts, resumes_after=last)
+            await stream.send_all(answers, principal)
+        finally:
+            self._callers.leave(stream)
 
     async def _answer(
         self, exchange: Exchange, accepted: Accepted, prepared: Prepared, contexts: ContextFactory
@@ -237,7 +253,9 @@ class HttpTransport(Answering):
     def _stream(self, exchange: Exchange) -> EventStream:
         return EventStream(
             exchange,
+            self._operations,
             send_timeout_seconds=self._limits.send_timeout_seconds,
+            token_notice_seconds=self._limits.token_notice_seconds,
             clock=self._clock,
             metrics=self._metrics,
         )

@@ -83,6 +83,16 @@ def pong(payload: Mapping[str, Any] | None) -> str:
     return orjson.dumps({"type": "pong", "payload": payload}).decode()
 
 
+def token_notice(expires_at: str | None, error: str | None = None) -> dict[str, Any]:
+    """Return the payload that tells when the token of a socket ends; None where it has no end."""
+    return {"tokenExpiresAt": expires_at, **({"error": error} if error else {})}
+
+
+def ping(payload: Mapping[str, Any]) -> str:
+    """Return a ping; clients answer it, and hand its payload to whoever listens."""
+    return orjson.dumps({"type": "ping", "payload": payload}).decode()
+
+
 def next_message(operation_id: str, body: Mapping[str, Any]) -> str:
     """Return one result of an operation."""
     return orjson.dumps({"id": operation_id, "type": "next", "payload": body}).decode()

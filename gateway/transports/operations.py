@@ -79,6 +79,10 @@ class Operations:
         caller = principal or ANONYMOUS
         REQUEST_ID.set(request_id)
         CALLER.set(Caller(transport, caller.actor, caller.access.code))
+        return self.contexts_of(caller, request_id)
+
+    def contexts_of(self, caller: Principal, request_id: str) -> ContextFactory:
+        """Return what opens contexts for a caller; whose log lines these are stays as it is."""
         open_context = self._open_context
         return lambda: open_context(caller, request_id)
 

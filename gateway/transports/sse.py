@@ -6,18 +6,22 @@ https://github.com/enisdenjo/graphql-sse/blob/master/PROTOCOL.md
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import aclosing, asynccontextmanager
+from contextlib import aclosing, asynccontextmanager, suppress
 from typing import Any, Final
 
 import orjson
 
 from gateway.transports.connection import ClientGone, UntilGone, connection_of
 from gateway.transports.exchange import Exchange
+from gateway.transports.expiry import TokenWatch
+from gateway.transports.faults import error_entry
 from gateway.transports.negotiation import EVENT_STREAM
+from gateway.transports.operations import Operations
 from gateway.transports.statuses import ANSWERED
 from resolvers.core.clock import Clock
+from resolvers.core.errors import ErpError
 from resolvers.core.metrics import Metrics
-from resolvers.core.principal import Principal
+from resolvers.core.principal import Principal, same_rights
 from schema.core.live import Delivery, Subscriber
 
 HEARTBEAT_SECONDS: Final = 10.0
@@ -36,19 +40,34 @@ class EventStream:
     """The response that carries answers as events.
 
     A stream that ends without its ``complete`` event was cut short, by the end of the caller's
-    token or of the server; clients then subscribe anew.
+    token or of the server; clients then subscribe anew. Whoever is let in no more is told so in a
+    last result, and the stream completes.
     """
 
     def __init__(
-        self, exchange: Exchange, *, send_timeout_seconds: float, clock: Clock, metrics: Metrics
+        self,
+        exchange: Exchange,
+        operations: Operations,
+        *,
+        send_timeout_seconds: float,
+        token_notice_seconds: float,
+        clock: Clock,
+        metrics: Metrics,
     ) -> None:
         self._exchange = exchange
+        self._operations = operations
         self._connection = connection_of(exchange.scope)
         self._send_timeout_seconds = send_timeout_seconds
-        self._clock = clock
+        self._token = TokenWatch(
+            clock, token_notice_seconds, announce=self._announce, expire=self.cut
+        )
         self._metrics = metrics
         self._task: asyncio.Task[Any] | None = None
+        self._answers: Subscriber | None = None
+        self._principal: Principal | None = None
         self._cut_short = False
+        self._last = b""
+        """What is still sent when the stream is cut short."""
 
     async def send_one(self, body: dict[str, Any]) -> None:
         """Send one result, or the errors that refuse the operation, and complete."""
@@ -63,6 +82,7 @@ class EventStream:
             ClientGone: the client left, or stopped reading.
 
         """
+        self._answers, self._principal = answers, principal
         async with self._open(principal):
             self._metrics.subscription_started("sse")
             try:
@@ -91,36 +111,55 @@ class EventStream:
     async def _open(self, principal: Principal) -> AsyncIterator[None]:
         """Begin the response, keep it alive while the block runs, and end it."""
         await self._exchange.start(ANSWERED, _HEADERS)
-        await self.send(_COMMENT)
+        await self._send(_COMMENT, more=True)
         self._task = asyncio.current_task()
-        ends = self._end_with(principal)
+        if self._cut_short:  # while it began
+            self.cut(self._last)
+        self._stop_with_server()
+        self._token.watch(principal)
         heart = asyncio.create_task(self._beat())
         try:
             yield
-        except asyncio.CancelledError:
+        except (asyncio.CancelledError, ClientGone):
             if not self._cut_short:
                 raise
         finally:
             heart.cancel()
-            if ends is not None:
-                ends.cancel()
+            self._token.close()
             if self._connection is not None:
                 self._connection.on_shutdown = None
-        await self._send(b"", more=False)
+        await self._send(self._last, more=False)
 
-    def _end_with(self, principal: Principal) -> asyncio.TimerHandle | None:
-        """Cut the stream short when the server stops, or when the caller's token ends."""
+    # What happens to the caller of the one operation
+
+    def changed(self, principal: Principal) -> None:
+        """Go on as the same caller with other rights."""
+        before, self._principal = self._principal, principal
+        if self._answers is not None and before is not None and not same_rights(before, principal):
+            request_id = self._exchange.request_id
+            self._answers.move(self._operations.contexts_of(principal, request_id))
+
+    def refused(self, error: ErpError) -> None:
+        """Tell the caller nothing more than why, and complete."""
+        entry = error_entry(error.message, error.code)
+        self.cut(_next(orjson.dumps({"errors": [entry]})) + _COMPLETE)
+
+    def _stop_with_server(self) -> None:
+        """Cut the stream short when the server stops."""
         if self._connection is not None:
-            self._connection.on_shutdown = self._cut
+            self._connection.on_shutdown = self.cut
             if self._connection.stopping:
-                self._cut()
-        if principal.expires_at is None:
-            return None
-        seconds = (principal.expires_at - self._clock()).total_seconds()
-        return asyncio.get_running_loop().call_later(max(seconds, 0), self._cut)
+                self.cut()
 
-    def _cut(self) -> None:
+    async def _announce(self, expires_at: str) -> None:
+        """Tell when the token ends, in a comment: the client may connect anew with another one."""
+        with suppress(ClientGone):
+            await self.send(b": token expires at %b\n\n" % expires_at.encode())
+
+    def cut(self, last: bytes = b"") -> None:
+        """Cut the stream short: from now on nothing is sent but ``last``."""
         self._cut_short = True
+        self._last = last
         if self._task is not None:
             self._task.cancel()
 
@@ -141,15 +180,18 @@ class EventStream:
 
     def push(self, event: bytes) -> bool:
         """Send an event at once; False where it would have to wait."""
-        return self._connection is not None and self._connection.push(event)
+        connection = self._connection
+        return connection is not None and not self._cut_short and connection.push(event)
 
     async def send(self, event: bytes) -> None:
         """Send an event.
 
         Raises:
-            ClientGone: the client left, or stopped reading.
+            ClientGone: the client left, or stopped reading, or is not to be told anything.
 
         """
+        if self._cut_short:
+            raise ClientGone
         await self._send(event, more=True)
 
     async def _send(self, data: bytes, *, more: bool) -> None:

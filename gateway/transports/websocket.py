@@ -14,10 +14,12 @@ import structlog
 from graphql import OperationType
 from starlette.types import Receive, Scope, Send
 
+from gateway.callers import Callers
 from gateway.observability.logging import REQUEST_ID
 from gateway.transports.connection import ClientGone
 from gateway.transports.decoding import Malformed, check_values, request_from_json
 from gateway.transports.exchange import headers_of, request_id_of
+from gateway.transports.expiry import TokenWatch
 from gateway.transports.faults import error_entry, internal_error
 from gateway.transports.messages import (
     ACKNOWLEDGED,
@@ -27,17 +29,20 @@ from gateway.transports.messages import (
     error_message,
     next_frame,
     next_message,
+    ping,
     pong,
+    token_notice,
 )
 from gateway.transports.negotiation import foreign_origin
-from gateway.transports.operations import Authenticator, Operations
+from gateway.transports.operations import Operations
 from gateway.transports.wire import ABNORMAL, Wire
 from resolvers.core.clock import Clock
 from resolvers.core.errors import ErpError, ErrorCode
 from resolvers.core.metrics import Metrics
-from resolvers.core.principal import Principal
+from resolvers.core.principal import Principal, same_rights
 from schema.core.execution import ContextFactory, GraphQLRequest, Prepared, Refused
-from schema.core.live import Delivery
+from schema.core.live import Delivery, Subscriber
+from schema.core.scalars import serialize_instant
 
 log = structlog.get_logger(__name__)
 
@@ -51,6 +56,7 @@ class SocketLimits:
     json_depth: int
     operations: int
     sockets_per_caller: int
+    token_notice_seconds: float
 
 
 class SocketTransport:
@@ -59,7 +65,7 @@ class SocketTransport:
     def __init__(
         self,
         operations: Operations,
-        authenticator: Authenticator,
+        callers: Callers,
         limits: SocketLimits,
         *,
         allowed_origins: frozenset[bytes],
@@ -67,10 +73,10 @@ class SocketTransport:
         metrics: Metrics,
     ) -> None:
         self.operations = operations
+        self.callers = callers
         self.limits = limits
         self.clock = clock
         self.metrics = metrics
-        self._authenticator = authenticator
         self._allowed_origins = allowed_origins
         self._sockets: Counter[str] = Counter()
         """Open sockets by the credential of their caller."""
@@ -92,8 +98,10 @@ class SocketTransport:
         finally:
             self.metrics.socket_closed(code)
 
-    async def enter(self, payload: Mapping[str, Any], headers: Mapping[bytes, bytes]) -> Principal:
-        """Let a caller in who introduces itself by a payload, or by the headers of the handshake.
+    async def enter(
+        self, socket: "Socket", payload: Mapping[str, Any], headers: Mapping[bytes, bytes]
+    ) -> Principal:
+        """Let in who introduces itself by a payload, or by the headers of the handshake.
 
         Raises:
             SocketClosed: the credential does not hold, or the caller has too many sockets.
@@ -105,18 +113,18 @@ class SocketTransport:
         if not isinstance(authorization, str | None) or not isinstance(company, str | None):
             raise SocketClosed(Close.FORBIDDEN, "Authorization and X-Company must be strings")
         try:
-            principal = await self._authenticator.authenticate(authorization, company)
+            principal = await self.callers.enter(socket, authorization, company)
         except ErpError as error:
-            refused = error.code in (ErrorCode.UNAUTHENTICATED, ErrorCode.FORBIDDEN)
-            code = Close.FORBIDDEN if refused else Close.TRY_AGAIN_LATER
-            raise SocketClosed(code, error.message) from None
+            raise _closed(error) from None
         if self._sockets[principal.actor] >= self.limits.sockets_per_caller:
+            self.callers.leave(socket)
             raise SocketClosed(Close.TRY_AGAIN_LATER, "Too many sockets of this caller")
         self._sockets[principal.actor] += 1
         return principal
 
-    def leave(self, principal: Principal) -> None:
+    def leave(self, socket: "Socket", principal: Principal) -> None:
         """Take back `enter`."""
+        self.callers.leave(socket)
         self._sockets[principal.actor] -= 1
         if not self._sockets[principal.actor]:
             del self._sockets[principal.actor]
@@ -140,9 +148,16 @@ class Socket:
         """The operations whose end the client has not seen, by the ids it gave them."""
         self._tasks: set[asyncio.Task[None]] = set()
         self._streams: set[asyncio.Task[None]] = set()
+        self._subscribers: dict[Subscriber, str] = {}
+        """The running subscriptions, and the id of each's request."""
         self._reader: asyncio.Task[Any] | None = None
         self._ending: SocketClosed | None = None
-        self._expiry: asyncio.TimerHandle | None = None
+        self._token = TokenWatch(
+            transport.clock,
+            transport.limits.token_notice_seconds,
+            announce=self._announce,
+            expire=lambda: self._end(SocketClosed(Close.FORBIDDEN, "The token has expired")),
+        )
 
     async def serve(self) -> int:
         """Serve the connection until either side ends it; return the code it was closed with."""
@@ -186,14 +201,14 @@ class Socket:
             reason = "Connection initialisation timeout"
             raise SocketClosed(Close.INITIALISATION_TIMEOUT, reason) from None
         payload = message.get("payload") or {}
-        self._principal = await self._transport.enter(payload, self._headers)
-        self._end_with_token(self._principal)
+        self._principal = await self._transport.enter(self, payload, self._headers)
+        self._token.watch(self._principal)
         await self._wire.send(ACKNOWLEDGED)
 
     async def _handle(self, kind: str, message: dict[str, Any]) -> None:
         match kind:
             case "ping":
-                await self._wire.send(pong(message.get("payload")))
+                await self._wire.send(pong(await self._renewed(message.get("payload"))))
             case "subscribe":
                 await self._subscribe(message["id"], message.get("payload"))
             case "complete":
@@ -221,7 +236,7 @@ class Socket:
             return
         self._started += 1
         request_id = f"{self._request_id}-{self._started}"
-        running = self._run(operation_id, request, self._principal, request_id)
+        running = self._run(operation_id, request, request_id)
         task = self._active[operation_id] = asyncio.create_task(running)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
@@ -241,16 +256,15 @@ class Socket:
 
     # Operations
 
-    async def _run(
-        self, operation_id: str, request: GraphQLRequest, principal: Principal, request_id: str
-    ) -> None:
+    async def _run(self, operation_id: str, request: GraphQLRequest, request_id: str) -> None:
         """Run one operation to its end, and tell the client of the end."""
-        operations = self._transport.operations
+        operations, principal = self._transport.operations, self._principal
+        assert principal is not None, "nothing runs before the caller is known"
         contexts = operations.contexts(principal, request_id, "ws")
         try:
             prepared = operations.prepare(request, principal)
             if prepared.operation_type is OperationType.SUBSCRIPTION:
-                await self._stream(operation_id, prepared, contexts)
+                await self._stream(operation_id, prepared, contexts, request_id)
             else:
                 answer = await operations.execute(prepared, contexts)
                 await self._wire.send(next_message(operation_id, answer.body()))
@@ -265,7 +279,7 @@ class Socket:
         await self._finish(operation_id, last)
 
     async def _stream(
-        self, operation_id: str, prepared: Prepared, contexts: ContextFactory
+        self, operation_id: str, prepared: Prepared, contexts: ContextFactory, request_id: str
     ) -> None:
         """Send the answers of a subscription; the next is asked for when the last was sent."""
         operations, metrics = self._transport.operations, self._transport.metrics
@@ -277,18 +291,21 @@ class Socket:
         push = self._wire.push
 
         def send_now(answer: Delivery) -> bool:
-            if push is None or not push(before + answer.body + after):
+            if not push(before + answer.body + after):
                 return False
             metrics.event_sent("ws")
             return True
 
+        answers = operations.subscribe(prepared, contexts)
+        self._subscribers[answers] = request_id
         try:
-            async with aclosing(operations.subscribe(prepared, contexts)) as answers:
+            async with aclosing(answers):
                 answers.push = send_now
                 async for answer in answers:
                     await self._wire.send((before + answer.body + after).decode())
                     metrics.event_sent("ws")
         finally:
+            del self._subscribers[answers]
             self._streams.discard(task)
             del task  # else it holds itself by what canceled it
             metrics.subscription_ended("ws")
@@ -302,6 +319,61 @@ class Socket:
         with suppress(ClientGone):
             await self._wire.send(last)
 
+    # What happens to the caller
+
+    def changed(self, principal: Principal) -> None:
+        """Go on as the same caller with other rights."""
+        before, self._principal = self._principal, principal
+        if before is None or same_rights(before, principal):
+            return
+        for subscriber, request_id in self._subscribers.items():
+            subscriber.move(self._transport.operations.contexts_of(principal, request_id))
+
+    def refused(self, error: ErpError) -> None:
+        """Tell the caller nothing more, and close the connection."""
+        self._wire.silent = True
+        self._end(_closed(error))
+
+    async def _announce(self, expires_at: str) -> None:
+        """Tell the client when its token ends, so that it can present another one."""
+        with suppress(ClientGone):
+            await self._wire.send(ping(token_notice(expires_at)))
+
+    async def _renewed(self, payload: Mapping[str, Any] | None) -> Mapping[str, Any] | None:
+        """Return the answer to a ping; one with a credential is to go on with that.
+
+        Raises:
+            SocketClosed: the credential does not hold, or is another caller's.
+
+        """
+        principal = self._principal
+        if payload is None or principal is None:
+            return payload
+        given = {name.lower(): value for name, value in payload.items()}
+        if "authorization" not in given:
+            return payload
+        authorization, metrics = given["authorization"], self._transport.metrics
+        if not isinstance(authorization, str):
+            raise SocketClosed(Close.FORBIDDEN, "Authorization must be a string")
+        error: str | None = None
+        try:
+            renewed = await self._transport.callers.renew(self, principal, authorization)
+        except ErpError as problem:
+            closed = _closed(problem)
+            if closed.code is Close.FORBIDDEN:
+                metrics.token_renewed("refused")
+                raise closed from None
+            # the caller is still known by the credential it has, and may try again
+            metrics.token_renewed("failed")
+            error = problem.message
+        else:
+            metrics.token_renewed("renewed")
+            self.changed(renewed)
+            self._token.watch(renewed)
+            principal = renewed
+        ends = principal.expires_at
+        return token_notice(None if ends is None else serialize_instant(ends), error)
+
     # The end
 
     def _stop_with_server(self) -> None:
@@ -313,13 +385,6 @@ class Socket:
 
     def _stop(self) -> None:
         self._end(SocketClosed(Close.GOING_AWAY, "The server is shutting down"))
-
-    def _end_with_token(self, principal: Principal) -> None:
-        if principal.expires_at is not None:
-            seconds = (principal.expires_at - self._transport.clock()).total_seconds()
-            expired = SocketClosed(Close.FORBIDDEN, "The token has expired")
-            loop = asyncio.get_running_loop()
-            self._expiry = loop.call_later(max(seconds, 0), self._end, expired)
 
     def _end(self, ending: SocketClosed) -> None:
         """Stop reading, and close the connection as ``ending`` says."""
@@ -341,8 +406,7 @@ class Socket:
 
     async def _clean_up(self) -> None:
         """End the operations that still run, wait until they are gone, and let the caller go."""
-        if self._expiry is not None:
-            self._expiry.cancel()
+        self._token.close()
         if self._wire.connection is not None:
             self._wire.connection.on_shutdown = None
         for task in self._tasks:
@@ -352,11 +416,17 @@ class Socket:
         self._active.clear()
         self._reader = None
         if self._principal is not None:
-            self._transport.leave(self._principal)
+            self._transport.leave(self, self._principal)
 
     async def _ended(self, tasks: set[asyncio.Task[None]]) -> None:
         if tasks:
             await asyncio.wait(tasks)
+
+
+def _closed(error: ErpError) -> SocketClosed:
+    """Return how the socket of a caller who is not let in is closed."""
+    refused = error.code in (ErrorCode.UNAUTHENTICATED, ErrorCode.FORBIDDEN)
+    return SocketClosed(Close.FORBIDDEN if refused else Close.TRY_AGAIN_LATER, error.message)
 
 
 def _text(headers: Mapping[bytes, bytes], name: bytes) -> str | None:

@@ -1,7 +1,6 @@
 """A WebSocket connection with bounded sends: one that does not take what is sent is dropped."""
 
 import asyncio
-from collections.abc import Callable
 from typing import Any, Final
 
 from starlette.types import Receive, Scope, Send
@@ -29,6 +28,8 @@ class Wire:
         self._receive = receive
         self._send = send
         self._send_timeout_seconds = send_timeout_seconds
+        self.silent = False
+        """Whether nothing more is to be told but the end."""
 
     async def accept(self, request_id: str) -> None:
         """Finish the handshake.
@@ -60,13 +61,15 @@ class Wire:
             raise ClientGone(event.get("code", _NO_STATUS))
         return read_message(event.get("text"))
 
-    @property
-    def push(self) -> Callable[[bytes], bool] | None:
-        """What sends a message at once where it need not wait, if our server serves the socket."""
-        return None if self.connection is None else self.connection.push
+    def push(self, message: bytes) -> bool:
+        """Send a message at once; False where it would have to wait, or another server serves."""
+        connection = self.connection
+        return connection is not None and not self.silent and connection.push(message)
 
     async def send(self, message: str) -> None:
         """Send a message."""
+        if self.silent:
+            raise ClientGone(ABNORMAL)
         await self._bounded({"type": "websocket.send", "text": message})
 
     async def close(self, closed: SocketClosed) -> int:

@@ -6,6 +6,7 @@ from sqlalchemy import ClauseElement, Table
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.schema import CreateIndex, CreateTable, SetTableComment
 
+from resolvers.core.access import ACCESS_CHANGED, ACCESS_ROW, access_version
 from resolvers.core.module import DataModule
 from resolvers.core.outbox import (
     COUNTER_ROW,
@@ -23,7 +24,7 @@ from resolvers.core.table import metadata
 
 CORE = DataModule(
     name="core",
-    tables=(outbox_event, outbox_counter, audit_log, idempotency_key),
+    tables=(outbox_event, outbox_counter, access_version, audit_log, idempotency_key),
     functions=(PARTITIONS, LOG_POSITION_FUNCTION),
 )
 """Tables every command writes to, whatever its module."""
@@ -34,13 +35,13 @@ _DIALECT = postgresql.dialect()  # type: ignore[no-untyped-call]
 def installation_sql(modules: Iterable[DataModule]) -> str:
     """Return the script that builds an empty database: roles, tables, functions, row security."""
     modules = (*modules, CORE)
-    statements = [CREATE_ROLES, UUID7, WRITTEN_SEQUENCE, REFERENCE_CHANGED]
+    statements = [CREATE_ROLES, UUID7, WRITTEN_SEQUENCE, REFERENCE_CHANGED, ACCESS_CHANGED]
     for table in metadata.sorted_tables:
         statements += _table(table)
     for module in modules:
         statements += module.functions
     statements += security(metadata.sorted_tables)
-    statements.append(COUNTER_ROW)
+    statements += [COUNTER_ROW, ACCESS_ROW]
     return _script(statements)
 
 

@@ -48,6 +48,7 @@ _TOLD_AGAIN_SECONDS: Final = 3_600.0
 _MOST_NUMBERS: Final = 200
 """Different numbers of one operation that are counted one by one."""
 
+_POOL: Final = ("pool",)
 _DURATIONS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 15)
 _WAITS: Final = (0.0001, 0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1, 2, 5)
 _LAGS: Final = (0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 5)
@@ -423,9 +424,8 @@ class Metrics:
 
         self._count_transports(counters)
 
-        pool = ("pool",)
         self._pool_gauges = {
-            field: Gauge(name, meaning, pool, registry=registry)
+            field: Gauge(name, meaning, _POOL, registry=registry)
             for field, name, meaning in (
                 ("limit", "gateway_pool_connections_limit", "Most connections the pool may open."),
                 ("size", "gateway_pool_connections_open", "Connections open now."),
@@ -434,7 +434,7 @@ class Metrics:
             )
         }
         pool_waits = distributions(
-            "gateway_pool_acquire_seconds", "Wait for a connection.", pool, _WAITS
+            "gateway_pool_acquire_seconds", "Wait for a connection.", _POOL, _WAITS
         )
         self._pool_waits = {pool: pool_waits.series(pool) for pool in ("read", "write")}
         self._pool_timeouts = counters(
@@ -539,6 +539,16 @@ class Metrics:
             "gateway_subscription_groups",
             "Groups of subscribers that share their evaluations, now.",
             registry=self.registry,
+        )
+        self._access_checks = counters(
+            "gateway_access_checks_total",
+            "Connections whose caller was looked at again because access had changed.",
+            "outcome",
+        )
+        self._renewals = counters(
+            "gateway_token_renewals_total",
+            "Credentials presented on open sockets to go on with.",
+            "outcome",
         )
 
     def operation_finished(self, facts: OperationFacts) -> None:
@@ -645,6 +655,14 @@ class Metrics:
     def watch_groups(self, groups: Callable[[], int]) -> None:
         """Show the number of groups of subscribers in every scrape."""
         self._groups.set_function(groups)
+
+    def access_checked(self, outcome: str, connections: int) -> None:
+        """Count connections by what became of their caller: unchanged, changed or refused."""
+        self._access_checks.add(outcome, connections)
+
+    def token_renewed(self, outcome: str) -> None:
+        """Count a credential that a socket was to go on with: renewed, refused or not looked at."""
+        self._renewals.add(outcome)
 
     def watch_pool(self, pool: str, state: Callable[[], PoolState]) -> None:
         """Show the state of ``pool`` in every scrape; costs nothing in between.

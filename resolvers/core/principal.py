@@ -71,3 +71,8 @@ class Principal:
     def can(self, permission: str) -> bool:
         """Tell whether the caller holds ``permission`` in the company acted for."""
         return permission in self.access.permissions
+
+
+def same_rights(one: Principal, other: Principal) -> bool:
+    """Tell whether two callers see the same rows and may do the same."""
+    return one.rows == other.rows and one.permissions == other.permissions

@@ -2,6 +2,7 @@
 
 from resolvers.core.module import DataModule
 from resolvers.identity.tables import (
+    ACCESS_TRIGGERS,
     CLIENT_ACCESS,
     TOKEN_REVOKED,
     USER_ACCESS,
@@ -17,7 +18,7 @@ from resolvers.identity.tables import (
 MODULE = DataModule(
     name="identity",
     tables=(company, app_user, role, role_permission, user_role, api_client, revoked_token),
-    functions=(USER_ACCESS, CLIENT_ACCESS, TOKEN_REVOKED),
+    functions=(USER_ACCESS, CLIENT_ACCESS, TOKEN_REVOKED, *ACCESS_TRIGGERS),
     permissions={
         "users.read": "See the users of the company and their roles.",
         "audit.read": "See the audit trail.",

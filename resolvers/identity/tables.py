@@ -15,6 +15,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql import ARRAY, CHAR
 
+from resolvers.core.access import access_trigger
 from resolvers.core.principal import STAFF_ROLE
 from resolvers.core.table import (
     COMPANY,
@@ -174,3 +175,18 @@ language sql stable security definer set search_path = public as $$
   select exists (select from revoked_token where jti = wanted_jti)
 $$;
 """ + only_staff("token_revoked(text)")
+
+ACCESS_TRIGGERS = (
+    access_trigger(app_user, "email", "display_name", "archived_at"),
+    access_trigger(role_permission),
+    access_trigger(user_role),
+    access_trigger(
+        api_client,
+        *("company_id", "partner_id", "name", "key_prefix", "key_hash", "permissions"),
+        *("revoked_at", "archived_at"),
+    ),
+    access_trigger(revoked_token),
+    # not with every change of a lock date, which closing a period makes
+    access_trigger(company, "code", "archived_at"),
+)
+"""What decides on access, the names of callers included; a role alone decides nothing."""

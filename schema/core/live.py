@@ -626,6 +626,8 @@ class Subscriber(AsyncIterator[Delivery]):
         self._live.subscribers[self] = None
         try:
             while True:
+                # before the contexts are opened: who is moved meanwhile begins once more
+                self._moving = False
                 async with self._contexts() as context:
                     context.resumes_after = self._resumes_after
                     source = await self._evaluates.open_source(self.prepared, context)
@@ -634,7 +636,6 @@ class Subscriber(AsyncIterator[Delivery]):
                             async for delivery in answers:
                                 yield delivery
                         return
-                self._moving = False
                 async with aclosing(self._follow(source, context)) as answers:
                     async for delivery in answers:
                         if self._repeats(delivery):
@@ -673,10 +674,9 @@ class Subscriber(AsyncIterator[Delivery]):
         broker, log = context.broker, context.log
         self._opened = opened
         self._join_group(context)
-        if self._told is None:
-            self._told = opened.after
-            if opened.snapshot and opened.after is None:
-                yield await self._state(opened, SnapshotReason.STARTED)
+        state = await self._first(opened)
+        if state is not None:
+            yield state
         while not self._over():
             await broker.begun()
             self._join_feed(broker, opened)
@@ -688,12 +688,22 @@ class Subscriber(AsyncIterator[Delivery]):
                 self._leave_feed()
                 if opened.stream.snapshot is None:
                     raise
-                yield await self._state(opened, SnapshotReason.TOO_OLD)
+                state = await self._state(opened, SnapshotReason.TOO_OLD)
+                if state is not None:
+                    yield state
                 continue
             async for delivery in self._happening():
                 yield delivery
         if self._error is not None:
             raise self._error
+
+    async def _first(self, opened: Opened) -> Delivery | None:
+        """Return the state to begin with, where one does; else go on where one was."""
+        if self._told is None and opened.snapshot and opened.after is None:
+            return await self._state(opened, SnapshotReason.STARTED)
+        if self._told is None:
+            self._told = opened.after
+        return None
 
     def _over(self) -> bool:
         """Tell whether it ended, or goes on in another group."""
@@ -722,14 +732,18 @@ class Subscriber(AsyncIterator[Delivery]):
                     if len(gathered) < _MOST_KEYED:
                         continue
                     wanted, gathered = sorted(gathered.values(), key=_place), {}
-                for delivery in await group.evaluate(stream, wanted) if wanted else ():
+                deliveries = await group.evaluate(stream, wanted) if wanted else ()
+                if self._moving:  # it is read again, as the caller that it is now
+                    return
+                for delivery in deliveries:
                     self._told = delivery.seq
                     yield delivery
                 self._told = events[-1].seq
-                if self._moving and not gathered:
-                    return
         if gathered:
-            for delivery in await group.evaluate(stream, sorted(gathered.values(), key=_place)):
+            deliveries = await group.evaluate(stream, sorted(gathered.values(), key=_place))
+            if self._moving:
+                return
+            for delivery in deliveries:
                 self._told = delivery.seq
                 yield delivery
         self._merging = False
@@ -752,17 +766,19 @@ class Subscriber(AsyncIterator[Delivery]):
                 return
             await self._wait()
 
-    async def _state(self, opened: Opened, reason: SnapshotReason) -> Delivery:
-        """Return the state; what comes after it is told next."""
+    async def _state(self, opened: Opened, reason: SnapshotReason) -> Delivery | None:
+        """Return the state; what comes after it is told next. None for who was moved meanwhile."""
         assert self._group is not None
         place, shown, answer = await self._group.state(opened, reason)
+        if self._moving:
+            return None
         self._told = place
         self._shown = set(shown)
         return Delivery(orjson.dumps(answer.body()), str(place), place, over=answer.over)
 
     def _wants(self, event: PublishedEvent, stream: Stream) -> bool:
-        if self._shown and event.event_id in self._shown:
-            self._shown.discard(event.event_id)
+        # it stays among those shown: who is moved reads the same once more
+        if event.event_id in self._shown:
             return False
         return stream.interest.accepts(event)
 

@@ -485,3 +485,47 @@ async def test_http_goes_on_beside_sockets(served: Address) -> None:
     """Both transports share a port and an address."""
     async with entered(served), httpx2.AsyncClient(headers=SALES) as client:
         assert (await client.post(served.graphql, json=HELLO)).status_code == 200
+
+
+async def test_the_end_of_a_token_is_told_before(served: Address) -> None:
+    """A ping tells when; one with another token of the same caller moves the end."""
+    async with entered(served, "salesuntil:0.6") as client:
+        await client.subscribe("1", "subscription { ticks(pause: 0.01) }")
+        kinds = [await client.receive()]
+        while kinds[-1]["type"] != "ping":
+            kinds.append(await client.receive())
+        ends = kinds[-1]["payload"]["tokenExpiresAt"]
+        renewal = {"authorization": "Bearer salesuntil:30"}
+        await client.send({"type": "ping", "payload": renewal})
+        while (message := await client.receive())["type"] != "pong":
+            assert message["type"] == "next"
+        assert message["payload"]["tokenExpiresAt"] > ends
+        await asyncio.sleep(0.7)
+        for _ in range(10):
+            assert (await client.receive())["type"] == "next"
+
+
+@pytest.mark.parametrize(
+    ("renewal", "reason"),
+    [
+        pytest.param("Bearer forged", "The token or API key is not valid.", id="forged"),
+        pytest.param("Bearer admin", "The new credential is another caller's.", id="another's"),
+        pytest.param(5, "Authorization must be a string", id="no text"),
+    ],
+)
+async def test_a_socket_ends_with_a_credential_that_does_not_hold(
+    served: Address, renewal: Any, reason: str
+) -> None:
+    """As at the beginning: 4403, and why."""
+    async with entered(served, "sales") as client:
+        await client.send({"type": "ping", "payload": {"Authorization": renewal}})
+        assert await client.closed() == (4403, reason)
+
+
+async def test_a_credential_that_cannot_be_looked_at_changes_nothing(served: Address) -> None:
+    """The caller is still known by the one it has, and is told to try again."""
+    async with entered(served, "sales") as client:
+        await client.send({"type": "ping", "payload": {"Authorization": "Bearer crowd"}})
+        answer = await client.receive()
+        payload = {"tokenExpiresAt": None, "error": "No connection became free."}
+        assert answer == {"type": "pong", "payload": payload}

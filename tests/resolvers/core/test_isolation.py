@@ -25,7 +25,7 @@ data_modules()  # fills the metadata
 TABLES = list(metadata.sorted_tables)
 OURS, THEIRS = 1, 2
 """Two companies of the small data set."""
-MADE_ALREADY = {"company", "currency", "partner", "outbox_counter"}
+MADE_ALREADY = {"company", "currency", "partner", "outbox_counter", "access_version"}
 REFUSED = asyncpg.InsufficientPrivilegeError
 
 
