@@ -715,6 +715,7 @@ class Subscriber(AsyncIterator[Delivery]):
         assert group is not None
         assert self._told is not None
         merging = self._merging or opened.coalesce_seconds > 0
+        told = self._told
         gathered: dict[Any, Told] = {}
         pages = missed(
             log,
@@ -734,14 +735,16 @@ class Subscriber(AsyncIterator[Delivery]):
                     wanted, gathered = sorted(gathered.values(), key=_place), {}
                 deliveries = await group.evaluate(stream, wanted) if wanted else ()
                 if self._moving:  # it is read again, as the caller that it is now
+                    self._told = told
                     return
                 for delivery in deliveries:
-                    self._told = delivery.seq
+                    self._told = told = delivery.seq
                     yield delivery
-                self._told = events[-1].seq
+                self._told = told = events[-1].seq
         if gathered:
             deliveries = await group.evaluate(stream, sorted(gathered.values(), key=_place))
             if self._moving:
+                self._told = told
                 return
             for delivery in deliveries:
                 self._told = delivery.seq
@@ -751,8 +754,12 @@ class Subscriber(AsyncIterator[Delivery]):
     async def _happening(self) -> AsyncGenerator[Delivery, None]:
         """Yield what the feed tells, until this subscriber leaves it."""
         queue = self._queue
-        if not self._moving:
-            self._told = max(self._told or 0, self._since)
+        if self._moving:  # what waits comes after what is to be read again, and is read with it
+            queue.clear()
+            self._dropped = 0
+            self._behind = False
+            return
+        self._told = max(self._told or 0, self._since)
         while True:
             while queue:
                 delivery = queue.popleft()
