@@ -346,7 +346,7 @@ class Metrics:
     beyond it are recorded as `OTHER`.
     """
 
-    def __init__(self, *, max_operation_names: int = 200) -> None:  # noqa: PLR0915 - a long list
+    def __init__(self, *, max_operation_names: int = 200) -> None:
         # Birth times double the lines of a scrape and tell nothing that a counter reset does not.
         disable_created_metrics()  # type: ignore[no-untyped-call]
         self.registry = registry = CollectorRegistry()

@@ -7,8 +7,8 @@ from pathlib import Path
 
 from gateway.migrations.scripts import run_script
 
-revision = "0036"
-down_revision = "0035"
+revision = "0037"
+down_revision = "0036"
 branch_labels = None
 depends_on = None
 
