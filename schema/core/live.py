@@ -29,7 +29,7 @@ from graphql import ExecutionResult, Visitor, visit
 
 from resolvers.core.broker import Broker, Interest, PublishedEvent, SubscriberLagged
 from resolvers.core.context import Context
-from resolvers.core.errors import ErrorCode, Overloaded
+from resolvers.core.errors import ErrorCode, LimitExceeded, Overloaded
 from resolvers.core.stream import Log, Told, missed
 from schema.core.fields import RowType
 from schema.core.stream import (
@@ -224,16 +224,22 @@ class _Group:
             if self._task is not None:
                 self._task.cancel()
 
-    def ask(self, request: _Request) -> None:
+    def ask(self, *requests: _Request) -> None:
         """Have changes evaluated soon, after those asked for before."""
-        if self.pending >= _MOST_PENDING and request.feed is not None:
-            for feed in list(self._feeds.values()):
-                feed.fall_behind()
+        if self.pending >= _MOST_PENDING and any(one.feed and one.told for one in requests):
+            self._fall_behind()
             return
-        self._requests.append(request)
-        self.pending += len(request.told)
+        self._requests += requests
+        self.pending += sum(len(one.told) for one in requests)
         if self._task is None:
             self._task = asyncio.create_task(self._work())
+
+    def _fall_behind(self) -> None:
+        """Have all subscribers go on from the log; nobody is told what waits for feeds."""
+        for feed in list(self._feeds.values()):
+            feed.fall_behind()
+        self._requests = deque(one for one in self._requests if one.feed is None or not one.told)
+        self.pending = sum(len(one.told) for one in self._requests)
 
     async def evaluate(self, stream: Stream, told: Sequence[Told]) -> list[Delivery]:
         """Return what is told of changes, together with what others of the group ask for."""
@@ -387,6 +393,10 @@ class _Feed:
         self._seconds = opened.coalesce_seconds
         self._gathered: dict[Any, Told] = {}
         self._timer: asyncio.TimerHandle | None = None
+        self._waiting = 0
+        """Requests whose answers were not given to the subscribers yet."""
+        self._given = 0
+        """Place up to which all was given to them before what they wait for now."""
 
     @property
     def position(self) -> int:
@@ -397,6 +407,13 @@ class _Feed:
     def is_idle(self) -> bool:
         """Tell whether everything that was offered has been given to the subscribers."""
         return not self._gathered and not self.group.works
+
+    @property
+    def given(self) -> int:
+        """Place up to which all was given to the subscribers, or is not for them."""
+        if self._waiting or self._gathered:
+            return self._given
+        return self._broker.position - 1  # the last may be about to be offered
 
     def listen(self) -> None:
         """Hear of events from now on."""
@@ -422,9 +439,11 @@ class _Feed:
 
     def offer(self, event: PublishedEvent) -> None:
         """Take an event: have it evaluated, or gather it until it is time."""
+        if not self._waiting and not self._gathered:
+            self._given = event.seq - 1
         told = Told.one(event)
         if not self._seconds:
-            self._ask([told])
+            self._ask((told,))
             return
         coalesced(self._gathered, [told], self._stream.key)
         if len(self._gathered) >= _MOST_KEYED:
@@ -453,7 +472,7 @@ class _Feed:
         for member in list(self.members):
             member.fall_behind()
 
-    async def deliver(self, deliveries: Iterable[Delivery]) -> None:
+    async def deliver(self, deliveries: Sequence[Delivery]) -> None:
         """Give answers to all subscribers, in order; others have their turn in between."""
         held = monotonic()
         for delivery in deliveries:
@@ -462,9 +481,14 @@ class _Feed:
                 if not number % _TURN_CHECK and monotonic() - held > _TURN_SECONDS:
                     await asyncio.sleep(0)
                     held = monotonic()
+        self._waiting -= 1
+        if not self._seconds:  # of what was gathered, some is older than what was told of it
+            self._given = deliveries[-1].seq
 
-    def _ask(self, told: Sequence[Told]) -> None:
-        self.group.ask(_Request(self._stream, self._stream.interest, told, feed=self))
+    def _ask(self, *parts: Sequence[Told]) -> None:
+        self._waiting += len(parts)
+        stream = self._stream
+        self.group.ask(*(_Request(stream, stream.interest, part, feed=self) for part in parts))
 
     def _flush(self) -> None:
         if self._timer is not None:
@@ -473,7 +497,7 @@ class _Feed:
         if self._gathered:
             gathered = sorted(self._gathered.values(), key=_place)
             self._gathered = {}
-            self._ask(gathered)
+            self._ask(*_batches(gathered))
 
     def _stop(self) -> None:
         if self._timer is not None:
@@ -486,6 +510,11 @@ class _Feed:
 
 def _place(told: Told) -> int:
     return told.last.seq
+
+
+def _batches(told: Sequence[Told]) -> Iterable[Sequence[Told]]:
+    """Part changes into what is evaluated together."""
+    return (told[start : start + _BATCH] for start in range(0, len(told), _BATCH))
 
 
 class Subscriber(AsyncIterator[Delivery]):
@@ -579,7 +608,7 @@ class Subscriber(AsyncIterator[Delivery]):
         idle = waiter is not None and not waiter.done() and not self._queue
         if idle and self._repeats(delivery):
             self._told = seq
-        elif idle and self.push is not None and self.push(delivery):
+        elif idle and self._pushes(delivery):
             self._told = seq
             self._body = delivery.body
             self._count()
@@ -599,6 +628,13 @@ class Subscriber(AsyncIterator[Delivery]):
         distinct = self._opened is not None and self._opened.stream.distinct
         return distinct and delivery.body == self._body
 
+    def _pushes(self, delivery: Delivery) -> bool:
+        """Send an answer at once, if that can be done; no failure of one is to concern others."""
+        try:
+            return self.push is not None and self.push(delivery)
+        except Exception:  # noqa: BLE001 - its consumer finds out, who sends it then
+            return False
+
     def end(self, error: Exception | None) -> None:
         """End once what waits was told; ``error`` is then told."""
         self._ended = True
@@ -607,12 +643,14 @@ class Subscriber(AsyncIterator[Delivery]):
 
     def fall_behind(self) -> None:
         """Go on from the log, once what waits was told."""
+        self._keep_place()
         self._behind = True
         self._leave_feed()
         self._wake()
 
     def move(self, contexts: Any) -> None:
         """Go on as another caller, or as the same one with other permissions: without a gap."""
+        self._keep_place()
         self._contexts = contexts
         self._moving = True
         self._leave_feed()
@@ -684,11 +722,15 @@ class Subscriber(AsyncIterator[Delivery]):
                 async with aclosing(self._missed(opened, log)) as answers:
                     async for delivery in answers:
                         yield delivery
-            except SubscriberLagged:
+            except SubscriberLagged as lagged:
                 self._leave_feed()
                 if opened.stream.snapshot is None:
                     raise
-                state = await self._state(opened, SnapshotReason.TOO_OLD)
+                self._forget_waiting()
+                try:
+                    state = await self._state(opened, SnapshotReason.TOO_OLD)
+                except LimitExceeded:
+                    raise lagged from None
                 if state is not None:
                     yield state
                 continue
@@ -714,7 +756,7 @@ class Subscriber(AsyncIterator[Delivery]):
         group, stream = self._group, opened.stream
         assert group is not None
         assert self._told is not None
-        merging = self._merging or opened.coalesce_seconds > 0
+        merging, self._merging = self._merging or opened.coalesce_seconds > 0, False
         told = self._told
         gathered: dict[Any, Told] = {}
         pages = missed(
@@ -733,30 +775,41 @@ class Subscriber(AsyncIterator[Delivery]):
                     if len(gathered) < _MOST_KEYED:
                         continue
                     wanted, gathered = sorted(gathered.values(), key=_place), {}
-                deliveries = await group.evaluate(stream, wanted) if wanted else ()
-                if self._moving:  # it is read again, as the caller that it is now
-                    self._told = told
-                    return
-                for delivery in deliveries:
+                async for delivery in self._evaluated(group, stream, wanted):
                     self._told = told = delivery.seq
                     yield delivery
+                if self._moving:  # it is read again, as the caller that it is now
+                    self._told, self._merging = told, merging
+                    return
                 self._told = told = events[-1].seq
-        if gathered:
-            deliveries = await group.evaluate(stream, sorted(gathered.values(), key=_place))
+        last = sorted(gathered.values(), key=_place)
+        async for delivery in self._evaluated(group, stream, last):
+            self._told = told = delivery.seq
+            yield delivery
+        if self._moving:
+            self._told, self._merging = told, merging
+
+    async def _evaluated(
+        self, group: _Group, stream: Stream, wanted: Sequence[Told]
+    ) -> AsyncGenerator[Delivery, None]:
+        """Yield what is told of changes, while it is for the caller that it was read for."""
+        for part in _batches(wanted):
+            deliveries = await group.evaluate(stream, part)
             if self._moving:
-                self._told = told
                 return
             for delivery in deliveries:
-                self._told = delivery.seq
                 yield delivery
-        self._merging = False
+
+    def _forget_waiting(self) -> None:
+        """Forget what waits: it is told, or shown, by other means."""
+        self._queue.clear()
+        self._dropped = 0
 
     async def _happening(self) -> AsyncGenerator[Delivery, None]:
         """Yield what the feed tells, until this subscriber leaves it."""
         queue = self._queue
         if self._moving:  # what waits comes after what is to be read again, and is read with it
-            queue.clear()
-            self._dropped = 0
+            self._forget_waiting()
             self._behind = False
             return
         self._told = max(self._told or 0, self._since)
@@ -808,6 +861,11 @@ class Subscriber(AsyncIterator[Delivery]):
         self._since = feed.join(self)
         if self._told is None:
             self._told = self._since
+
+    def _keep_place(self) -> None:
+        """Remember how far it is: what it was told last may not be in the log any more."""
+        if self._waiter is not None and not self._queue and self._feed is not None:
+            self._told = max(self._told or 0, self._feed.given)
 
     def _leave_feed(self) -> None:
         feed, self._feed = self._feed, None

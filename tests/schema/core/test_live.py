@@ -492,6 +492,24 @@ async def test_a_stream_with_a_state_tells_it_where_too_much_is_gone() -> None:
     assert applied(told) == world.at
 
 
+@pytest.mark.parametrize("seed", range(6))
+async def test_what_happens_while_the_state_is_read_anew_is_told_once(seed: int) -> None:
+    """What was published since the log was found too short is in the state, or follows it."""
+    world = World(events=20, seed=seed)
+    world.oldest = 11
+    world.busy = 0.8
+    reader = asyncio.create_task(world.follow(ITEMS, after="9"))
+    await world.settle()
+    world.busy = 0.0
+    world.publish(10)
+    await world.settle()
+    world.broker.close()
+    told = await reader
+    assert told[0]["reason"] == "TOO_OLD"
+    assert seqs(told[1:]) == sorted(set(seqs(told[1:])))
+    assert applied(told) == world.at
+
+
 async def test_a_cursor_of_the_future_is_refused() -> None:
     """No event ever had that place: the cursor is of another log."""
     world = World(events=5)
@@ -609,7 +627,59 @@ async def test_one_who_moves_misses_nothing() -> None:
     assert [denied for _, denied in told][8:] == [True] * 4
 
 
+async def test_one_who_moves_while_it_reads_the_log_misses_nothing() -> None:
+    """What is published meanwhile comes after what is still to be read."""
+    world = World(events=30)
+    member = world.subscriber('subscription { changes(after: "0") { seq secret } }')
+    answers = hearing(member)
+    told = [await anext(answers)]
+    world.publish(10)
+    await world.settle()
+    member.move(world.contexts("secrets.read"))
+    while len(told) < len(world.wanted()):
+        told.append(await asyncio.wait_for(anext(answers), 5))
+    await answers.aclose()
+    assert [int(answer.data["changes"]["seq"]) for answer in told if answer.data] == world.wanted()
+
+
+async def test_one_whom_nothing_concerned_for_long_can_move() -> None:
+    """That the log has nothing any more of when it was last told is no gap."""
+    world = World(events=5)
+    member = world.subscriber("subscription { changes(thing: 7) { seq } }")
+    answers = hearing(member)
+    following = asyncio.ensure_future(anext(answers))
+    await world.settle()
+    world.publish(40)
+    world.oldest = 30
+    member.move(world.contexts("secrets.read"))
+    await world.settle()
+    assert member.is_live
+    assert not following.done()
+    following.cancel()
+    await asyncio.gather(following, return_exceptions=True)
+
+
 # -- pushing
+
+
+async def test_a_push_that_fails_concerns_one_alone() -> None:
+    """The others are told, and it is told by its iterator."""
+    world = World()
+    broken = world.subscriber(CHANGES)
+
+    def push(delivery: Delivery) -> bool:
+        raise RuntimeError(f"closed before {delivery.seq}")
+
+    broken.push = push
+    mine = asyncio.ensure_future(anext(hearing(broken)))
+    reader = asyncio.create_task(world.follow(CHANGES))
+    await world.settle()
+    world.publish(20)
+    await world.settle()
+    assert one(await asyncio.wait_for(mine, 5))["seq"] == str(world.wanted()[0])
+    await broken.aclose()
+    world.broker.close()
+    assert seqs(await reader) == world.wanted()
 
 
 async def test_what_can_be_pushed_is() -> None:
