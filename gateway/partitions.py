@@ -33,6 +33,7 @@ alter table outbox_event attach partition {name} for values from ('{begins}') to
 """
 _TODAY: Final = "select (clock_timestamp() at time zone 'utc')::date"
 _KEPT_FROM: Final = "select ((clock_timestamp() - $1::interval) at time zone 'utc')::date"
+_LATE: Final = "select exists (select from outbox_event_rest where published_at < $1)"
 # Places grow with the days; only a clock that was set back mixes them, and then they go together.
 _FOUND: Final = """
 select (select min(pub_seq) from outbox_event where published_at < $1),
@@ -81,11 +82,13 @@ async def drop_days(connection: Connection, retention: timedelta) -> int:
     too. Where the table is in use for longer than others should wait, it is left for the next time.
     """
     kept_from = await connection.fetchval(_KEPT_FROM, retention)
-    [(oldest, last, oldest_kept)] = await connection.fetch(
-        _FOUND, datetime.combine(kept_from, time(), UTC)
-    )
+    midnight = datetime.combine(kept_from, time(), UTC)
     over = [row["relname"] for row in await connection.fetch(_MADE)]
     over = [name for name in over if name < _name(kept_from)]
+    # a partition of several days, as the first is, would be read as a whole for the places
+    if not over and not await connection.fetchval(_LATE, midnight):
+        return 0
+    [(oldest, last, oldest_kept)] = await connection.fetch(_FOUND, midnight)
     if not (over or last) or (oldest_kept is not None and (last or 0) > oldest_kept):
         return 0
     try:
