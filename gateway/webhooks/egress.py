@@ -91,7 +91,7 @@ class EgressRules:
         meant = _meant(address)
         if any(one in network for network in self.networks for one in (address, meant)):
             return True
-        if meant in _LOCAL_NAT64:
+        if meant in _LOCAL_NAT64 or (isinstance(meant, IPv6Address) and meant.is_site_local):
             return False
         return meant.is_global and not meant.is_multicast and not meant.is_reserved
 
@@ -152,7 +152,7 @@ class Sender:
         for address in addresses[:-1]:
             try:
                 return await self._post_to(address, host, url, body, headers)
-            except httpx2.ConnectError:
+            except (httpx2.ConnectError, httpx2.ConnectTimeout):
                 continue  # such as one of IPv6 where there is no such network
         return await self._post_to(addresses[-1], host, url, body, headers)
 

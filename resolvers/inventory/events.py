@@ -91,7 +91,7 @@ class StockInterest:
         if self.product_ids is not None and told["product_id"] not in self.product_ids:
             return False
         # its own and all above it; none where the event was written before they were
-        categories = told.get("category_ids", ())
+        categories = told.get("category_ids") or ()
         if self.category_ids is not None and self.category_ids.isdisjoint(categories):
             return False
         if self.available_below is None and self.min_delta is None and not self.crossing_only:

@@ -49,6 +49,7 @@ WEBHOOK: Final = Document("Webhook", webhook, "webhook")
 _MOST_RETRIED: Final = 10_000
 """Dead letters that one command has sent again."""
 _LARGEST: Final = 2**63 - 1
+_MOST_DIGITS: Final = len(str(_LARGEST))
 _AFRESH: Final[Mapping[str, Any]] = {
     "state": WebhookState.ACTIVE,
     "failures": 0,
@@ -494,7 +495,8 @@ def _seq(after: str) -> int:
         Invalid: it is none.
 
     """
-    if not (after.isascii() and after.isdecimal()) or int(after[:20]) > _LARGEST:
+    digits = after.isascii() and after.isdecimal() and len(after) <= _MOST_DIGITS
+    if not digits or int(after) > _LARGEST:
         raise Invalid("after is not a place in the log; take it from seq.", path=("after",))
     return int(after)
 

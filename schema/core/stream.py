@@ -30,6 +30,7 @@ from schema.core.info import Info
 from schema.core.node import row_type
 
 _LARGEST: Final = 2**63 - 1
+_MOST_DIGITS: Final = len(str(_LARGEST))
 _LONGEST_COALESCING: Final = 60_000
 _DOCUMENT: Final = re.compile(r"([A-Za-z]+):([0-9]{1,18})", re.ASCII)
 _POSITIONAL: Final = inspect.Parameter.POSITIONAL_OR_KEYWORD
@@ -269,10 +270,14 @@ def place_after(context: Context, after: str | None) -> int | None:
         name, given = "Last-Event-ID", context.resumes_after
     if given is None:
         return None
-    if not (given.isascii() and given.isdecimal()) or int(given[:20]) > _LARGEST:
+    if not (given.isascii() and given.isdecimal()) or _is_too_large(given):
         message = f"{name} is not a cursor; cursors come from the field seq."
         raise Invalid(message, path=("after",))
     return int(given)
+
+
+def _is_too_large(digits: str) -> bool:
+    return len(digits) > _MOST_DIGITS or int(digits) > _LARGEST
 
 
 def document_id(document: str | None) -> str | None:

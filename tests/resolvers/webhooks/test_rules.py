@@ -37,6 +37,7 @@ def test_a_receiver_may_ask_for_more_but_not_for_less() -> None:
         ("Tue, 30 Jun 2026 12:01:00 GMT", 60),
         ("Tue, 30 Jun 2026 11:00:00 GMT", 0),
         ("soon", None),
+        ("Tue, 30 Jun 2026 12:01:00 +99999999999999999999", None),
         ("-5", None),
         ("9" * 400, 999_999_999),
     ],
