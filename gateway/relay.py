@@ -105,6 +105,8 @@ order by event.pub_seq
 
 _LOG_PAGE: Final = 200
 """Most events a subscriber that resumes is given by one statement."""
+_LOG_REACH: Final = 100_000
+"""Most places that one statement looks through for them: few of a long log may be wanted."""
 _LOG_CONNECTIONS: Final = 2
 """Most connections that one process reads the log with for those that resume."""
 _LOG_IDLE_SECONDS: Final = 60.0
@@ -428,6 +430,7 @@ class EventLog:
         Of those that ``index`` rules out, none is read: many who resume at once want little each.
         """
         name, values = (None, None) if index is None else (index[0], list(map(str, index[1])))
+        until = min(until, after + _LOG_REACH)
         shortest, longest = _RETRY_SECONDS
         wait = shortest
         while True:
@@ -442,7 +445,8 @@ class EventLog:
             else:
                 [oldest, last, *_] = rows[0]
                 events = [_event(row[2:]) for row in rows if row[2] is not None]
-                return LogPage(oldest, last, events, whole=len(events) < _LOG_PAGE)
+                place = until if len(events) < _LOG_PAGE else events[-1].seq
+                return LogPage(oldest, last, events, place)
             await asyncio.sleep(wait * _jitter())
             wait = min(2 * wait, longest)
 

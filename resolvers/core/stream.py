@@ -32,8 +32,8 @@ class LogPage(NamedTuple):
     last: int
     """The last place given."""
     events: list[PublishedEvent]
-    whole: bool
-    """Whether there are no more up to the place asked for."""
+    place: int
+    """Place up to which it was read: what comes after that is of another page."""
 
 
 Index: TypeAlias = tuple[str, frozenset[Any]]
@@ -55,7 +55,7 @@ class Log(Protocol):
     ) -> LogPage:
         """Return the first events of a company and topics after one place and up to another.
 
-        With ``index``, of those that have one of the values.
+        With ``index``, of those that have one of the values. Where there is none there may be more.
         """
         ...
 
@@ -94,6 +94,6 @@ async def missed(
             )
         if page.events:
             yield page.events
-        if page.whole:
+        if page.place >= until:
             return
-        after = page.events[-1].seq
+        after = page.place

@@ -33,6 +33,7 @@ from resolvers.core.outbox import (
     outbox_counter,
     outbox_event,
 )
+from resolvers.core.stream import missed
 
 LEVELS = 4
 LEVEL_TABLE = f"""
@@ -667,7 +668,7 @@ async def test_the_log_tells_exactly_what_it_has(url: str) -> None:
     log = EventLog(url)
     try:
         page = await log.read(company_id=1, topics=("stock",), after=0, until=0)
-        assert (page.oldest, page.last, page.events, page.whole) == (1, 0, [], True)
+        assert (page.oldest, page.last, page.events, page.place) == (1, 0, [], 0)
         async with connected(url) as connection:
             async with running(Relay(url, Metrics())):
                 await published(connection, 450)
@@ -675,10 +676,10 @@ async def test_the_log_tells_exactly_what_it_has(url: str) -> None:
             page = await log.read(company_id=1, topics=("stock",), after=10, until=440)
             seqs = [seq for seq in range(11, 441) if seq % 9]
             assert [event.seq for event in page.events] == seqs[:200]
-            assert (page.oldest, page.last, page.whole) == (1, 450, False)
+            assert (page.oldest, page.last, page.place) == (1, 450, seqs[199])
             page = await log.read(company_id=1, topics=("stock",), after=300, until=440)
             assert [event.seq for event in page.events] == [seq for seq in seqs if seq > 300]
-            assert page.whole
+            assert page.place == 440
             assert not (await log.read(company_id=1, topics=("x",), after=0, until=450)).events
             for seq, payload in ((20, '{"of": 7}'), (30, '{"of": "a"}'), (40, '{"of": [1, 7]}')):
                 told = "update outbox_event set payload = $2::text::jsonb where pub_seq = $1"
@@ -697,13 +698,38 @@ async def test_the_log_tells_exactly_what_it_has(url: str) -> None:
                     index=("of", frozenset(values)),
                 )
                 assert [event.seq for event in page.events] == expected
-                assert (page.oldest, page.last, page.whole) == (1, 450, True)
+                assert (page.oldest, page.last, page.place) == (1, 450, 440)
             await connection.execute("delete from outbox_event where pub_seq < 100")
             page = await log.read(company_id=1, topics=("stock",), after=10, until=440)
             assert page.oldest == 100
             await connection.execute("delete from outbox_event")
             page = await log.read(company_id=1, topics=("stock",), after=10, until=440)
             assert (page.oldest, page.last, page.events) == (451, 450, [])
+    finally:
+        log.close()
+
+
+async def test_what_is_seldom_is_found_in_a_long_log(
+    url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One statement looks through a part of the log only, so that it ends in its time."""
+    monkeypatch.setattr("gateway.relay._LOG_REACH", 10)
+    log = EventLog(url)
+    try:
+        async with connected(url) as connection:
+            async with running(Relay(url, Metrics())):
+                await published(connection, 45)
+            one = "update outbox_event set payload = '{\"of\": 7}' where pub_seq in (12, 38)"
+            await connection.execute(one)
+        wanted: dict[str, Any] = {
+            "company_id": 1,
+            "topics": ("stock",),
+            "index": ("of", frozenset({7})),
+        }
+        page = await log.read(**wanted, after=0, until=44)
+        assert (page.events, page.place) == ([], 10)
+        pages = missed(log, **wanted, after=0, until=44)
+        assert [[event.seq for event in events] async for events in pages] == [[12], [38]]
     finally:
         log.close()
 
@@ -717,7 +743,7 @@ async def test_a_cut_connection_of_the_log_is_replaced(url: str) -> None:
         async with connected(url) as connection:
             for _ in range(3):
                 page = await log.read(company_id=1, topics=("stock",), after=0, until=9)
-                assert page.whole
+                assert page.place == 9
                 assert await connection.fetchval(cut) >= 1
     finally:
         log.close()

@@ -261,7 +261,7 @@ class World:
         last = len(self.events)
         await asyncio.sleep(0)
         self.happens()
-        return LogPage(self.oldest, last, kept[:PAGE], whole=len(kept) <= PAGE)
+        return LogPage(self.oldest, last, kept[:PAGE], kept[PAGE].seq - 1 if kept[PAGE:] else until)
 
     @asynccontextmanager
     async def at_once(self) -> AsyncIterator[None]:
