@@ -9,29 +9,29 @@ from schema.core.scalars import serialize_instant
 
 
 class TokenWatch:
-    """Waits for the end of a caller's token; ``announce`` is called before it, ``expire`` at it.
+    """Waits for the end of a caller's token.
 
     The notice comes ``notice_seconds`` before the end; for a token with less than twice as long to
-    live, when half of that is over. ``announce`` gets the moment as clients read it.
+    live, when half of that is over.
     """
 
-    def __init__(
+    def __init__(self, clock: Clock, notice_seconds: float) -> None:
+        self._clock = clock
+        self._notice_seconds = notice_seconds
+        self._timers: tuple[asyncio.TimerHandle, ...] = ()
+        self._announcing: asyncio.Future[None] | None = None
+
+    def watch(
         self,
-        clock: Clock,
-        notice_seconds: float,
-        *,
+        principal: Principal,
         announce: Callable[[str], Awaitable[None]],
         expire: Callable[[], object],
     ) -> None:
-        self._clock = clock
-        self._notice_seconds = notice_seconds
-        self._announce = announce
-        self._expire = expire
-        self._timers: tuple[asyncio.TimerHandle, ...] = ()
-        self._announcing: asyncio.Task[None] | None = None
+        """Wait for the end of this caller's token, and of no other; a key has no end.
 
-    def watch(self, principal: Principal) -> None:
-        """Wait for the end of this caller's token, and of no other; a key has no end."""
+        ``announce`` is called before it, with the moment as clients read it, and ``expire`` at it.
+        Both are forgotten when this is closed: they refer to who waits.
+        """
         self.close()
         if principal.expires_at is None:
             return
@@ -40,8 +40,8 @@ class TokenWatch:
         loop = asyncio.get_running_loop()
         notice = left - min(self._notice_seconds, left / 2)
         self._timers = (
-            loop.call_later(notice, self._begin_announcing, told),
-            loop.call_later(left, self._expire),
+            loop.call_later(notice, self._begin, announce, told),
+            loop.call_later(left, expire),
         )
 
     def close(self) -> None:
@@ -53,5 +53,5 @@ class TokenWatch:
             self._announcing.cancel()
             self._announcing = None
 
-    def _begin_announcing(self, told: str) -> None:
-        self._announcing = asyncio.ensure_future(self._announce(told))
+    def _begin(self, announce: Callable[[str], Awaitable[None]], told: str) -> None:
+        self._announcing = asyncio.ensure_future(announce(told))

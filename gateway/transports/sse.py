@@ -58,9 +58,7 @@ class EventStream:
         self._operations = operations
         self._connection = connection_of(exchange.scope)
         self._send_timeout_seconds = send_timeout_seconds
-        self._token = TokenWatch(
-            clock, token_notice_seconds, announce=self._announce, expire=self.cut
-        )
+        self._token = TokenWatch(clock, token_notice_seconds)
         self._metrics = metrics
         self._task: asyncio.Task[Any] | None = None
         self._answers: Subscriber | None = None
@@ -94,6 +92,7 @@ class EventStream:
                             self._metrics.event_sent("sse")
                         await self.send(_COMPLETE)
             finally:
+                self._answers = None  # else both hold each other
                 self._metrics.subscription_ended("sse")
 
     async def stay_open(self, principal: Principal) -> None:
@@ -116,7 +115,7 @@ class EventStream:
         if self._cut_short:  # while it began
             self.cut(self._last)
         self._stop_with_server()
-        self._token.watch(principal)
+        self._token.watch(principal, self._announce, self.cut)
         heart = asyncio.create_task(self._beat())
         try:
             yield

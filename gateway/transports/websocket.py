@@ -152,12 +152,7 @@ class Socket:
         """The running subscriptions, and the id of each's request."""
         self._reader: asyncio.Task[Any] | None = None
         self._ending: SocketClosed | None = None
-        self._token = TokenWatch(
-            transport.clock,
-            transport.limits.token_notice_seconds,
-            announce=self._announce,
-            expire=lambda: self._end(SocketClosed(Close.FORBIDDEN, "The token has expired")),
-        )
+        self._token = TokenWatch(transport.clock, transport.limits.token_notice_seconds)
 
     async def serve(self) -> int:
         """Serve the connection until either side ends it; return the code it was closed with."""
@@ -202,7 +197,7 @@ class Socket:
             raise SocketClosed(Close.INITIALISATION_TIMEOUT, reason) from None
         payload = message.get("payload") or {}
         self._principal = await self._transport.enter(self, payload, self._headers)
-        self._token.watch(self._principal)
+        self._token.watch(self._principal, self._announce, self._expire)
         await self._wire.send(ACKNOWLEDGED)
 
     async def _handle(self, kind: str, message: dict[str, Any]) -> None:
@@ -334,6 +329,9 @@ class Socket:
         self._wire.silent = True
         self._end(_closed(error))
 
+    def _expire(self) -> None:
+        self._end(SocketClosed(Close.FORBIDDEN, "The token has expired"))
+
     async def _announce(self, expires_at: str) -> None:
         """Tell the client when its token ends, so that it can present another one."""
         with suppress(ClientGone):
@@ -369,7 +367,7 @@ class Socket:
         else:
             metrics.token_renewed("renewed")
             self.changed(renewed)
-            self._token.watch(renewed)
+            self._token.watch(renewed, self._announce, self._expire)
             principal = renewed
         ends = principal.expires_at
         return token_notice(None if ends is None else serialize_instant(ends), error)
