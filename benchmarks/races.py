@@ -784,6 +784,8 @@ def page(finishes: Sequence[Finish]) -> str:
         f"Over {scale.connections} connections and {scale.gateways} gateways, for {HOT} products.",
         "Unsorted baskets with several lines of one product; orders are placed, confirmed,",
         "reserved, shipped, canceled and returned while deliveries come in, some of it at once.",
+        "Each second the gateway is killed that has served longest, unless none has done anything",
+        "for a client since it began.",
         "",
         f"| | {' | '.join(f.name for f in finishes)} |",
         f"| --- | {' | '.join('---:' for _ in finishes)} |",
