@@ -84,6 +84,11 @@ SINGLE = {
     "UpsertPayload.job": "a command asks for one job",
     "StockChange.level": "an event tells of one level, and is an operation of its own",
     "StockSnapshot.levels": "a stream tells one state at a time, and is an operation of its own",
+    "Change.node": "an event tells of one object, and is an operation of its own",
+    **{
+        f"StockSummaryGroup.{name}": "a summary is told by a stream, whose tests count for it"
+        for name in ("warehouse", "product", "category")
+    },
     "OrderStatusChange.order": "an event tells of one order, and is an operation of its own",
 }
 """Fields that never have few and many parents with keys of their own, and why."""

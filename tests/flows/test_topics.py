@@ -398,6 +398,24 @@ async def test_a_summary_is_worked_out_when_it_is_another(gateway: Gateway) -> N
         assert answer.errors[0]["extensions"]["code"] == "VALIDATION"
 
 
+KEYS = """
+subscription Keys {
+  stockSummaryChanged(groupBy: [WAREHOUSE, PRODUCT, CATEGORY], first: 50) {
+    groups { warehouse { code } product { sku } category { name } available }
+  }
+}
+"""
+
+
+async def test_the_keys_of_a_summary_are_read_together(gateway: Gateway) -> None:
+    """However many groups there are: one statement for each of the keys, four for the state."""
+    async with listening(gateway, KEYS) as answers:
+        groups = (await told(answers))["groups"]
+    assert len(groups) == 50
+    assert len({group["product"]["sku"] for group in groups}) > 1
+    assert gateway.reports[-1].stats.statements <= 7
+
+
 AXES = """
 subscription Orders($after: String) {
   orderStatusChanged(axes: [HOLD], after: $after) { axes changes { axis from to } }
