@@ -43,6 +43,7 @@ class SocketProtocol(WebSocketsSansIOProtocol):
     ) -> None:
         super().__init__(config, server_state, app_state, _loop)
         self._lost = False
+        self._served = False
         self.stopping = False
         self.on_lost: Callable[[], object] | None = None
         self.on_shutdown: Callable[[], object] | None = None
@@ -142,6 +143,7 @@ class SocketProtocol(WebSocketsSansIOProtocol):
         self._lost = True
         if self.on_lost is not None:
             self.on_lost()
+        self._let_go()
 
     def on_task_complete(self, task: asyncio.Task[None]) -> None:
         """Let go of what refers to itself once the application has ended.
@@ -151,7 +153,13 @@ class SocketProtocol(WebSocketsSansIOProtocol):
         super().on_task_complete(task)
         extensions: Any = self.scope["extensions"]
         extensions.clear()
-        self.conn.parser.close()
+        self._served = True
+        self._let_go()
+
+    def _let_go(self) -> None:
+        """End the parser, which refers to itself, once nothing more is read and nobody serves."""
+        if self._lost and self._served:
+            self.conn.parser.close()
 
     def shutdown(self) -> None:
         """Let the application close the connection, if it wants to."""
