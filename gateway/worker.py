@@ -139,15 +139,17 @@ class Worker:
         changes = {"relay": False, "webhook_delivery": True}
         while not self._stopping.is_set():
             settings = self._settings.model_copy(update=changes)
-            # it reads files, and takes its time
-            runtime = await asyncio.to_thread(Runtime, settings, alone=False)
             try:
+                # it reads files, and takes its time
+                runtime = await asyncio.to_thread(Runtime, settings, alone=False)
                 async with runtime.running():
                     await self._stopping.wait()
             except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, ErpError) as error:
                 _log.warning("webhooks wait", reason=f"{type(error).__name__}: {error}")
-                with suppress(TimeoutError):
-                    await asyncio.wait_for(self._stopping.wait(), random.uniform(0.2, 1.0))  # noqa: S311
+            except Exception:  # noqa: BLE001 - whatever it was, jobs go on, and it is tried again
+                _log.exception("webhooks failed")
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._stopping.wait(), random.uniform(0.2, 1.0))  # noqa: S311
 
     async def run_until_idle(self) -> int:
         """Do all jobs that may begin now; return how many there were."""
