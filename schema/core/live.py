@@ -408,12 +408,14 @@ class _Feed:
         """Tell whether everything that was offered has been given to the subscribers."""
         return not self._gathered and not self.group.works
 
-    @property
-    def given(self) -> int:
-        """Place up to which all was given to the subscribers, or is not for them."""
+    def given(self, *, publishing: bool) -> int:
+        """Return the place up to which all was given to the subscribers, or is not for them.
+
+        While an event is published, it may be that this feed is still to be offered it.
+        """
         if self._waiting or self._gathered:
             return self._given
-        return self._broker.position - 1  # the last may be about to be offered
+        return self._broker.position - publishing
 
     def listen(self) -> None:
         """Hear of events from now on."""
@@ -643,14 +645,14 @@ class Subscriber(AsyncIterator[Delivery]):
 
     def fall_behind(self) -> None:
         """Go on from the log, once what waits was told."""
-        self._keep_place()
+        self._keep_place(publishing=True)
         self._behind = True
         self._leave_feed()
         self._wake()
 
     def move(self, contexts: Any) -> None:
         """Go on as another caller, or as the same one with other permissions: without a gap."""
-        self._keep_place()
+        self._keep_place(publishing=False)
         self._contexts = contexts
         self._moving = True
         self._leave_feed()
@@ -862,10 +864,10 @@ class Subscriber(AsyncIterator[Delivery]):
         if self._told is None:
             self._told = self._since
 
-    def _keep_place(self) -> None:
+    def _keep_place(self, *, publishing: bool) -> None:
         """Remember how far it is: what it was told last may not be in the log any more."""
         if self._waiter is not None and not self._queue and self._feed is not None:
-            self._told = max(self._told or 0, self._feed.given)
+            self._told = max(self._told or 0, self._feed.given(publishing=publishing))
 
     def _leave_feed(self) -> None:
         feed, self._feed = self._feed, None
