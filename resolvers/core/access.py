@@ -35,8 +35,9 @@ end $$
 ACCESS_ROW: Final = "insert into access_version default values"
 
 
-def access_trigger(table_: Table, *columns: str) -> str:
-    """Return the statement that makes changes of a table, or of some of its columns, count."""
+def access_trigger(table_: Table) -> str:
+    """Return the statement that makes changes of a table count: of the columns it names, or all."""
+    columns = table_.info["access"]
     of = f" of {', '.join(columns)}" if columns else ""
     return (
         f"create trigger access_changed after insert or update{of} or delete or truncate "

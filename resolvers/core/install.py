@@ -6,7 +6,7 @@ from sqlalchemy import ClauseElement, Table
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.schema import CreateIndex, CreateTable, SetTableComment
 
-from resolvers.core.access import ACCESS_CHANGED, ACCESS_ROW, access_version
+from resolvers.core.access import ACCESS_CHANGED, ACCESS_ROW, access_trigger, access_version
 from resolvers.core.module import DataModule
 from resolvers.core.outbox import (
     COUNTER_ROW,
@@ -64,7 +64,11 @@ def _table(table: Table) -> list[str]:
         SetTableComment(table),
     )
     statements = [str(element.compile(dialect=_DIALECT)) for element in elements]
-    return [*statements, reference_trigger(table)] if table.info["reference"] else statements
+    if table.info["reference"]:
+        statements.append(reference_trigger(table))
+    if table.info["access"] is not None:
+        statements.append(access_trigger(table))
+    return statements
 
 
 def _script(statements: Iterable[str]) -> str:

@@ -99,12 +99,15 @@ def table(
     fillfactor: int | None = None,
     partition_by: str | None = None,
     reference: bool = False,
+    access: tuple[str, ...] | None = None,
 ) -> Table:
     """Define a table with its row rule.
 
     ``comment`` says what one row is; ``fillfactor`` leaves room in pages of rows that change often;
     ``partition_by`` is how rows find their partition, as SQL.
     ``reference`` tells that processes may keep its rows in memory: a trigger tells of each change.
+    ``access`` tells that its rows decide who may do what: a trigger counts each change, or each of
+    these columns where any are named.
 
     Raises:
         TypeError: a table of reference data has an amount or a quantity, which is never kept.
@@ -116,7 +119,7 @@ def table(
     storage: Any = {} if fillfactor is None else {"postgresql_with": {"fillfactor": fillfactor}}
     if partition_by is not None:
         storage["postgresql_partition_by"] = partition_by
-    info = {"rows": rows, "reference": reference}
+    info = {"rows": rows, "reference": reference, "access": access}
     return Table(name, metadata, *elements, comment=comment, info=info, **storage)
 
 

@@ -2,7 +2,6 @@
 
 from resolvers.core.module import DataModule
 from resolvers.identity.tables import (
-    ACCESS_TRIGGERS,
     CLIENT_ACCESS,
     TOKEN_REVOKED,
     USER_ACCESS,
@@ -18,7 +17,7 @@ from resolvers.identity.tables import (
 MODULE = DataModule(
     name="identity",
     tables=(company, app_user, role, role_permission, user_role, api_client, revoked_token),
-    functions=(USER_ACCESS, CLIENT_ACCESS, TOKEN_REVOKED, *ACCESS_TRIGGERS),
+    functions=(USER_ACCESS, CLIENT_ACCESS, TOKEN_REVOKED),
     permissions={
         "users.read": "See the users of the company and their roles.",
         "audit.read": "See the audit trail.",

@@ -15,7 +15,6 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql import ARRAY, CHAR
 
-from resolvers.core.access import access_trigger
 from resolvers.core.principal import STAFF_ROLE
 from resolvers.core.table import (
     COMPANY,
@@ -49,6 +48,8 @@ company = table(
     CheckConstraint("costing in ('AVERAGE', 'FIFO')", name="costing"),
     rows=RowRule(f"id = {COMPANY}", f"id = {COMPANY}", owned=True),
     comment="A company: the tenant that owns rows.",
+    # not with every change of a lock date, which closing a period makes
+    access=("code", "archived_at"),
 )
 
 app_user = table(
@@ -71,6 +72,7 @@ app_user = table(
         owned=True,
     ),
     comment="A person who signs in.",
+    access=("email", "display_name", "archived_at"),
 )
 
 role = table(
@@ -89,6 +91,7 @@ role_permission = table(
     PrimaryKeyConstraint("role_id", "permission"),
     rows=shared(partner=None),
     comment="A permission that a role carries.",
+    access=(),
 )
 
 user_role = table(
@@ -100,6 +103,7 @@ user_role = table(
     Index("ix_user_role_company_id", "company_id", "user_id"),
     rows=owned(),
     comment="A role a user holds in a company.",
+    access=(),
 )
 
 api_client = table(
@@ -120,6 +124,10 @@ api_client = table(
     Index("ix_api_client_company_id", "company_id"),
     rows=owned(),
     comment="A program that calls with an API key, stored as its SHA-256; bound to a partner or not.",
+    access=(
+        *("company_id", "partner_id", "name", "key_prefix", "key_hash", "permissions"),
+        *("revoked_at", "archived_at"),
+    ),
 )
 
 revoked_token = table(
@@ -128,6 +136,7 @@ revoked_token = table(
     instant("expires_at", now=True),
     rows=internal(),
     comment="A token withdrawn before it expired.",
+    access=(),
 )
 
 
@@ -175,18 +184,3 @@ language sql stable security definer set search_path = public as $$
   select exists (select from revoked_token where jti = wanted_jti)
 $$;
 """ + only_staff("token_revoked(text)")
-
-ACCESS_TRIGGERS = (
-    access_trigger(app_user, "email", "display_name", "archived_at"),
-    access_trigger(role_permission),
-    access_trigger(user_role),
-    access_trigger(
-        api_client,
-        *("company_id", "partner_id", "name", "key_prefix", "key_hash", "permissions"),
-        *("revoked_at", "archived_at"),
-    ),
-    access_trigger(revoked_token),
-    # not with every change of a lock date, which closing a period makes
-    access_trigger(company, "code", "archived_at"),
-)
-"""What decides on access, the names of callers included; a role alone decides nothing."""
