@@ -72,7 +72,7 @@ class StockSnapshot(RowType):
         "The levels that the filter wants changes of, at most 10,000.",
         level_by_id,
         "level_ids",
-        size=100,
+        size=1_000,
     )
 
 

@@ -39,7 +39,6 @@ class WebhookDelivery(RowType, Node):
         "Status the receiver answered with, the last time; null if it did not answer."
     )
     error: str | None = column("Why the last attempt failed; null if it did not.")
-    body: str | None = column("What is to be sent, as JSON; null once it was delivered.")
     created_at: datetime = column("When it was sent first.")
     attempted_at: datetime = column("When it was sent last.")
 

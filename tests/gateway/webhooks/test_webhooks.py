@@ -44,7 +44,7 @@ query Show($id: ID!) {
   node(id: $id) {
     ... on Webhook {
       state seq lag delivered failures nextAttemptAt lastError version owner url
-      deliveries(first: 200) { nodes { seq messageId state attempts statusCode error body } }
+      deliveries(first: 200) { nodes { seq messageId state attempts statusCode error } }
     }
   }
 }
@@ -441,7 +441,6 @@ class TestFailing:
             *_, dead = shown["deliveries"]["nodes"]
             assert (dead["seq"], dead["state"]) == (str(poison[0]), "DEAD")
             body = site.receiver.got[0].body
-            assert dead["body"] == body.decode()
             assert (await site.run("retryDeadLetters", id_))["retried"] == 1
             async with asyncio.timeout(60):
                 while (await site.show(id_))["deliveries"]["nodes"][-1]["state"] != "DEAD":
