@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from sqlalchemy import ARRAY, BigInteger, Numeric, any_, bindparam, exists, select
 
-from resolvers.catalog.tables import product, product_category
+from resolvers.catalog.loaders import category, product
 from resolvers.core.broker import PublishedEvent
 from resolvers.core.context import Reads
 from resolvers.core.errors import LimitExceeded
@@ -128,11 +128,12 @@ class SummaryInterest:
         return StockInterest(self.warehouse_ids, self.product_ids).accepts(event)
 
 
-_category = product_category.alias()
-_BELOW = select(product_category.c.id).where(
+_categories = category.table
+_category = _categories.alias()
+_BELOW = select(_categories.c.id).where(
     exists().where(
         _category.c.id == any_(unseen("category_ids", ARRAY(BigInteger))),
-        product_category.c.path.startswith(_category.c.path),
+        _categories.c.path.startswith(_category.c.path),
     )
 )
 _STATEMENTS: dict[frozenset[str], Statement] = {}
@@ -147,7 +148,7 @@ def _levels(given: frozenset[str]) -> Statement:
             "warehouse_ids": level.warehouse_id == any_(unseen("warehouse_ids", ARRAY(BigInteger))),
             "product_ids": level.product_id == any_(unseen("product_ids", ARRAY(BigInteger))),
             "category_ids": level.product_id.in_(
-                select(product.c.id).where(product.c.category_id.in_(_BELOW))
+                select(product.columns["id"]).where(product.columns["category_id"].in_(_BELOW))
             ),
             "below": level.on_hand - level.reserved < bindparam("below", type_=Numeric),
         }
