@@ -61,7 +61,7 @@ from schema.core.error_format import Log, tell_expected, tell_failures, tell_ref
 from schema.core.fields import RowType
 from schema.core.info import CoreInfo
 from schema.core.limits import Limits, OperationMeasure, excess
-from schema.core.live import Live, Subscriber
+from schema.core.live import Live, Subscriber, passes
 from schema.core.node import node_of
 from schema.core.permissions import denials
 from schema.core.shadow import Shadow
@@ -359,7 +359,14 @@ class Executor:
             found = await self._answer_together(self._engine, prepared, contexts, items)
             if found is not None:
                 return found
-        return [await self._answer(prepared, contexts, item) for item in items]
+        answers: list[Answer] = []
+        for item in items:
+            answers.append(await self._answer(prepared, contexts, item))
+            if passes(answers[-1]):
+                # the others would wait for the same, one after the other, and are asked again too
+                answers += answers[-1:] * (len(items) - len(answers))
+                break
+        return answers
 
     async def answer_event(
         self, prepared: Prepared, contexts: ContextFactory, event: object

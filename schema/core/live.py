@@ -268,7 +268,7 @@ class _Group:
 
         """
         found = await self._evaluates.snapshot(self._prepared, self._contexts, opened, reason)
-        if _passes(found[2]):
+        if passes(found[2]):
             raise Overloaded("The state cannot be read; subscribe again.")
         return found
 
@@ -350,7 +350,7 @@ class _Group:
         until = monotonic() + _PATIENCE_SECONDS
         while True:
             answers = await self._evaluates.answers(self._prepared, self._contexts, items)
-            if not any(map(_passes, answers)):
+            if not any(map(passes, answers)):
                 return answers
             if monotonic() > until:
                 raise Overloaded("Changes cannot be read; subscribe again, after the last one.")
@@ -358,7 +358,7 @@ class _Group:
             wait = min(2 * wait, longest)
 
 
-def _passes(answer: Any) -> bool:
+def passes(answer: Any) -> bool:
     """Tell whether an answer tells of something that may be over when it is tried again."""
     return any(error["extensions"]["code"] in _PASSING for error in answer.errors)
 

@@ -18,9 +18,11 @@ import strawberry
 from resolvers.core.broker import Broker, PublishedEvent
 from resolvers.core.clock import system_clock
 from resolvers.core.context import Context, OperationStats
+from resolvers.core.errors import Overloaded
 from resolvers.core.principal import STAFF_ROLE, CompanyAccess, Principal, RowScope
 from resolvers.core.statement import Statement
 from resolvers.core.stream import Index, LogPage, Told
+from schema.core import live as live_streams
 from schema.core.execution import Executor, GraphQLRequest
 from schema.core.fields import RowType, column
 from schema.core.limits import Limits
@@ -719,6 +721,34 @@ async def test_what_can_be_pushed_is() -> None:
     following.cancel()
     await asyncio.gather(following, return_exceptions=True)
     await member.aclose()
+
+
+# -- a database that is away
+
+
+async def test_changes_wait_for_the_database(monkeypatch: pytest.MonkeyPatch) -> None:
+    """While it is away one of them asks, not each; when it is back all are told, once."""
+    monkeypatch.setattr(live_streams, "_RETRY_SECONDS", (0.001, 0.01))
+    world, asked = World(), 0
+    answer = Executor._answer
+
+    async def away(self: Executor, *given: Any) -> Any:
+        nonlocal asked
+        asked += 1
+        if asked > 5:
+            return await answer(self, *given)
+        return self._failed(Overloaded("The database is busy."), None)
+
+    monkeypatch.setattr(Executor, "_answer", away)
+    reader = asyncio.create_task(world.follow(CHANGES))
+    await world.settle()
+    world.publish(60)
+    while asked < 5 + len(world.wanted()):  # noqa: ASYNC110 - nobody tells
+        await asyncio.sleep(0.001)
+    await world.settle()
+    world.broker.close()
+    assert seqs(await reader) == world.wanted()
+    assert asked == 5 + len(world.wanted())
 
 
 # -- too slow
