@@ -1,8 +1,8 @@
 """A plan for people: its levels as a tree, what each reads, and the SQL where it is fixed."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
-from graphql import GraphQLObjectType, OperationType, get_named_type
+from graphql import GraphQLObjectType, OperationType, get_named_type, is_abstract_type
 
 from schema.engine.internals import Selections
 from schema.engine.plan import (
@@ -16,6 +16,8 @@ from schema.engine.plan import (
     Paged,
 )
 from schema.engine.run import Asked, Compiled, Engine, NotCompiled
+
+_NOTHING = ["0 statements"]
 
 
 def explain_operation(
@@ -36,9 +38,19 @@ def explain_operation(
         yield f"{name}: its own function"
         field = root.fields.get(nodes[0].name.value)
         type_ = get_named_type(field.type) if field else None
-        if isinstance(type_, GraphQLObjectType):
-            below = engine.compiled_below(asked, nodes, type_)
-            yield from (f"  {line}" for line in _explained(below, sql=sql, source=source))
+        told = engine.schema.get_possible_types(type_) if is_abstract_type(type_) else [type_]
+        for one in told:
+            if isinstance(one, GraphQLObjectType):
+                below = engine.compiled_below(asked, nodes, one)
+                lines = _explained(below, sql=sql, source=source)
+                if len(told) > 1:
+                    # of a type that nothing is read for there is nothing to tell
+                    lines = [] if lines == _NOTHING else [f"{one.name}:", *_indented(lines)]
+                yield from _indented(lines)
+
+
+def _indented(lines: Iterable[str]) -> list[str]:
+    return [f"  {line}" for line in lines]
 
 
 def _explained(compiled: Compiled | NotCompiled, *, sql: bool, source: bool) -> list[str]:

@@ -350,7 +350,7 @@ async def left_behind(gateway: Gateway, order_id: int, key: str, since: int) -> 
         order_id,
     )
     events = await owner.fetch(
-        """select topic, entity, payload - array['order_id', 'version', 'reserved',
+        """select topic, entity, payload - array['order_id', 'version', 'document', 'reserved',
                                                  'previous_reserved'] as payload
            from outbox_event where written_seq > $1 order by topic, payload ->> 'product_id'""",
         since,

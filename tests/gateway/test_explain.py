@@ -49,8 +49,9 @@ def test_below_root_fields_of_mutations_and_subscriptions() -> None:
         "      product: ProductById by product_id reads sku",
         "subscription Watch, cost 2",
         "  stockChanged: its own function",
-        "    1 statement",
-        "    level: StockLevelById by level_id reads on_hand",
+        "    StockChange:",
+        "      1 statement",
+        "      level: StockLevelById by level_id reads on_hand",
     ]
 
 

@@ -32,9 +32,17 @@ const follow = (transport, client, connections) =>
     );
   });
 
+// A client stays where it is until it has to connect again: one connection has several requests.
 const turns = (change) => {
-  let made = 0;
-  return { next: () => change(addresses[made++ % addresses.length]), made: () => made };
+  let at = 0;
+  return {
+    here: () => change(addresses[at % addresses.length]),
+    again: () => {
+      at += 1;
+      return wait();
+    },
+    made: () => at + 1,
+  };
 };
 
 const sockets = turns((address) => address.replace('http', 'ws'));
@@ -44,28 +52,33 @@ await Promise.all([
   follow(
     'ws',
     createSocketClient({
-      url: sockets.next,
+      url: sockets.here,
       webSocketImpl: WebSocket,
       connectionParams: headers,
       retryAttempts: 100,
-      retryWait: wait,
+      retryWait: sockets.again,
       shouldRetry: () => true,
     }),
     sockets.made,
   ),
   follow(
     'sse',
-    createSseClient({ url: streams.next, headers, retryAttempts: 100, retry: wait }),
+    createSseClient({
+      url: streams.here,
+      headers: { ...headers },
+      retryAttempts: 100,
+      retry: streams.again,
+    }),
     streams.made,
   ),
   follow(
     'sse, one connection',
     createSseClient({
-      url: shared.next,
-      headers,
+      url: shared.here,
+      headers: { ...headers }, // the client writes the token of its stream into them
       singleConnection: true,
       retryAttempts: 100,
-      retry: wait,
+      retry: shared.again,
     }),
     shared.made,
   ),

@@ -58,7 +58,8 @@ declare one record;
 begin
   for one in
     select conrelid::regclass as of_table, conname from pg_constraint c
-    where connamespace = 'public'::regnamespace and (contype in ('f', 'c', 'u') or contype = 'p'
+    where connamespace = 'public'::regnamespace and coninhcount = 0 -- partitions follow
+      and (contype in ('f', 'c', 'u') or contype = 'p'
       and exists (select from pg_attribute a where a.attrelid = c.conrelid
                   and a.attnum = any(c.conkey) and a.attname = 'company_id'))
     order by contype <> 'f'
