@@ -25,6 +25,7 @@ from gateway.observability.loop_watchdog import LoopWatchdog
 from gateway.relay import EventLog, Follower, Relay, WakeUp
 from gateway.secrets import signing_secret, webhook_key
 from gateway.settings import Settings
+from gateway.subscriptions import Subscriptions
 from gateway.trusted import TrustedDocumentsError, read_trusted_documents
 from gateway.webhooks.deliverer import Deliverer
 from gateway.webhooks.desk import Desk
@@ -208,6 +209,8 @@ class Runtime:
         self.follower = Follower(
             self._owner_url, self.broker, self.metrics, self.reference, self._access_changed
         )
+        self.subscriptions = Subscriptions(self._owner_url, live)
+        """Those that are live, as other processes know them."""
         self.log = EventLog(self._owner_url)
         self.deliverer = Deliverer(
             self._owner_url,
@@ -293,7 +296,7 @@ class Runtime:
                 watchdog.stop()
 
     def _start_background(self) -> None:
-        runs = [self.wake_up.run(), self.follower.run()]
+        runs = [self.wake_up.run(), self.follower.run(), self.subscriptions.run()]
         if self.settings.relay:
             runs.append(self.relay.run())
         if self.settings.webhook_delivery:

@@ -44,6 +44,7 @@ from resolvers.core.clock import Clock
 from resolvers.core.errors import ErrorCode
 from resolvers.core.metrics import Metrics
 from resolvers.core.principal import Principal
+from resolvers.operations.rules import StreamTransport
 from schema.core.execution import ContextFactory, GraphQLRequest, Prepared, Refusal, Refused
 
 GraphiqlPage = Callable[[Request], Awaitable[Response]]
@@ -235,7 +236,9 @@ class HttpTransport(Answering):
         try:
             contexts = operations.contexts(principal, exchange.request_id, "sse")
             last = exchange.text(b"last-event-id") or None  # browsers send none before the first
-            answers = operations.subscribe(prepared, contexts, resumes_after=last)
+            answers = operations.subscribe(
+                prepared, contexts, StreamTransport.SSE, resumes_after=last
+            )
             await stream.send_all(answers, principal)
         finally:
             self._callers.leave(stream)

@@ -9,6 +9,7 @@ from resolvers.core.context import Context
 from resolvers.core.errors import Unauthenticated
 from resolvers.core.metrics import Metrics
 from resolvers.core.principal import CompanyAccess, Principal
+from resolvers.operations.rules import StreamTransport
 from schema.core.execution import (
     Answer,
     ContextFactory,
@@ -91,7 +92,14 @@ class Operations:
         return await self._executor.execute(prepared, contexts)
 
     def subscribe(
-        self, prepared: Prepared, contexts: ContextFactory, *, resumes_after: str | None = None
+        self,
+        prepared: Prepared,
+        contexts: ContextFactory,
+        transport: StreamTransport,
+        *,
+        resumes_after: str | None = None,
     ) -> Subscriber:
         """Run a subscription; close what this returns, to end it."""
-        return self._executor.subscribe(prepared, contexts, resumes_after=resumes_after)
+        return self._executor.subscribe(
+            prepared, contexts, resumes_after=resumes_after, transport=transport
+        )

@@ -27,6 +27,7 @@ from gateway.transports.statuses import Fault
 from resolvers.core.errors import ErpError
 from resolvers.core.metrics import Metrics
 from resolvers.core.principal import Principal, same_rights
+from resolvers.operations.rules import StreamTransport
 from schema.core.execution import ContextFactory, Prepared
 from schema.core.live import Delivery, Subscriber
 
@@ -263,7 +264,7 @@ class SharedStream:
             metrics.event_sent("sse")
             return True
 
-        answers = self._streams.operations.subscribe(prepared, contexts)
+        answers = self._streams.operations.subscribe(prepared, contexts, StreamTransport.SSE)
         self._subscribers[answers] = request_id
         try:
             async with aclosing(answers):

@@ -40,6 +40,7 @@ from resolvers.core.clock import Clock
 from resolvers.core.errors import ErpError, ErrorCode
 from resolvers.core.metrics import Metrics
 from resolvers.core.principal import Principal, same_rights
+from resolvers.operations.rules import StreamTransport
 from schema.core.execution import ContextFactory, GraphQLRequest, Prepared, Refused
 from schema.core.live import Delivery, Subscriber
 from schema.core.scalars import serialize_instant
@@ -291,7 +292,7 @@ class Socket:
             metrics.event_sent("ws")
             return True
 
-        answers = operations.subscribe(prepared, contexts)
+        answers = operations.subscribe(prepared, contexts, StreamTransport.WEBSOCKET)
         self._subscribers[answers] = request_id
         try:
             async with aclosing(answers):

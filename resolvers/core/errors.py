@@ -26,6 +26,7 @@ class ErrorCode(StrEnum):
     TIMEOUT = "TIMEOUT"
     OVERLOADED = "OVERLOADED"
     SUBSCRIBER_LAGGED = "SUBSCRIBER_LAGGED"
+    SUBSCRIPTION_ENDED = "SUBSCRIPTION_ENDED"
     INTERNAL = "INTERNAL"
 
     PERSISTED_QUERY_NOT_FOUND = "PERSISTED_QUERY_NOT_FOUND"
@@ -160,6 +161,12 @@ class Overloaded(ErpError):
     """No connection became free in time; try again shortly."""
 
     code = ErrorCode.OVERLOADED
+
+
+class SubscriptionEnded(ErpError):
+    """Somebody ended the subscription by `endSubscription`."""
+
+    code = ErrorCode.SUBSCRIPTION_ENDED
 
 
 class UnknownDocument(ErpError):

@@ -1,16 +1,22 @@
-"""Jobs are asked for in the transaction of the command that needs them."""
+"""Jobs, asked for in the transaction of the command that needs them, and the end of a stream."""
 
 from collections.abc import Mapping
 from typing import Any, Final
 
-from sqlalchemy import func, insert, literal, select
+from sqlalchemy import func, insert, literal, select, update
 
+from resolvers.core.command import CommandRefused, Outcome, run_command, write_audit
 from resolvers.core.context import Context
+from resolvers.core.errors import NotFound
 from resolvers.core.transaction import Transaction
-from resolvers.operations.tables import job
+from resolvers.operations.reads import SERVED
+from resolvers.operations.tables import job, live_subscription
 
 JOB_CHANNEL: Final = "erp_job"
 """PostgreSQL notification channel that tells workers of jobs that may begin."""
+
+ENDED_CHANNEL: Final = "erp_subscription_ended"
+"""PostgreSQL notification channel that tells processes which live subscription is to end."""
 
 
 class JobFailed(Exception):
@@ -50,3 +56,52 @@ async def enqueue(
     job_id = int(made.scalar_one())
     await connection.execute(select(func.pg_notify(literal(JOB_CHANNEL), literal(""))))
     return job_id
+
+
+async def end_subscription(context: Context, key: str, id_: int) -> Outcome:
+    """End a live subscription of the caller, whichever process serves it; return its ``id``.
+
+    The process hears of it with the commit, or finds the mark within a second.
+
+    Raises:
+        CommandRefused: the caller has no such subscription.
+
+    """
+    row = live_subscription.c
+    principal = context.principal
+    marking = (
+        update(live_subscription)
+        .where(
+            row.id == id_,
+            row.company_id == principal.company_id,
+            row.actor == principal.actor,
+            SERVED,
+        )
+        .values(end_requested_at=func.coalesce(row.end_requested_at, func.now()))
+        .returning(row.field, row.transport)
+    )
+
+    async def body(connection: Transaction) -> Outcome:
+        marked = (await connection.execute(marking)).first()
+        if marked is None:
+            raise CommandRefused([NotFound("You have no such subscription.", path=("id",))])
+        await connection.execute(select(func.pg_notify(literal(ENDED_CHANNEL), literal(str(id_)))))
+        await write_audit(
+            context,
+            connection,
+            operation="endSubscription",
+            action="end",
+            entity="LiveSubscription",
+            changes={id_: {"field": marked.field, "transport": marked.transport}},
+        )
+        return {"id": id_}
+
+    return await run_command(
+        context,
+        operation="endSubscription",
+        key=key,
+        request={"id": id_},
+        cause="endSubscription",
+        body=body,
+        partners=True,
+    )

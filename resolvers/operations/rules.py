@@ -1,4 +1,4 @@
-"""Words of jobs; pure, no I/O."""
+"""Words of jobs and of live subscriptions; pure, no I/O."""
 
 from enum import StrEnum
 
@@ -20,3 +20,10 @@ _FINAL = (JobState.SUCCEEDED, JobState.FAILED, JobState.CANCELED, JobState.DEAD)
 def is_final(state: str) -> bool:
     """Tell whether nothing more becomes of a job in this state."""
     return state in _FINAL
+
+
+class StreamTransport(StrEnum):
+    """How a live subscription reaches its client."""
+
+    WEBSOCKET = "WEBSOCKET"
+    SSE = "SSE"

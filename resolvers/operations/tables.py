@@ -1,6 +1,7 @@
-"""Table of jobs, and the function that sums up how the installation is doing."""
+"""Tables of jobs and of live subscriptions, and the function that sums up how the installation is doing."""
 
 from sqlalchemy import (
+    BigInteger,
     CheckConstraint,
     Column,
     ForeignKey,
@@ -8,12 +9,13 @@ from sqlalchemy import (
     Integer,
     SmallInteger,
     Text,
+    Uuid,
     text,
 )
 from sqlalchemy.dialects.postgresql import JSONB
 
 from resolvers.core.table import big_id, instant, one_of, owned, required, table
-from resolvers.operations.rules import JobState
+from resolvers.operations.rules import JobState, StreamTransport
 
 job = table(
     "job",
@@ -71,6 +73,35 @@ job = table(
     ),
     rows=owned("insert", "update"),
     comment="Work done outside of requests; dedupe_key keeps it from being queued twice.",
+)
+
+live_subscription = table(
+    "live_subscription",
+    # drawn by the process that serves it, before there is a row
+    Column("id", BigInteger, primary_key=True, autoincrement=False),
+    required("company_id", Integer),
+    Column("partner_id", BigInteger),
+    required("actor"),
+    required("process", Uuid),
+    Column("operation_name", Text),
+    required("field"),
+    required("transport"),
+    instant("began_at", now=True),
+    instant("seen_at", now=True),
+    required("delivered", BigInteger, server_default="0"),
+    instant("end_requested_at"),
+    CheckConstraint(one_of("transport", StreamTransport), name="transport"),
+    Index("ix_live_subscription_actor", "company_id", "actor"),
+    Index(
+        "ix_live_subscription_end_requested",
+        "process",
+        postgresql_where=text("end_requested_at is not null"),
+    ),
+    # no foreign keys: whoever watches is to be in nobody's way
+    rows=owned("update", partner="partner_id = {partner}"),
+    comment="A subscription that a process serves at this moment; seen_at is when it last said so.",
+    # every row is written anew again and again; none of what changes is in an index
+    fillfactor=50,
 )
 
 OUTBOX_WAITING = """

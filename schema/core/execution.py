@@ -318,14 +318,27 @@ class Executor:
         return answer
 
     def subscribe(
-        self, prepared: Prepared, contexts: ContextFactory, *, resumes_after: str | None = None
+        self,
+        prepared: Prepared,
+        contexts: ContextFactory,
+        *,
+        resumes_after: str | None = None,
+        transport: str | None = None,
     ) -> Subscriber:
         """Run a subscription: an iterator over its encoded answers, which is to be closed.
 
-        ``resumes_after`` is the cursor of the last answer that the client got, where its transport
-        tells that. A failing source yields one last answer with ``data`` None and its error.
+        ``resumes_after`` is the cursor of the last answer that the client got, where its
+        ``transport`` tells that. A failing source yields one last answer with ``data`` None and its
+        error.
         """
-        return Subscriber(self.live, self, prepared, contexts, resumes_after=resumes_after)
+        return Subscriber(
+            self.live,
+            self,
+            prepared,
+            contexts,
+            resumes_after=resumes_after,
+            transport=transport,
+        )
 
     async def open_source(self, prepared: Prepared, context: Context) -> Any:
         """Return the source of a subscription's events, or the result that refuses it."""

@@ -21,15 +21,18 @@ from collections.abc import (
     Sequence,
 )
 from contextlib import aclosing
+from datetime import datetime
+from random import getrandbits
 from time import monotonic
 from typing import Any, Final, NamedTuple, Protocol
 
 import orjson
-from graphql import ExecutionResult, Visitor, visit
+from graphql import ExecutionResult, FieldNode, FragmentSpreadNode, Visitor, visit
 
 from resolvers.core.broker import Broker, Interest, PublishedEvent, SubscriberLagged
 from resolvers.core.context import Context
 from resolvers.core.errors import ErrorCode, LimitExceeded, Overloaded
+from resolvers.core.principal import Principal
 from resolvers.core.stream import Log, Told, missed
 from schema.core.fields import RowType
 from schema.core.stream import (
@@ -60,6 +63,8 @@ _RETRY_SECONDS: Final = (0.05, 1.0)
 """Shortest and longest wait before a change is evaluated again."""
 _PASSING: Final = frozenset({ErrorCode.OVERLOADED.value, ErrorCode.TIMEOUT.value})
 """Codes of what may be over when the same is tried again."""
+_ID_BITS: Final = 62
+"""Bits of the number a subscriber is known by: so many that no two have the same."""
 _TURN_CHECK: Final = 32
 """Subscribers told between two looks at the clock."""
 
@@ -534,11 +539,20 @@ class Subscriber(AsyncIterator[Delivery]):
         contexts: Any,
         *,
         resumes_after: str | None = None,
+        transport: str | None = None,
     ) -> None:
+        self.id = getrandbits(_ID_BITS)
+        """What it is known by outside of this process."""
         self.push: Push | None = None
         self.delivered = 0
         """Answers told so far."""
         self.prepared = prepared
+        self.transport = transport
+        """How it reaches its client; None where nobody is connected."""
+        self.principal: Principal | None = None
+        """Whose it is, once it began."""
+        self.began_at: datetime | None = None
+        """When it began."""
         self._live = live
         self._evaluates = evaluates
         self._contexts = contexts
@@ -589,6 +603,16 @@ class Subscriber(AsyncIterator[Delivery]):
         if waits and not self._queue and self._feed is not None and self._feed.is_idle:
             return self._feed.position
         return 0
+
+    @property
+    def root_field(self) -> str:
+        """What it subscribes to."""
+        node = self.prepared.operation.selection_set.selections[0]
+        while not isinstance(node, FieldNode):
+            if isinstance(node, FragmentSpreadNode):
+                node = self.prepared.source.fragments[node.name.value]
+            node = node.selection_set.selections[0]
+        return str(node.name.value)
 
     @property
     def is_live(self) -> bool:
@@ -643,6 +667,16 @@ class Subscriber(AsyncIterator[Delivery]):
         self._error = error
         self._wake()
 
+    def stop(self, error: Exception) -> None:
+        """End now: of what waits nothing is told, but ``error``."""
+        self._ended = True
+        self._error = error
+        self._forget_waiting()
+        # leave whatever is read for it, as who moves does; being ended it does not go on
+        self._moving = True
+        self._leave_feed()
+        self._wake()
+
     def fall_behind(self) -> None:
         """Go on from the log, once what waits was told."""
         self._keep_place(publishing=True)
@@ -671,6 +705,7 @@ class Subscriber(AsyncIterator[Delivery]):
                 async with self._contexts() as context:
                     context.resumes_after = self._resumes_after
                     source = await self._evaluates.open_source(self.prepared, context)
+                    self._began(context)
                     if not isinstance(source, Opened):
                         async with aclosing(self._from_source(source, context)) as answers:
                             async for delivery in answers:
@@ -693,6 +728,12 @@ class Subscriber(AsyncIterator[Delivery]):
         finally:
             self._live.subscribers.pop(self, None)
             self._leave()
+
+    def _began(self, context: Context) -> None:
+        """Know whose it is, and since when."""
+        self.principal = context.principal
+        if self.began_at is None:
+            self.began_at = context.clock()
 
     async def _from_source(self, source: Any, context: Context) -> AsyncGenerator[Delivery, None]:
         """Yield the answers to a source that is no stream of the log."""

@@ -43,6 +43,7 @@ describe_enum(
         "TIMEOUT": "It took too long and was canceled.",
         "OVERLOADED": "The server is busy; try again shortly.",
         "SUBSCRIBER_LAGGED": "Changes you missed are not kept any more; read the state anew.",
+        "SUBSCRIPTION_ENDED": "The subscription was ended by endSubscription.",
         "PERSISTED_QUERY_NOT_FOUND": "No document is known by this id; send the document with it.",
         "DOCUMENT_NOT_TRUSTED": "Only documents registered by the operator run here.",
         "GRAPHQL_PARSE_FAILED": "The document is not GraphQL.",

@@ -1,4 +1,4 @@
-"""Jobs, audit entries, and the state of the installation."""
+"""Jobs, audit entries, live subscriptions, and the state of the installation."""
 
 import json
 from datetime import datetime
@@ -10,7 +10,7 @@ from schema.core.bulk import RowVerdict, row_verdicts
 from schema.core.fields import ID, RowType, column, computed, held, node_id
 from schema.core.ids import encode_id
 from schema.core.node import Node, node_type, row_type
-from schema.operations.enums import JobState
+from schema.operations.enums import JobState, StreamTransport
 
 
 @node_type(job, "Work done outside of requests.", requires="operations.read")
@@ -85,6 +85,25 @@ class AuditEntry(RowType, Node):
     values: list[AuditValue] = computed("What it was about, by name.", _values, needs=("diff",))
     version: int | None = column(
         "Version of the object, once changed; null where such objects count none."
+    )
+
+
+@row_type("LiveSubscription", "A subscription that is told of changes at this moment.")
+class LiveSubscription(RowType):
+    """A row of `live_subscription`."""
+
+    # not as id: it is no Node, which others of the company could ask for
+    subscription_id: ID = node_id("LiveSubscription")
+    operation_name: str | None = column("Name of the operation; null if it has none.")
+    field: str = column("What it subscribes to, such as stockChanged.")
+    transport: StreamTransport = column("How it reaches its client.")
+    actor: str = column("Whose it is, such as user:1 or client:3.")
+    own: bool = column("Whether it is yours, so that you can end it.")
+    began_at: datetime = column("When it began.")
+    delivered: str = computed(
+        "How many answers it was told, up to some seconds ago.",
+        lambda row: str(row["delivered"]),
+        needs=("delivered",),
     )
 
 

@@ -197,6 +197,7 @@ async def subscribed(gateway: Gateway, first: "asyncio.Future[Any]") -> None:
 OF_PARTNERS_TOO = {
     f"Mutation.{verb}"
     for verb in (
+        "endSubscription",
         "createWebhook",
         "updateWebhook",
         "pauseWebhook",

@@ -465,6 +465,7 @@ REQUIRED: Final[Mapping[str, Any]] = {
             "deleteWebhook",
         )
     },
+    "Mutation.endSubscription(id)": encode_id("LiveSubscription", 1),
     "Mutation.addLandedCost(receiptId)": encode_id("GoodsReceipt", 1),
     "Mutation.createPurchaseOrder(supplierId)": encode_id("Partner", 1),
     "Mutation.createPurchaseOrder(warehouseId)": encode_id("Warehouse", 1),

@@ -14,6 +14,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
+from uuid import uuid4
 
 import asyncpg
 import httpx2
@@ -92,7 +93,7 @@ class Site:
 @pytest_asyncio.fixture(scope="module")
 async def site(server: EmbeddedPostgres, template: str) -> AsyncIterator[Site]:
     """Serve a database of its own with two gateways."""
-    name = "live_identity"
+    name = f"erp_identity_{uuid4().hex[:12]}"
     await asyncio.to_thread(server.create_database, name, template)
     url = server.url(name)
     settings = settings_for(url)
