@@ -58,7 +58,7 @@ EXAMPLES = [
     for folder in ("docs/examples", "gateway/static/examples")
     for path in sorted((CHECKOUT / folder).glob("*.graphql"))
 ]
-GENERATED = int(os.environ.get("EQUALITY_EXAMPLES", "150"))
+GENERATED = int(os.environ.get("EQUALITY_EXAMPLES", "100"))
 """How many operations of each random kind are compared."""
 SEED = os.environ.get("EQUALITY_SEED", "")
 """Another seed writes other operations; the empty one is the suite's."""

@@ -51,7 +51,7 @@ from tests.fixtures.turns import in_turn
 
 pytestmark = pytest.mark.filterwarnings("ignore:coroutine .* was never awaited")
 """graphql-core cancels siblings of a failed field, some of them before their first step."""
-GENERATED = int(os.environ.get("EQUALITY_EXAMPLES", "150"))
+GENERATED = int(os.environ.get("EQUALITY_EXAMPLES", "100"))
 SEED = os.environ.get("EQUALITY_SEED", "")
 LINES = 3
 
@@ -172,7 +172,7 @@ async def test_random_selections(world: World, root: Edge) -> None:
     """Selections of random shape are equal for every caller, and nearly all are compiled."""
     outcomes: Counter[str] = Counter()
     names = list(world.callers)
-    for number in range(GENERATED // 12):
+    for number in range(GENERATED // 8):
         given = arguments(root, world.known, LINES)
         asked = Writer(f"{SEED}{root}{number}", world.pools).write_below(root, given)
         try:

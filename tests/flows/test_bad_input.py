@@ -41,7 +41,7 @@ from schema.core.node import NODE_TYPES
 from tests.fixtures.gateway import settings_for
 from tests.fixtures.schema_walk import root_fields
 from tests.fixtures.servers import running_server
-from tests.fixtures.turns import in_turn
+from tests.fixtures.turns import in_turn, in_turns
 
 SCHEMA: Final = core_schema(build_schema())
 SOON: Final = 5.0
@@ -710,7 +710,7 @@ async def test_wrong_values_are_refused_by_name(site: Site, place: Place) -> Non
         assert answered.codes <= {"VALIDATION", "NOT_FOUND"}, (value, answered.errors)
 
 
-@pytest.mark.parametrize("place", LEAVES, ids=str)
+@pytest.mark.parametrize("place", in_turns(LEAVES, 0), ids=str)
 async def test_odd_values_are_answered(site: Site, place: Place) -> None:
     """Empty, huge and hostile values of the right type get an answer, or an error by name."""
     for value in in_turn(str(place), ODD.get(place.named, []), 6):
@@ -729,7 +729,7 @@ async def test_null_is_refused_where_a_value_is_required(site: Site, place: Plac
         assert answered.codes == {"VALIDATION"}
 
 
-@pytest.mark.parametrize("place", LEAVES, ids=str)
+@pytest.mark.parametrize("place", in_turns(LEAVES, 1), ids=str)
 async def test_wrong_literals_are_refused_where_they_stand(site: Site, place: Place) -> None:
     """Written into the document, a wrong value is an error with the place in the document."""
     literals = LITERALS.get(place.named, ["NOPE", '"X"', "1", "true", "{a: 1}"])
@@ -746,7 +746,7 @@ async def test_wrong_literals_are_refused_where_they_stand(site: Site, place: Pl
 STRINGS: Final = [place for place in LEAVES if place.named in ("String", "ID")]
 
 
-@pytest.mark.parametrize("place", STRINGS, ids=str)
+@pytest.mark.parametrize("place", in_turns(STRINGS, 0), ids=str)
 async def test_characters_that_cannot_be_stored_are_refused(site: Site, place: Place) -> None:
     """NUL and lone surrogates never get as far as the argument, wherever they are."""
     whole = argument_type(place)

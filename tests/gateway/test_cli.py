@@ -24,6 +24,7 @@ from gateway.postgres import EmbeddedPostgres, inspect
 from gateway.provision import DATABASE
 from gateway.sdl import current_sdl
 from tests.fixtures.server_users import eventually
+from tests.fixtures.turns import in_turn
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 PATIENCE_SECONDS = 60
@@ -262,7 +263,8 @@ class TestDemo:
         assert "Traceback" not in said
 
     @pytest.mark.parametrize(
-        "moment", ["Database", "Making", "Starting", "Migrations", "Demo data", "rows"]
+        "moment",
+        in_turn("demo", ["Database", "Making", "Starting", "Migrations", "Demo data", "rows"], 2),
     )
     def test_may_be_interrupted_anywhere(self, start: Start, fresh_dir: Path, moment: str) -> None:
         """Ctrl-C in any step ends it cleanly, and the next run completes."""

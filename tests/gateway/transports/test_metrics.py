@@ -22,7 +22,7 @@ async def test_requests_sockets_and_subscriptions_are_counted() -> None:
     ):
         for body in ({"query": "{ hello }"}, {"query": "{"}, {}):
             await client.post(address.graphql, json=body)
-        await client.put(address.graphql)
+        await client.patch(address.graphql)
         await client.post(address.graphql, json={"query": ticks}, headers=STREAM)
         async with entered(address) as socket:
             assert value("gateway_websockets_open") == 1

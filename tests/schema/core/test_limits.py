@@ -448,7 +448,7 @@ def documents(draw: st.DrawFn) -> str:
     return "\n".join(parts)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=80, deadline=None)
 @example("query Q($n: Int, $m: Int) { product(first: 3) { tags(first: null) { count } } }", {})
 @given(
     documents(),
