@@ -183,7 +183,7 @@ class Opened(AsyncIterator[Any]):
 
     def __anext__(self) -> Any:
         """Fail: it is not to be iterated over."""
-        raise NotImplementedError("a stream is read by schema.core.live")
+        raise TypeError("a stream is read by schema.core.live, and not iterated over")
 
 
 def stream(
