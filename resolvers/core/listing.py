@@ -9,6 +9,7 @@ the same anywhere in the list and neither skips nor repeats rows when others are
 import json
 import math
 import zlib
+from abc import ABC, abstractmethod
 from base64 import b64decode, urlsafe_b64encode
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -58,19 +59,19 @@ class Condition:
     parameter: str | None
 
 
-class Filter:
+class Filter(ABC):
     """Turns the value a client gave for one filter into conditions."""
 
     entity_name: str | None = None
     """Name of the entity whose ids the filter takes, if it takes ids."""
 
+    @abstractmethod
     def conditions(self, name: str) -> Mapping[str, Condition]:
         """Return every condition the filter ``name`` can add, by leaf name."""
-        raise NotImplementedError
 
+    @abstractmethod
     def leaves(self, name: str, value: Any) -> dict[str, Any]:
         """Return the leaves that ``value`` switches on, with their bound values."""
-        raise NotImplementedError
 
 
 @dataclass(frozen=True)

@@ -53,6 +53,16 @@ def decode_id(value: str, type_name: str, *, path: tuple[str, ...] = ("id",)) ->
     return int(key)
 
 
+def wanted_keys(values: Sequence[str] | None, type_name: str, *path: str) -> frozenset[int] | None:
+    """Return the keys inside the ids that somebody wants; None where nothing narrows it.
+
+    Raises:
+        Invalid: as `decode_ids` does.
+
+    """
+    return None if values is None else frozenset(decode_ids(values, type_name, path))
+
+
 def decode_ids(values: Sequence[str], type_name: str, path: tuple[str, ...]) -> list[int]:
     """Return the keys inside a list of global ids.
 

@@ -19,7 +19,7 @@ from resolvers.inventory.reads import sums_of
 from schema.catalog.types import Product, ProductCategory
 from schema.core.aggregates import NOT_GROUPED
 from schema.core.fields import ID, RowType, argument, column, computed, held, listed, related
-from schema.core.ids import decode_ids
+from schema.core.ids import wanted_keys
 from schema.core.node import row_type
 from schema.core.stream import SnapshotReason, Stream, StreamNotice, document_id, stream
 from schema.inventory.enums import Crossing, StockGroup
@@ -157,8 +157,8 @@ class Subscription:
         return Stream(
             topics=(STOCK_CHANGED,),
             interest=SummaryInterest(
-                warehouse_ids=_keys(warehouse_ids, "Warehouse", "warehouseIds"),
-                product_ids=_keys(product_ids, "Product", "productIds"),
+                warehouse_ids=wanted_keys(warehouse_ids, "Warehouse", "warehouseIds"),
+                product_ids=wanted_keys(product_ids, "Product", "productIds"),
                 groups=tuple(dict.fromkeys(group_by)),
                 first=first,
             ),
@@ -196,21 +196,13 @@ class Subscription:
 
 def _interest(given: StockChangeFilter) -> StockInterest:
     return StockInterest(
-        warehouse_ids=_ids(given.warehouse_ids, "Warehouse", "warehouseIds"),
-        product_ids=_ids(given.product_ids, "Product", "productIds"),
-        category_ids=_ids(given.category_ids, "ProductCategory", "categoryIds"),
+        warehouse_ids=wanted_keys(given.warehouse_ids, "Warehouse", "filter", "warehouseIds"),
+        product_ids=wanted_keys(given.product_ids, "Product", "filter", "productIds"),
+        category_ids=wanted_keys(given.category_ids, "ProductCategory", "filter", "categoryIds"),
         available_below=given.available_below,
         crossing_only=bool(given.crossing_only),
         min_delta=given.min_delta,
     )
-
-
-def _ids(given: list[strawberry.ID] | None, type_name: str, name: str) -> frozenset[int] | None:
-    return None if given is None else frozenset(decode_ids(given, type_name, ("filter", name)))
-
-
-def _keys(given: list[strawberry.ID] | None, type_name: str, name: str) -> frozenset[int] | None:
-    return None if given is None else frozenset(decode_ids(given, type_name, (name,)))
 
 
 def _all_as_one(event: PublishedEvent) -> None:

@@ -11,7 +11,7 @@ from resolvers.sales.events import ORDER_STATUS_CHANGED, OrderInterest
 from resolvers.sales.loaders import order_by_id
 from resolvers.sales.rules import AXES, axes_changed
 from schema.core.fields import RowType, argument, column, computed, held, related
-from schema.core.ids import decode_ids
+from schema.core.ids import wanted_keys
 from schema.core.node import row_type
 from schema.core.stream import Stream, stream
 from schema.sales.enums import (
@@ -113,16 +113,12 @@ class Subscription:
     ) -> Stream:
         """Tell each change of the orders wanted."""
         interest = OrderInterest(
-            order_ids=_ids(order_ids, "SalesOrder", "orderIds"),
-            partner_ids=_ids(partner_ids, "Partner", "partnerIds"),
+            order_ids=wanted_keys(order_ids, "SalesOrder", "orderIds"),
+            partner_ids=wanted_keys(partner_ids, "Partner", "partnerIds"),
             axes=None if axes is None else frozenset(axes),
             own=context.principal.partner_id,
         )
         return Stream(topics=(ORDER_STATUS_CHANGED,), interest=interest, tell=_change)
-
-
-def _ids(given: list[strawberry.ID] | None, type_name: str, name: str) -> frozenset[int] | None:
-    return None if given is None else frozenset(decode_ids(given, type_name, (name,)))
 
 
 def _change(told: Told, interest: OrderInterest) -> RowType:
