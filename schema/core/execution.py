@@ -331,13 +331,8 @@ class Executor:
         ``transport`` tells that. A failing source yields one last answer with ``data`` None and its
         error.
         """
-        return Subscriber(
-            self.live,
-            self,
-            prepared,
-            contexts,
-            resumes_after=resumes_after,
-            transport=transport,
+        return self.live.open(
+            self, prepared, contexts, resumes_after=resumes_after, transport=transport
         )
 
     async def open_source(self, prepared: Prepared, context: Context) -> Any:

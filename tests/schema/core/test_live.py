@@ -22,11 +22,10 @@ from resolvers.core.errors import Overloaded
 from resolvers.core.principal import STAFF_ROLE, CompanyAccess, Principal, RowScope
 from resolvers.core.statement import Statement
 from resolvers.core.stream import Index, LogPage, Told
-from schema.core import live as live_streams
 from schema.core.execution import Executor, GraphQLRequest
 from schema.core.fields import RowType, column
 from schema.core.limits import Limits
-from schema.core.live import Delivery, Live, Subscriber
+from schema.core.live import Delivery, Live, Subscriber, group
 from schema.core.node import row_type
 from schema.core.scalars import schema_config
 from schema.core.stream import SnapshotReason, Stream, StreamNotice, stream
@@ -728,7 +727,7 @@ async def test_what_can_be_pushed_is() -> None:
 
 async def test_changes_wait_for_the_database(monkeypatch: pytest.MonkeyPatch) -> None:
     """While it is away one of them asks, not each; when it is back all are told, once."""
-    monkeypatch.setattr(live_streams, "_RETRY_SECONDS", (0.001, 0.01))
+    monkeypatch.setattr(group, "_RETRY_SECONDS", (0.001, 0.01))
     world, asked = World(), 0
     answer = Executor._answer
 

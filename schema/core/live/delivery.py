@@ -1,0 +1,71 @@
+"""What goes to subscribers, and what an executor does for it."""
+
+from collections.abc import Callable, Sequence
+from typing import Any, Final, NamedTuple, Protocol
+
+from graphql import ExecutionResult
+
+from resolvers.core.context import Context
+from resolvers.core.errors import ErrorCode
+from schema.core.fields import RowType
+from schema.core.stream import Opened, SnapshotReason
+
+_PASSING: Final = frozenset({ErrorCode.OVERLOADED.value, ErrorCode.TIMEOUT.value})
+"""Codes of what may be over when the same is tried again."""
+
+
+class Delivery(NamedTuple):
+    """One answer of a subscription, encoded; shared by all who are told it."""
+
+    body: bytes
+    """The response map as JSON."""
+    cursor: str | None = None
+    """Where to resume after it, if it can be."""
+    seq: int = 0
+    event_id: str = ""
+    over: bool = False
+    """Whether nothing comes after it."""
+
+
+Push = Callable[[Delivery], bool]
+"""Sends an answer at once; False where it has to wait, and is then taken from the iterator."""
+
+
+class Evaluates(Protocol):
+    """What an executor does for streams; ``prepared`` and ``contexts`` are as it knows them."""
+
+    async def open_source(self, prepared: Any, context: Context) -> Any:
+        """Return what a subscription's resolver returns, or the result that refuses it."""
+        ...
+
+    async def answers(self, prepared: Any, contexts: Any, items: Sequence[RowType]) -> list[Any]:
+        """Return the answers to what is told, each with ``body()``; never raises."""
+        ...
+
+    async def answer_event(self, prepared: Any, contexts: Any, event: object) -> Any:
+        """Return the answer to one event of a source of its own; never raises."""
+        ...
+
+    async def snapshot(
+        self, prepared: Any, contexts: Any, opened: Opened, reason: SnapshotReason
+    ) -> tuple[int, frozenset[str], Any]:
+        """Return the state: its place, the events it shows that have none yet, and the answer.
+
+        Raises:
+            Exception: it could not be read.
+
+        """
+        ...
+
+    def failed_source(self, prepared: Any, error: Exception, context: Context | None) -> Any:
+        """Return the last answer of a subscription whose source failed."""
+        ...
+
+    def told_source(self, result: ExecutionResult, prepared: Any, context: Context) -> Any:
+        """Return the only answer of a subscription that did not start."""
+        ...
+
+
+def passes(answer: Any) -> bool:
+    """Tell whether an answer tells of something that may be over when it is tried again."""
+    return any(error["extensions"]["code"] in _PASSING for error in answer.errors)
