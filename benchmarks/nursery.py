@@ -4,6 +4,7 @@ Reads ports from standard input, and writes ``began PORT PID`` and ``ended PORT`
 process of its own that serves a socket of its own; when the input ends, all of them are killed.
 """
 
+import gc
 import os
 import random
 import select
@@ -13,19 +14,20 @@ import sys
 from gateway.server import bind
 from gateway.serving import serve_gateway
 from gateway.settings import Settings
-from schema.build import build_schema
-
-LOOK_SECONDS = 0.05
+from schema.build import build_schema, text_of
 
 
 def main() -> None:
     """Fork gateways until the input ends."""
-    build_schema()  # once, for all of them
+    text_of(build_schema())  # once, for all of them
+    gc.collect()
+    gc.freeze()  # what a gateway's collector touched would be copied to it
     ports: dict[int, int] = {}
+    ends: dict[int, int] = {}
     unread = b""
     while True:
-        ready, _, _ = select.select([0], [], [], LOOK_SECONDS)
-        if ready:
+        ready, _, _ = select.select([0, *ends], [], [])
+        if 0 in ready:
             read = os.read(0, 4_096)
             if not read:
                 break
@@ -35,12 +37,14 @@ def main() -> None:
                 if pid == 0:
                     _serve(int(line))
                 ports[pid] = int(line)
+                ends[os.pidfd_open(pid)] = pid
                 _tell(f"began {ports[pid]} {pid}")
-        while ports:
-            pid, _ = os.waitpid(-1, os.WNOHANG)
-            if pid == 0:
-                break
-            _tell(f"ended {ports.pop(pid)}")
+        for end in ready:
+            if end in ends:
+                pid = ends.pop(end)
+                os.close(end)
+                os.waitpid(pid, 0)
+                _tell(f"ended {ports.pop(pid)}")
     for pid in ports:
         os.kill(pid, signal.SIGKILL)
 

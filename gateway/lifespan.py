@@ -40,7 +40,7 @@ from resolvers.core.principal import Principal, RowScope
 from resolvers.core.reference import ReferenceCache
 from resolvers.core.repetition import told
 from resolvers.webhooks.ports import WebhookDesk
-from schema.build import build_schema
+from schema.build import build_schema, text_of
 from schema.conformance import MODULE as CONFORMANCE
 from schema.core.execution import Admission, Executor, OperationReport, UntrustworthyDocument
 from schema.core.limits import Limits
@@ -155,7 +155,7 @@ class Runtime:
         self.metrics.on_repetition = lambda operation, found: _log.warning(
             "rows are asked for one by one", operation=operation, fields=told(found, readers)
         )
-        self.sdl = schema.as_str().rstrip() + "\n"
+        self.sdl = text_of(schema)
         self.engine = Engine(schema, self.metrics.query_ran) if settings.compile_queries else None
         self.shadow = (
             Shadow(

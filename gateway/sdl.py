@@ -3,14 +3,14 @@
 from difflib import unified_diff
 from pathlib import Path
 
-from schema.build import build_schema
+from schema.build import build_schema, text_of
 
 SDL_FILE = Path(__file__).resolve().parent.parent / "schema" / "schema.graphql"
 
 
 def current_sdl() -> str:
     """Return the SDL of the schema as the code defines it."""
-    return build_schema().as_str().rstrip() + "\n"
+    return text_of(build_schema())
 
 
 def export_sdl() -> bool:

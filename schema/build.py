@@ -1,6 +1,7 @@
 """The schema: every module's root fields in one place, and the laws they are built under."""
 
 from collections.abc import Callable
+from functools import cache
 from importlib import import_module
 from typing import Annotated, Any
 
@@ -58,8 +59,11 @@ class NodeQuery:
         return found  # type: ignore[no-any-return]
 
 
+@cache
 def build_schema(*, extra: tuple[SchemaModule, ...] = ()) -> strawberry.Schema:
     """Build the schema from the registry; ``extra`` modules add fields, such as those for tools.
+
+    Nothing changes a schema once it is built, so a process builds it once.
 
     Raises:
         TypeError: two modules have a root field of one name; or a field is not nullable though it
@@ -86,6 +90,12 @@ def build_schema(*, extra: tuple[SchemaModule, ...] = ()) -> strawberry.Schema:
     if core.mutation_type is not None:
         build_arguments(schema, core.mutation_type)
     return schema
+
+
+@cache
+def text_of(schema: strawberry.Schema) -> str:
+    """Return a schema in the definition language, with a line break at its end."""
+    return schema.as_str().rstrip() + "\n"
 
 
 def _root(name: str, description: str, *parts: type) -> type:
