@@ -2,6 +2,7 @@
 
 import csv
 import json
+import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
@@ -10,6 +11,8 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, Final
 from uuid import uuid4
+
+import orjson
 
 from gateway.back_office import back_office
 from gateway.provision import database_url, owner_connection
@@ -65,11 +68,17 @@ _WORDS = {
     "tracking": {"NONE", "LOT", "SERIAL"},
 }
 _NUMBERS = {"listPrice", "countedQty"}
+_USUAL_NUMBER: Final = re.compile(r"(0|[1-9][0-9]{0,30})(\.[0-9]{1,30})?")
+"""One that is told as it is written."""
 _MOST_DIGITS: Final = 100
 """Most digits of a number before the point, and zeros behind it."""
+_PLAIN: Final = {str, bool, type(None)}
+"""Types of values that every reader of JSON reads alike."""
 _REASON: Final = "Import"
 """Why stock is corrected, where a row does not say."""
 _FLAGS = {"isCustomer", "isSupplier"}
+_KNOWN = {what: {*_REQUIRED[what], *_OPTIONAL[what]} for what in Imported}
+_TEXTS = {what: _KNOWN[what] - {"attributes", *_FLAGS, *_WORDS, *_NUMBERS} for what in Imported}
 _BOOLEANS = {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False}
 
 
@@ -171,23 +180,34 @@ def _json_lines(file: Path, stream: Any) -> Iterator[Mapping[str, Any]]:
         if not line.strip():
             continue
         try:
-            # amounts are text from here on: a float would not be what the file says
-            found = json.loads(line, parse_float=str, parse_int=str)
+            found = orjson.loads(line)
         except ValueError:
             found = None
+        if not (isinstance(found, dict) and set(map(type, found.values())) <= _PLAIN):
+            found = _exact(line)
         if not isinstance(found, dict):
             raise ImportFileError(f"{file.name}, line {number} is no JSON object.")
         yield found
 
 
+def _exact(line: str) -> Any:
+    """Return a line with numbers as text: a float would not be what the file says."""
+    try:
+        return json.loads(line, parse_float=str, parse_int=str)
+    except ValueError:
+        return None
+
+
 def _row(what: Imported, line: Mapping[str, Any], where: str) -> dict[str, Any]:
-    known = {*_REQUIRED[what], *_OPTIONAL[what]}
+    known, texts = _KNOWN[what], _TEXTS[what]
     row: dict[str, Any] = {}
     attributes: dict[str, str] = {}
     for name, value in line.items():
         if value is None or value == "":
             continue
-        if what is Imported.PRODUCTS and name and name.startswith("attributes."):
+        if name in texts and isinstance(value, str):
+            row[name] = value.strip()
+        elif what is Imported.PRODUCTS and name and name.startswith("attributes."):
             attributes[name.removeprefix("attributes.")] = value
         elif name not in known:
             names = ", ".join(sorted(known))
@@ -217,13 +237,17 @@ def _value(name: str, value: Any, where: str) -> Any:
     if name in _WORDS and value not in _WORDS[name]:
         words = ", ".join(sorted(_WORDS[name]))
         raise ImportFileError(f"{where}: {name} is one of {words}, not {value!r}.")
-    if name in _NUMBERS:
-        try:
-            number = Decimal(value.strip())
-        except ArithmeticError:
-            number = Decimal("NaN")
-        # an exponent can ask for a number of any length
-        if not number.is_finite() or abs(number.adjusted()) > _MOST_DIGITS:
-            raise ImportFileError(f"{where}: {name} is a number, not {value!r}.")
-        return f"{number:f}"
-    return value.strip()
+    return _number(name, value, where) if name in _NUMBERS else value.strip()
+
+
+def _number(name: str, value: str, where: str) -> str:
+    if _USUAL_NUMBER.fullmatch(value):
+        return value
+    try:
+        number = Decimal(value.strip())
+    except ArithmeticError:
+        number = Decimal("NaN")
+    # an exponent can ask for a number of any length
+    if not number.is_finite() or abs(number.adjusted()) > _MOST_DIGITS:
+        raise ImportFileError(f"{where}: {name} is a number, not {value!r}.")
+    return f"{number:f}"

@@ -1,7 +1,6 @@
 """What one process keeps while it serves: pools, executor, broker, relay, watchdog."""
 
 import asyncio
-import gc
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager, suppress
 from datetime import timedelta
@@ -19,6 +18,7 @@ from gateway.callers import Callers
 from gateway.context import Contexts, OperationContext
 from gateway.database import OperationReads, ReadPool, open_read_pool
 from gateway.health import Check, Health, pool_check
+from gateway.memory import settle_memory
 from gateway.migrate import head_revision
 from gateway.observability.logging import Logs
 from gateway.observability.loop_watchdog import LoopWatchdog
@@ -106,17 +106,6 @@ def trust_documents(executor: Executor, settings: Settings) -> None:
         executor.trust({f"board/{name}": text for name, text in DOCUMENTS.items()})
     except UntrustworthyDocument as error:
         raise TrustedDocumentsError(f"{path}: {error}") from None
-
-
-def _settle_memory() -> None:
-    """Keep the collector from walking what stays for ever, and from starting for every request.
-
-    Schema, plans and modules are a few hundred thousand objects; answers are many and short-lived
-    and hold no cycles. With Python's defaults a quarter of the time of a large answer went here.
-    """
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(100_000, 20, 50)
 
 
 class Runtime:
@@ -260,7 +249,7 @@ class Runtime:
         watchdog = LoopWatchdog(self.metrics)
         if self._alone:
             watchdog.start()
-            _settle_memory()
+            settle_memory()
         self._reads = await open_read_pool(self._serving_url, self.settings, self.metrics)
         self._writes = open_write_pool(self._serving_url, self.settings, self.metrics)
         self._contexts = Contexts(
