@@ -82,7 +82,10 @@ def build_schema(*, extra: tuple[SchemaModule, ...] = ()) -> strawberry.Schema:
         subscription=_root("Subscription", "What can be watched as it happens.", *subscriptions)
         if subscriptions
         else None,
-        types=[node.python_type for node in NODE_TYPES.values()],
+        types=[
+            *(node.python_type for node in NODE_TYPES.values()),
+            *(type_ for m in modules for type_ in m.types),
+        ],
         config=schema_config(),
     )
     core = core_schema(schema)

@@ -13,7 +13,7 @@ STOCK: Final = (
     "subscription { stockChanged { ... on StockChange { seq available "
     "level { product { sku } warehouse { code } } } } }"
 )
-ORDERS: Final = "subscription { orderStatusChanged { seq axes state shipmentStatus } }"
+ORDERS: Final = "subscription { orderStatusChanged { seq axis from to order { number } } }"
 DEAD: Final = 3
 """Dead letters of each."""
 _FAILED: Final = "The receiver answered 503."

@@ -9,7 +9,7 @@ from resolvers.core.broker import PublishedEvent
 from resolvers.fulfillment.events import SHIPMENT_WORK_CHANGED
 from resolvers.inventory.events import STOCK_CHANGED
 from resolvers.operations.events import JOB_CHANGED
-from resolvers.sales.events import ORDER_STATUS_CHANGED
+from resolvers.sales.events import ORDER_STATUS_CHANGED, axis_of_order
 
 TOPICS: Final[Mapping[ChangeTopic, str]] = {
     ChangeTopic.STOCK: STOCK_CHANGED,
@@ -19,6 +19,12 @@ TOPICS: Final[Mapping[ChangeTopic, str]] = {
 }
 """The topic in the log of each word."""
 WORDS: Final = {topic: word for word, topic in TOPICS.items()}
+
+
+def thing_of(event: PublishedEvent) -> Any:
+    """Return what an event is of, to be told as one with others of the same."""
+    orders = event.topic == ORDER_STATUS_CHANGED
+    return event.topic, axis_of_order(event) if orders else event.entity_id
 
 
 @dataclass(frozen=True, slots=True)

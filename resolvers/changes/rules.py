@@ -48,7 +48,7 @@ def as_one(first: Mapping[str, Any], last: Mapping[str, Any], number: int) -> di
     if number == 1:
         return dict(last)
     return {
-        name: first.get(name) if name.startswith("previous_") else value
+        name: first.get(name) if name == "from" or name.startswith("previous_") else value
         for name, value in last.items()
         if not name.startswith("delta_") and name != "crossing"
     }

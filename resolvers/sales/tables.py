@@ -39,12 +39,19 @@ from resolvers.sales.rules import (
     AXES,
     FulfillmentPolicy,
     InvoiceStatus,
+    OrderAxis,
     OrderHold,
     OrderPaymentStatus,
     OrderState,
     ReservationStatus,
     ShipmentStatus,
 )
+
+UNFINISHED = (
+    "state <> 'CANCELED' and (state <> 'FULFILLED'"
+    " or invoice_status <> 'INVOICED' or payment_status <> 'PAID')"
+)
+"""Condition of orders of which more is to come: goods, an invoice or a payment."""
 
 sales_order = table(
     "sales_order",
@@ -115,6 +122,7 @@ sales_order = table(
         "id",
         postgresql_where=text("state = 'CONFIRMED' and shipment_status <> 'SHIPPED'"),
     ),
+    Index("ix_sales_order_unfinished", "company_id", "id", postgresql_where=text(UNFINISHED)),
     Index(
         "uq_sales_order_external_ref",
         "company_id",
@@ -287,17 +295,36 @@ create trigger sales_order_updated after update on sales_order
 """
 """The same when an order is confirmed or given up."""
 
-_AXES = tuple(AXES.values())
+_STATUSES = tuple(AXES.values())
 _EVENT_OF_ORDER = f"""
     jsonb_build_object(
         'order_id', n.id, 'partner_id', n.partner_id, 'version', n.version,
-        {", ".join(f"'{axis}', n.{axis}" for axis in _AXES)},
+        'axis', {{axis}}, 'from', {{old}}, 'to', {{new}},
+        {", ".join(f"'{status}', n.{status}" for status in _STATUSES)},
         {{previous}},
         'cause', coalesce(nullif(current_setting('app.cause', true), ''), 'EXTERNAL'),
         'document', nullif(current_setting('app.document', true), ''))
 """
-_AS_NEW = ", ".join(f"'previous_{axis}', null" for axis in _AXES)
-_AS_BEFORE = ", ".join(f"'previous_{axis}', o.{axis}" for axis in _AXES)
+_OF_NEW_ORDER = _EVENT_OF_ORDER.format(
+    axis=f"'{OrderAxis.STATE}'",
+    old="null",
+    new="n.state",
+    previous=", ".join(f"'previous_{status}', null" for status in _STATUSES),
+)
+# what an event is not of stays out of it: there, before is as after
+_OF_CHANGE = _EVENT_OF_ORDER.format(
+    axis="x.axis",
+    old="x.old",
+    new="x.new",
+    previous=", ".join(
+        f"'previous_{status}', case x.axis when '{axis}' then o.{status} else n.{status} end"
+        for axis, status in AXES.items()
+    ),
+)
+_EACH_AXIS = ", ".join(
+    f"({place}, '{axis}', o.{status}, n.{status})"
+    for place, (axis, status) in enumerate(AXES.items(), 1)
+)
 
 ORDER_EVENTS = f"""
 create function sales_order_status_changed() returns trigger
@@ -306,15 +333,15 @@ begin
   if tg_op = 'INSERT' then
     insert into outbox_event (company_id, topic, entity, entity_id, payload)
     select n.company_id, 'order.status_changed', 'SalesOrder', n.id,
-           {_EVENT_OF_ORDER.format(previous=_AS_NEW)}
+           {_OF_NEW_ORDER}
     from changed n order by n.id;
   else
     insert into outbox_event (company_id, topic, entity, entity_id, payload)
     select n.company_id, 'order.status_changed', 'SalesOrder', n.id,
-           {_EVENT_OF_ORDER.format(previous=_AS_BEFORE)}
+           {_OF_CHANGE}
     from changed n join before o on o.id = n.id
-    where ({", ".join(f"o.{axis}" for axis in _AXES)})
-      is distinct from ({", ".join(f"n.{axis}" for axis in _AXES)}) order by n.id;
+    cross join lateral (values {_EACH_AXIS}) x (place, axis, old, new)
+    where x.old is distinct from x.new order by n.id, x.place;
   end if;
   return null;
 end $$;
@@ -324,7 +351,10 @@ create trigger sales_order_status_updated after update on sales_order
   referencing old table as before new table as changed
   for each statement execute function sales_order_status_changed()
 """
-"""How far an order is is told by whoever changes it: an event per order that is new or further."""
+"""How far an order is is told by whoever changes it: an event for each axis, in their order.
+
+A new order is one event, of its state.
+"""
 
 RESERVE_ORDER = """
 create function reserve_order(company int, actor text, key text, request_id text, hash bytea,

@@ -4,7 +4,7 @@ from typing import Annotated
 
 import strawberry
 
-from resolvers.changes.events import TOPICS, WORDS, ChangesInterest
+from resolvers.changes.events import TOPICS, WORDS, ChangesInterest, thing_of
 from resolvers.changes.rules import as_one, denied
 from resolvers.core.context import Context
 from resolvers.core.errors import Forbidden, Invalid
@@ -44,6 +44,7 @@ class Subscription:
             topics=tuple(TOPICS[topic] for topic in ChangeTopic if topic in of),
             interest=ChangesInterest(context.principal.partner_id),
             tell=_change,
+            key=thing_of,
         )
 
 

@@ -150,8 +150,8 @@ class Stream:
     """Reads the state, by interest, place, reason and context; None where there is none."""
     begins: bool = False
     """Whether it always begins with its snapshot."""
-    notices: bool = False
-    """Whether it can tell a `StreamNotice`."""
+    notice: Callable[[Mapping[str, Any]], RowType] | None = None
+    """Makes what it tells in place of changes, of a row of `StreamNotice`; None if it cannot."""
     coalesce_seconds: float = 0.0
     """Least time between what is told, unless the client asks for more."""
     distinct: bool = False

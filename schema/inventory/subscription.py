@@ -190,7 +190,7 @@ class Subscription:
             interest=_interest(filter or StockChangeFilter()),
             tell=_change,
             snapshot=_snapshot,
-            notices=True,
+            notice=StreamNotice.of,
         )
 
 

@@ -1,19 +1,27 @@
 """Subscriptions to sales orders."""
 
+from collections.abc import Mapping
 from datetime import datetime
-from typing import Annotated
+from typing import Annotated, Any
 
 import strawberry
 
 from resolvers.core.context import Context
 from resolvers.core.stream import Told
-from resolvers.sales.events import ORDER_STATUS_CHANGED, OrderInterest
+from resolvers.sales.events import (
+    MOST_ORDERS,
+    ORDER_STATUS_CHANGED,
+    OrderChange,
+    OrderInterest,
+    axis_of_order,
+    orders_of,
+)
 from resolvers.sales.loaders import order_by_id
-from resolvers.sales.rules import AXES, axes_changed
-from schema.core.fields import RowType, argument, column, computed, held, related
+from resolvers.sales.rules import AXES
+from schema.core.fields import RowType, argument, column, listed, related
 from schema.core.ids import wanted_keys
 from schema.core.node import row_type
-from schema.core.stream import Stream, stream
+from schema.core.stream import SnapshotReason, Stream, StreamNotice, stream
 from schema.sales.enums import (
     InvoiceStatus,
     OrderAxis,
@@ -25,42 +33,66 @@ from schema.sales.enums import (
 )
 from schema.sales.types import SalesOrder
 
-_BEFORE = tuple(f"previous_{column}" for column in AXES.values())
-_TOLD = tuple(name for column in AXES.values() for name in (column, f"previous_{column}"))
+_BEFORE = tuple(f"previous_{status}" for status in AXES.values())
 
 
-@row_type("OrderAxisChange", "One of the things that say how far a sales order is, as it changed.")
-class OrderAxisChange(RowType):
-    """One axis of an event of the topic order.status_changed."""
-
-    axis: OrderAxis = column("What changed.")
-    from_: str | None = column("What it was before; null for a new order.", name="from", of="from")
-    to: str | None = column("What it is after; null where there is nothing, such as no hold.")
-
-
-@row_type(
-    "OrderStatusChange",
-    "How far a sales order is, before and after a change: told once, after it was committed.",
+@strawberry.interface(
+    name="OrderStreamItem",
+    description="What `orderStatusChanged` tells: a change, or the state of orders, or a notice.",
 )
-class OrderStatusChange(RowType):
-    """An event of the topic order.status_changed."""
+class OrderStreamItem(RowType):
+    """What all items have; null in those that have no such thing."""
 
-    event_id: strawberry.ID = column("Id of the event, unique for ever.")
     seq: str = column(
         "Place in the log of changes: grows with every change, as a decimal string. Give the last "
         "one back as after, to resume."
     )
+    event_id: strawberry.ID | None = column(
+        "Id of the event, unique for ever; null for what is no event."
+    )
+    at: datetime | None = column("When the change was made, or the state read.")
+    axis: OrderAxis | None = column("What changed; null for what is no change.")
+    from_: str | None = column(
+        "What it was before, as text; null for a new order, and where there was nothing, such as "
+        "no hold.",
+        name="from",
+        of="from",
+    )
+    to: str | None = column("What it is after, as text; null where there is nothing.")
+    cause: str | None = column(
+        "What was done, such as SHIPMENT or HOLD; EXTERNAL if made outside the gateway."
+    )
+    reason: str | None = column(
+        "Why, where that is known: for what a hold was put on an order, such as CREDIT; STARTED or "
+        "TOO_OLD of a state, DROPPED of a notice."
+    )
+    order: SalesOrder | None = related(
+        "The order as it is now; null where it is not yours to see any more.",
+        order_by_id,
+        "order_id",
+    )
+
+
+_NOTHING: Mapping[str, Any] = dict.fromkeys(
+    ("event_id", "at", "axis", "from", "to", "cause", "order_id")
+)
+
+
+@row_type(
+    "OrderStatusChange",
+    "How far a sales order is in one respect, before and after: told once, after it was committed.",
+)
+class OrderStatusChange(OrderStreamItem):
+    """An event of the topic order.status_changed."""
+
+    event_id: strawberry.ID = column("Id of the event, unique for ever.")
     at: datetime = column("When the change was made.")
+    axis: OrderAxis = column("What changed; of a new order its STATE.")
     cause: str = column(
-        "Why: what was done, such as SHIPMENT or HOLD; EXTERNAL if made outside the gateway."
+        "What was done, such as SHIPMENT or HOLD; EXTERNAL if made outside the gateway."
     )
-    axes: list[OrderAxis] = computed(
-        "What changed, at least one; a new order has a new STATE.", axes_changed, needs=_TOLD
-    )
-    changes: list[OrderAxisChange] = held(
-        "The same with before and after, as text: one of each axis that changed.",
-        "changes",
-        size=2,
+    coalesced: int = column(
+        "How many changes this one stands for: 1, unless several were told as one."
     )
     previous_state: OrderState | None = column("State before; null for a new order.")
     state: OrderState = column("State after.")
@@ -82,11 +114,30 @@ class OrderStatusChange(RowType):
         "How much was paid before; null for a new order."
     )
     payment_status: OrderPaymentStatus = column("How much is paid after.")
-    order: SalesOrder | None = related(
-        "The order as it is now; null where it is not yours to see any more.",
-        order_by_id,
-        "order_id",
+
+
+@row_type("OrderSnapshot", "The state of orders at a place in the log; changes after it follow.")
+class OrderSnapshot(OrderStreamItem):
+    """What a stream of orders begins with, or goes on from."""
+
+    at: datetime = column("When the state was read.")
+    reason: str = column(
+        "Why you are told the state: STARTED, you asked to begin with it; TOO_OLD, changes after "
+        "your cursor are not kept any more: replace what you have."
     )
+    orders: list[SalesOrder] = listed(
+        "The orders you named, else those of which more is to come: goods, an invoice or a "
+        f"payment. The newest first, at most {MOST_ORDERS:,}.",
+        order_by_id,
+        "order_ids",
+        size=1_000,
+    )
+    is_complete: bool = column("Whether these are all; false where there are more than are shown.")
+
+
+@row_type("OrderStreamNotice", "Something about the stream of orders itself, in its order.")
+class OrderStreamNotice(OrderStreamItem, StreamNotice):
+    """What a subscriber is told in place of changes that it missed."""
 
 
 @strawberry.type
@@ -95,9 +146,11 @@ class Subscription:
 
     @stream(
         "New sales orders, and changes of how far they are, in the order they were published: from "
-        "now on, or from where you were. An API client bound to a partner is told of its own.",
-        item=OrderStatusChange,
+        "now on, or from where you were, or after the state as it is. An API client bound to a "
+        "partner is told of its own.",
+        item=OrderStreamItem,
         requires="sales.read",
+        snapshot=True,
     )
     def order_status_changed(
         context: Context,
@@ -118,23 +171,50 @@ class Subscription:
             axes=None if axes is None else frozenset(axes),
             own=context.principal.partner_id,
         )
-        return Stream(topics=(ORDER_STATUS_CHANGED,), interest=interest, tell=_change)
+        return Stream(
+            topics=(ORDER_STATUS_CHANGED,),
+            interest=interest,
+            tell=_change,
+            key=axis_of_order,
+            snapshot=_snapshot,
+            notice=_notice,
+        )
 
 
 def _change(told: Told, interest: OrderInterest) -> RowType:
-    del interest
-    first, event = told.first, told.last
-    before = {name: first.payload[name] for name in _BEFORE}
-    told_of = {**event.payload, **before}
+    change, event = OrderChange.of(told, interest), told.last
     row = {
-        **told_of,
-        "changes": [
-            {"axis": axis, "from": told_of[f"previous_{AXES[axis]}"], "to": told_of[AXES[axis]]}
-            for axis in axes_changed(told_of)
-        ],
+        **event.payload,
+        **{name: told.first.payload[name] for name in _BEFORE},
+        "axis": change.axis,
+        "from": change.before,
+        "to": change.after,
+        "reason": change.after if change.axis is OrderAxis.HOLD else None,
+        "coalesced": told.number,
         "event_id": event.event_id,
         "seq": str(event.seq),
         "at": event.created_at,
     }
     wrapped: RowType = OrderStatusChange.of(row)
+    return wrapped
+
+
+async def _snapshot(
+    interest: OrderInterest, place: str, reason: SnapshotReason, context: Context
+) -> Any:
+    found = await orders_of(context.reads, interest)
+    return OrderSnapshot.of(
+        {
+            **_NOTHING,
+            "seq": place,
+            "at": context.clock(),
+            "reason": reason,
+            "order_ids": found[:MOST_ORDERS],
+            "is_complete": len(found) <= MOST_ORDERS,
+        }
+    )
+
+
+def _notice(row: Mapping[str, Any]) -> RowType:
+    wrapped: RowType = OrderStreamNotice.of({**_NOTHING, **row, "reason": row["code"]})
     return wrapped

@@ -90,6 +90,9 @@ SINGLE = {
         for name in ("warehouse", "product", "category")
     },
     "OrderStatusChange.order": "an event tells of one order, and is an operation of its own",
+    "OrderSnapshot.order": "always null",
+    "OrderSnapshot.orders": "a stream tells one state at a time, and is an operation of its own",
+    "OrderStreamNotice.order": "always null",
 }
 """Fields that never have few and many parents with keys of their own, and why."""
 

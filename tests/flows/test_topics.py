@@ -1,6 +1,7 @@
 """Streams of shipments, jobs and whatever else changes, to those who may know."""
 
 import asyncio
+import json
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing, asynccontextmanager
 from decimal import Decimal
@@ -416,21 +417,252 @@ async def test_the_keys_of_a_summary_are_read_together(gateway: Gateway) -> None
     assert gateway.reports[-1].stats.statements <= 7
 
 
-AXES = """
-subscription Orders($after: String) {
-  orderStatusChanged(axes: [HOLD], after: $after) { axes changes { axis from to } }
+STATUS = """
+subscription P3_MyOrderStatus($after: String) {
+  orderStatusChanged(axes: [SHIPMENT, PAYMENT, STATE], after: $after) {
+    eventId seq at axis from to reason
+    order { number externalRef shipmentStatus promisedOn shipments { trackingNo state } }
+  }
 }
+"""
+BOARD = """
+subscription Board($orders: [ID!], $snapshot: Boolean! = false, $after: String, $ms: Int) {
+  orderStatusChanged(orderIds: $orders, snapshot: $snapshot, after: $after, coalesceMs: $ms) {
+    __typename seq axis from to cause reason order { id }
+    ... on OrderStatusChange { coalesced previousHold hold paymentStatus }
+    ... on OrderSnapshot { orders { id state paymentStatus } isComplete }
+    ... on OrderStreamNotice { code dropped }
+  }
+}
+"""
+SHIPPED = """
+select o.id, o.number, o.shipment_status, o.payment_status, o.partner_id from sales_order o
+where o.company_id = 1 and o.hold is null and o.payment_status = 'NOT_PAID'
+  and exists (select from shipment s where s.order_id = o.id) order by o.id
+"""
+UNFINISHED = """
+select id from sales_order where company_id = 1 and state <> 'CANCELED'
+  and not (state = 'FULFILLED' and invoice_status = 'INVOICED' and payment_status = 'PAID')
+order by id desc
 """
 
 
 async def test_orders_tell_each_axis(gateway: Gateway) -> None:
-    """What changed, from what to what."""
+    """One statement changes three, and two are asked for: each by itself, in a fixed order."""
+    [order, *_] = await gateway.owner.fetch(SHIPPED)
     start = await last_place(gateway)
-    order = "select id from sales_order where company_id = 1 and hold is null order by id limit 1"
-    key = await gateway.owner.fetchval(order)
-    await gateway.owner.execute("update sales_order set hold = 'ADDRESS' where id = $1", key)
-    async with listening(gateway, AXES, after=start) as answers:
-        assert await told(answers) == {
-            "axes": ["HOLD"],
-            "changes": [{"axis": "HOLD", "from": None, "to": "ADDRESS"}],
-        }
+    await gateway.owner.execute(
+        "update sales_order set hold = 'ADDRESS', payment_status = 'PAID', shipment_status ="
+        " case shipment_status when 'PARTIAL' then 'NONE' else 'PARTIAL' end where id = $1",
+        order["id"],
+    )
+    async with listening(gateway, STATUS, after=start) as answers:
+        shipped, paid = [await told(answers) for _ in range(2)]
+    assert (shipped["axis"], shipped["from"]) == ("SHIPMENT", order["shipment_status"])
+    assert shipped["to"] == shipped["order"]["shipmentStatus"]
+    assert (paid["axis"], paid["from"], paid["to"]) == ("PAYMENT", order["payment_status"], "PAID")
+    assert paid["reason"] is None
+    assert paid["order"] == shipped["order"]
+    assert paid["order"]["number"] == order["number"]
+    assert paid["order"]["shipments"]
+    async with listening(gateway, BOARD, after=start) as answers:
+        found = [await told(answers) for _ in range(3)]
+    assert [one["axis"] for one in found] == ["HOLD", "SHIPMENT", "PAYMENT"]
+    assert [one["reason"] for one in found] == ["ADDRESS", None, None]
+    assert [one["previousHold"] for one in found] == [None, "ADDRESS", "ADDRESS"]
+    async with listening(gateway, EVERYTHING, of=["ORDER_STATUS"], after=start) as answers:
+        payloads = [(await told(answers))["payload"] for _ in range(3)]
+    of_hold = {value["name"]: value["value"] for value in payloads[0]}
+    assert (of_hold["axis"], of_hold["from"], of_hold["to"]) == ("HOLD", None, "ADDRESS")
+    await gateway.owner.execute("update sales_order set hold = null where id = $1", order["id"])
+
+
+async def test_changes_of_one_axis_become_one(gateway: Gateway) -> None:
+    """From before the first to after the last; those of another axis are told by themselves."""
+    [order, *_] = await gateway.owner.fetch(SHIPPED)
+    start = await last_place(gateway)
+    for hold in ("ADDRESS", "CREDIT"):
+        await gateway.owner.execute(
+            "update sales_order set hold = $2 where id = $1", order["id"], hold
+        )
+    await gateway.owner.execute(
+        "update sales_order set payment_status = 'PARTIAL', hold = null where id = $1", order["id"]
+    )
+    await last_place(gateway)
+    async with listening(gateway, BOARD, after=start, ms=50) as answers:
+        held, paid = [await told(answers) for _ in range(2)]
+    assert (held["axis"], held["from"], held["to"], held["coalesced"]) == ("HOLD", None, None, 3)
+    assert (paid["axis"], paid["to"], paid["coalesced"]) == ("PAYMENT", "PARTIAL", 1)
+    asked = EVERYTHING.replace("after: $after", "after: $after, coalesceMs: 50")
+    async with listening(gateway, asked, of=["ORDER_STATUS"], after=start) as answers:
+        held, paid = [await told(answers) for _ in range(2)]
+    values = {value["name"]: value["value"] for value in held["payload"]}
+    assert (values["axis"], values["from"], values["to"]) == ("HOLD", None, None)
+    await gateway.owner.execute(
+        "update sales_order set payment_status = 'NOT_PAID' where id = $1", order["id"]
+    )
+
+
+async def test_events_of_several_axes_are_still_told(gateway: Gateway) -> None:
+    """Those that were written before each axis had its own: as the first that is asked for."""
+    owner = gateway.owner
+    [order, *_] = await owner.fetch(SHIPPED)
+    start = await last_place(gateway)
+    columns = {"hold": "ADDRESS", "shipment_status": "SHIPPED", "payment_status": "PAID"}
+    payload = {"order_id": order["id"], "partner_id": order["partner_id"], "version": 7}
+    for name in ("state", "hold", "reservation_status", "shipment_status", "invoice_status"):
+        payload |= {name: columns.get(name, "NONE"), f"previous_{name}": "NONE"}
+    payload |= {"payment_status": "PAID", "previous_payment_status": "NOT_PAID", "cause": "HOLD"}
+    await owner.execute(
+        "insert into outbox_event (company_id, topic, entity, entity_id, payload)"
+        " values (1, 'order.status_changed', 'SalesOrder', $1, $2::jsonb)",
+        *(order["id"], json.dumps(payload)),
+    )
+    async with listening(gateway, STATUS, after=start) as answers:
+        found = await told(answers)
+    assert (found["axis"], found["from"], found["to"]) == ("SHIPMENT", "NONE", "SHIPPED")
+    assert found["order"]["number"] == order["number"]
+
+
+async def test_orders_as_they_are(gateway: Gateway) -> None:
+    """At the start those that are not finished, or those that are named; each sees its own."""
+    owner = gateway.owner
+    unfinished = [encode_id("SalesOrder", row["id"]) for row in await owner.fetch(UNFINISHED)]
+    async with listening(gateway, BOARD, snapshot=True) as answers:
+        state = await told(answers)
+        live = asyncio.ensure_future(told(answers))
+        await owner.execute(
+            "update sales_order set hold = 'CREDIT' where id = (select min(id) from sales_order"
+            " where company_id = 1 and hold is null)"
+        )
+        change = await live
+    assert (state["__typename"], state["reason"]) == ("OrderSnapshot", "STARTED")
+    assert [order["id"] for order in state["orders"]] == unfinished
+    assert state["isComplete"]
+    assert state["axis"] is state["order"] is None
+    assert int(change["seq"]) > int(state["seq"])
+    [done] = await owner.fetch(
+        "select id, partner_id from sales_order where company_id = 1 and state = 'CANCELED' limit 1"
+    )
+    wanted = {encode_id("SalesOrder", done["id"]), unfinished[0]}
+    bound = principal(partner_id=done["partner_id"])
+    other = next(
+        row["id"] for row in await owner.fetch(SHIPPED) if row["partner_id"] != done["partner_id"]
+    )
+    for caller, named, shown in (
+        (None, wanted, wanted),
+        (bound, {encode_id("SalesOrder", done["id"])}, {encode_id("SalesOrder", done["id"])}),
+        (bound, {encode_id("SalesOrder", other)}, set()),
+    ):
+        asked = sorted(named)
+        async with listening(gateway, BOARD, caller, snapshot=True, orders=asked) as answers:
+            assert {order["id"] for order in (await told(answers))["orders"]} == shown
+
+
+async def test_a_state_of_too_many_orders_is_cut_short(
+    gateway: Gateway, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The newest are told, and that there are more; the stream goes on."""
+    monkeypatch.setattr("schema.sales.subscription.MOST_ORDERS", 3)
+    async with listening(gateway, BOARD, snapshot=True) as answers:
+        state = await told(answers)
+    newest = [row["id"] for row in await gateway.owner.fetch(f"{UNFINISHED} limit 3")]
+    assert [order["id"] for order in state["orders"]] == [
+        encode_id("SalesOrder", key) for key in newest
+    ]
+    assert not state["isComplete"]
+
+
+async def test_orders_that_are_too_old_are_told_as_they_are(gateway: Gateway) -> None:
+    """In one message with a new cursor, to whoever selects nothing of a state too."""
+    owner = gateway.owner
+    turn = "update sales_order set payment_status = $2 where id = $1"
+    [order, *_] = await owner.fetch(SHIPPED)
+    await owner.execute(turn, order["id"], "PARTIAL")
+    last = await last_place(gateway)
+    await owner.execute("delete from outbox_event where pub_seq < $1", int(last))
+    async with (
+        listening(gateway, STATUS, after="0") as slim,
+        listening(gateway, BOARD, after="0") as whole,
+    ):
+        state, full = await told(slim), await told(whole)
+        assert (state["reason"], state["seq"]) == (full["reason"], full["seq"]) == ("TOO_OLD", last)
+        assert state["eventId"] is state["axis"] is state["order"] is None
+        statuses = {one["id"]: one["paymentStatus"] for one in full["orders"]}
+        assert statuses[encode_id("SalesOrder", order["id"])] == "PARTIAL"
+        live = asyncio.gather(told(slim), told(whole))
+        await owner.execute(turn, order["id"], "NOT_PAID")
+        for change in await live:
+            assert (change["axis"], change["from"], change["to"]) == (
+                "PAYMENT",
+                "PARTIAL",
+                "NOT_PAID",
+            )
+
+
+async def test_changes_of_orders_that_are_dropped_are_counted(
+    gateway: Gateway, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Who reads too slowly, and asked for that, is told how many it missed, and then goes on."""
+    owner = gateway.owner
+    monkeypatch.setattr(gateway.runtime.executor.live, "queue", 2)
+    asked = BOARD.replace("coalesceMs: $ms", "coalesceMs: $ms, whenSlow: DROP")
+    turn = "update sales_order set hold = $2 where id = $1"
+    [order, *_] = await owner.fetch(SHIPPED)
+    async with listening(gateway, asked) as answers:
+        first = asyncio.ensure_future(told(answers))
+        await gateway.runtime.follower.started()
+        live = gateway.runtime.executor.live
+        async with asyncio.timeout(SOON):
+            while not any(one.is_live for one in live.subscribers):  # noqa: ASYNC110
+                await asyncio.sleep(0.005)
+            async with owner.transaction():
+                for hold in ("ADDRESS", "CREDIT", None, "MANUAL", None, "PAYMENT", None):
+                    await owner.execute(turn, order["id"], hold)
+            found = [await first]
+            while found[-1]["__typename"] != "OrderStreamNotice":
+                found.append(await told(answers))
+        *changes, notice = found
+        assert (notice["reason"], notice["code"]) == ("DROPPED", "DROPPED")
+        assert len(changes) + notice["dropped"] == 7
+        assert notice["axis"] is notice["order"] is None
+        after = asyncio.ensure_future(told(answers))
+        await owner.execute(turn, order["id"], "ADDRESS")
+        assert (await after)["to"] == "ADDRESS"
+    await owner.execute(turn, order["id"], None)
+
+
+async def test_orders_and_their_changes_are_the_orders_of_later(gateway: Gateway) -> None:
+    """While others write without a pause, whoever comes has state and changes that fit."""
+    owner, writing = gateway.owner, True
+    rows = [row["id"] for row in (await owner.fetch(SHIPPED))[:3]]
+    keys = [encode_id("SalesOrder", key) for key in rows]
+
+    async def write() -> None:
+        while writing:
+            await owner.execute(
+                "update sales_order set payment_status = case payment_status when 'PARTIAL' then"
+                " 'NOT_PAID' else 'PARTIAL' end where id = any($1)",
+                rows,
+            )
+
+    async def follow() -> None:
+        board: dict[str, str] = {}
+        async with listening(gateway, BOARD, snapshot=True, orders=keys) as answers:
+            for number in range(20):
+                item = await told(answers)
+                if not number:
+                    board = {order["id"]: order["paymentStatus"] for order in item["orders"]}
+                    assert sorted(board) == sorted(keys)
+                    continue
+                key = item["order"]["id"]
+                assert item["from"] == board[key], "no change is lost, and none told that it shows"
+                board[key] = item["to"]
+
+    writer = asyncio.create_task(write())
+    try:
+        for _ in range(3):
+            await asyncio.gather(follow(), follow())
+    finally:
+        writing = False
+        await writer

@@ -25,7 +25,6 @@ from schema.core.stream import (
     SlowPolicy,
     SnapshotReason,
     Stream,
-    StreamNotice,
     StreamNoticeCode,
     coalesced,
 )
@@ -441,7 +440,7 @@ class Subscriber(AsyncIterator[Delivery]):
         self._groups.on_work("slow", 1)
         assert self._opened is not None
         policy = self._opened.when_slow
-        if policy is SlowPolicy.DROP and self._opened.stream.notices:
+        if policy is SlowPolicy.DROP and self._opened.stream.notice is not None:
             self._drop(delivery)
             return
         # what is before the oldest that waits was told, or is not for this subscriber
@@ -463,6 +462,9 @@ class Subscriber(AsyncIterator[Delivery]):
 
     async def _notice(self) -> Delivery:
         """Return the notice of what was dropped since the last."""
+        assert self._opened is not None
+        make = self._opened.stream.notice
+        assert make is not None, "without, nothing is dropped"
         dropped, self._dropped = self._dropped, 0
         self._told = place = self._dropped_to
         row = {
@@ -472,8 +474,7 @@ class Subscriber(AsyncIterator[Delivery]):
             "dropped": dropped,
             "last_seq": str(place),
         }
-        notice = [StreamNotice.of(row)]
-        [answer] = await self._evaluates.answers(self.prepared, self._contexts, notice)
+        [answer] = await self._evaluates.answers(self.prepared, self._contexts, [make(row)])
         return Delivery(orjson.dumps(answer.body()), str(place), place)
 
     def _count(self) -> None:

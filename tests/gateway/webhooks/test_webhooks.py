@@ -503,7 +503,8 @@ class TestFailing:
 
     async def test_too_old_is_told(self, site: Site) -> None:
         """A stream without snapshot stops where the log does not reach back; a replay mends it."""
-        id_ = (await site.create("subscription { orderStatusChanged { seq } }"))["webhook"]["id"]
+        everything = "subscription { changes(of: [ORDER_STATUS]) { seq } }"
+        id_ = (await site.create(everything))["webhook"]["id"]
         await site.change(2)
         last = await site.last()
         await site.gateway.owner.execute("delete from outbox_event where pub_seq < $1", last)

@@ -125,7 +125,7 @@ class Subscription:
             tell=tell,
             key=lambda event: event.payload["thing"],
             snapshot=state,
-            notices=True,
+            notice=StreamNotice.of,
         )
 
     @stream("Changes.", item=Changed)
