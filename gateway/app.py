@@ -30,6 +30,8 @@ class Application:
 
     def __init__(self, runtime: Runtime, endpoint: GraphQLEndpoint, pages: ASGIApp) -> None:
         self.runtime = runtime
+        self.direct = endpoint.direct
+        """Answers small requests to the endpoint, for a server that need not be asked by ASGI."""
         self._endpoint = endpoint
         self._pages = pages
 

@@ -88,12 +88,16 @@ class ConnectionPool(Generic[C]):
             asyncpg.PostgresError: the server takes no connection.
 
         """
+        async with asyncio.timeout(wait_seconds):
+            return await self.wait()
+
+    async def wait(self) -> C:
+        """Lend a connection, and wait for it as long as it takes; else as `acquire`."""
         if self._closed:
             raise ConnectionError("the pool is closed")
         found = self.take()
         if found is None:
-            async with asyncio.timeout(wait_seconds):
-                found = await self._opened_or_awaited()
+            found = await self._opened_or_awaited()
             self._lent.add(found)
         return found
 

@@ -42,12 +42,15 @@ class OperationContext:
         traceback: TracebackType | None,
     ) -> None:
         """End batches nobody waits for any more, and give back the connection, if one was taken."""
+        context = self._context
         try:
-            for loader in self._context.loaders.values():
-                await loader.aclose()
+            if context.loaders:
+                for loader in context.loaders.values():
+                    await loader.aclose()
         finally:
-            await self._context.end_rehearsal()
-            await self._reads.close()
+            if context.rehearsed:
+                await context.end_rehearsal()
+            self._reads.give_back()
 
 
 class Contexts:

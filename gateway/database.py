@@ -18,6 +18,7 @@ from gateway.connections import ConnectionPool
 from gateway.settings import Settings
 from resolvers.core.context import OperationStats, PoolState
 from resolvers.core.database_errors import FAILURES, expected
+from resolvers.core.deadline import Deadlines
 from resolvers.core.errors import Overloaded
 from resolvers.core.metrics import Metrics
 from resolvers.core.principal import STAFF_ROLE, RowScope
@@ -180,7 +181,7 @@ class ReadPool:
     ) -> None:
         self._pool = pool
         self._limit = settings.read_pool_size
-        self._wait = settings.pool_wait_seconds
+        self._deadlines = Deadlines(settings.pool_wait_seconds)
         self._longest = settings.operation_timeout_seconds
         self._metrics = metrics
 
@@ -205,7 +206,8 @@ class ReadPool:
         """
         started = time.perf_counter()
         try:
-            connection = await self._pool.acquire(self._wait)
+            with self._deadlines.begin():
+                connection = await self._pool.wait()
         except TimeoutError:
             self._metrics.pool_timed_out("read")
             raise Overloaded(BUSY) from None
@@ -336,6 +338,8 @@ class OperationReads:
             self._connection = connection
             if connection.rows is not self.scope:
                 await connection.set_rows(self.scope)
+                # the same object next time: comparing what is in it takes longer
+                connection.rows = self.scope
         return connection
 
     async def _turn(self) -> None:
@@ -359,7 +363,7 @@ class OperationReads:
                 turn.set_result(None)
                 return
 
-    async def close(self) -> None:
+    def give_back(self) -> None:
         """Give the connection back, if one was taken."""
         connection, self._connection = self._connection, None
         if connection is not None:

@@ -241,7 +241,7 @@ class Runtime:
         try:
             yield reads
         finally:
-            await reads.close()
+            reads.give_back()
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[Mapping[str, Any]]:

@@ -77,6 +77,17 @@ class Authenticator:
             ask_client, ttl=access_seconds, size=_MOST_KEPT, parallel=_PARALLEL_LOOKUPS, timer=timer
         )
 
+    def remembered(self, authorization: str | None, company: str | None) -> Principal | None:
+        """Return what `authenticate` does, if all of it is known: None where that has to look."""
+        if authorization is None or len(authorization) > _LONGEST_HEADER:
+            return None
+        header = hashlib.sha256(authorization.encode(errors="surrogatepass")).digest()
+        session = self._sessions.get(header)
+        if session is None or not self._verifier.still_holds(session.token):
+            return None
+        access = self._users.kept(session.identity)
+        return None if access is None else session.known(access, company)
+
     async def authenticate(self, authorization: str | None, company: str | None) -> Principal:
         """Return who sent ``authorization``, acting for ``company`` or for their first one.
 
@@ -182,6 +193,10 @@ class _Session:
     def identity(self) -> Identity:
         """What the database is asked about."""
         return self.token.email, self.token.token_id
+
+    def known(self, access: UserAccess, company: str | None) -> Principal | None:
+        """Return the principal for ``company``, if it was made under this access."""
+        return self._principals.get(company) if access is self._access else None
 
     def principal(self, access: UserAccess | None, company: str | None) -> Principal:
         """Return the principal for ``company``; made once for as long as the answer is the same.

@@ -58,6 +58,11 @@ class Lookup(Generic[K, V]):
         self._loading: dict[tuple[int, K], asyncio.Task[V]] = {}
         self._generation = 0
 
+    def kept(self, key: K) -> V | None:
+        """Return the answer for ``key`` if there is one that is not too old."""
+        kept = self._answers.get(key)
+        return kept[1] if kept is not None and self._timer() < kept[0] else None
+
     async def get(self, key: K) -> V:
         """Return the answer for ``key``, loading it when there is none or it is too old."""
         kept = self._answers.get(key)

@@ -7,7 +7,7 @@ import structlog
 from starlette.types import Receive, Scope, Send
 
 from gateway.observability.logging import REQUEST_ID
-from gateway.transports.connection import ClientGone, connection_of
+from gateway.transports.connection import ClientGone
 from gateway.transports.exchange import Exchange
 from gateway.transports.faults import TRY_AGAIN, HttpFault, fault_of, internal_error
 from gateway.transports.negotiation import MediaType
@@ -25,8 +25,11 @@ class Answering(ABC):
         self._metrics = metrics
 
     async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request that came by ASGI."""
+        await self.answer(Exchange(scope, receive, send))
+
+    async def answer(self, exchange: Exchange) -> None:
         """Answer one request; whatever goes wrong is answered too, unless the client left."""
-        exchange = Exchange(scope, receive, send)
         REQUEST_ID.set(exchange.request_id)
         try:
             await self._serve(exchange)
@@ -81,9 +84,8 @@ class Answering(ABC):
 
 def _abort(exchange: Exchange) -> None:
     """Drop the connection, so that the server waits for no more of the response."""
-    connection = connection_of(exchange.scope)
-    if connection is not None:
-        connection.abort()
+    if exchange.connection is not None:
+        exchange.connection.abort()
 
 
 def _shutting_down() -> HttpFault:

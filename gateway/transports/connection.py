@@ -60,17 +60,21 @@ class UntilGone:
 
     """
 
-    __slots__ = ("_connection",)
+    __slots__ = ("_connection", "_task")
 
-    def __init__(self, connection: Connection | None) -> None:
+    def __init__(
+        self, connection: Connection | None, task: "asyncio.Task[Any] | None" = None
+    ) -> None:
         self._connection = connection
+        self._task = task
+        """The task that runs in the context, where that is known."""
 
     def __enter__(self) -> Self:
         connection = self._connection
         if connection is not None:
             if connection.lost:
                 raise ClientGone
-            task = asyncio.current_task()
+            task = self._task or asyncio.current_task()
             assert task is not None
             connection.on_lost = task.cancel
         return self

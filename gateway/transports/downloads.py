@@ -17,7 +17,7 @@ from starlette.types import Receive, Scope, Send
 
 from gateway.auth.links import Links
 from gateway.transports.answering import Answering
-from gateway.transports.connection import ClientGone, connection_of
+from gateway.transports.connection import ClientGone
 from gateway.transports.exchange import Exchange
 from gateway.transports.faults import HttpFault
 from gateway.transports.negotiation import MediaType
@@ -116,7 +116,7 @@ class Downloads(Answering):
 
     async def _reader(self, exchange: Exchange, document_id: int) -> tuple[RowScope, str]:
         """Return whose rows to look among, and who asks, for the log."""
-        query = parse_qs(exchange.scope["query_string"].decode("latin-1"), keep_blank_values=True)
+        query = parse_qs(exchange.query_string.decode("latin-1"), keep_blank_values=True)
         tickets = query.get("ticket")
         if tickets is None:
             caller = await self._caller(exchange)
@@ -176,7 +176,7 @@ class Downloads(Answering):
                 raise ClientGone from None
 
     async def _send(self, exchange: Exchange, piece: bytes, *, more: bool) -> None:
-        connection = connection_of(exchange.scope)
+        connection = exchange.connection
         if connection is not None and connection.lost:
             raise ClientGone
         try:

@@ -5,6 +5,7 @@ from starlette.types import Receive, Scope, Send
 from gateway.callers import Callers
 from gateway.settings import Settings
 from gateway.transports.cors import with_cors
+from gateway.transports.direct import Answer
 from gateway.transports.http import GraphiqlPage, HttpLimits, HttpTransport
 from gateway.transports.operations import Authenticator, OpenContext, Operations
 from gateway.transports.shared_stream import StreamLimits
@@ -61,6 +62,8 @@ class GraphQLEndpoint:
             metrics=metrics,
         )
         self._http = with_cors(http.handle, settings)
+        self.direct: Answer = http.answer
+        """Answers a request that our server read whole, without ASGI."""
         self._sockets = SocketTransport(
             operations,
             callers,

@@ -1,8 +1,10 @@
-"""One HTTP request and its response, on plain ASGI messages."""
+"""One HTTP request and its response, on plain ASGI messages or without them."""
 
+import asyncio
 import itertools
 import re
 import secrets
+from collections.abc import Sequence
 from typing import Any, Final
 
 import orjson
@@ -35,9 +37,8 @@ def new_request_id() -> str:
     return f"{_PREFIX}-{next(_COUNT):x}"
 
 
-def headers_of(scope: Scope) -> dict[bytes, bytes]:
+def headers_of(listed: Sequence[tuple[bytes, bytes]]) -> dict[bytes, bytes]:
     """Return the headers of a request by name; those given more than once joined by commas."""
-    listed = scope["headers"]
     headers = dict(listed)
     if len(headers) != len(listed):
         joined: dict[bytes, list[bytes]] = {}
@@ -50,15 +51,30 @@ def headers_of(scope: Scope) -> dict[bytes, bytes]:
 class Exchange:
     """One HTTP request, and the one response to it."""
 
-    __slots__ = ("headers", "method", "receive", "request_id", "scope", "send", "started")
+    __slots__ = (
+        "connection",
+        "headers",
+        "method",
+        "query_string",
+        "receive",
+        "request_id",
+        "scope",
+        "send",
+        "started",
+        "task",
+    )
 
     def __init__(self, scope: Scope, receive: Receive, send: Send) -> None:
         self.scope = scope
         self.receive = receive
         self.send = send
         self.method: str = scope["method"]
-        self.headers = headers_of(scope)
+        self.query_string: bytes = scope["query_string"]
+        self.headers = headers_of(scope["headers"])
         self.request_id = request_id_of(self.headers)
+        self.connection = connection_of(scope)
+        self.task: asyncio.Task[Any] | None = None
+        """The task that answers it, where that is known."""
         self.started: int | None = None
         """Status of the response, once it was begun."""
 
@@ -106,7 +122,7 @@ class Exchange:
             (b"content-length", b"%d" % len(payload)),
             *headers,
         )
-        connection = connection_of(self.scope)
+        connection = self.connection
         # an origin may want headers of its own, which the middleware for it adds on the way
         if connection is not None and b"origin" not in self.headers:
             told = (*headers, (b"x-request-id", self.request_id.encode()))
@@ -142,8 +158,7 @@ class Exchange:
             await self.send(event)
         except (OSError, RuntimeError):
             # Between the loss of a connection and the news of it, uvloop refuses to write.
-            connection = connection_of(self.scope)
-            if connection is not None and connection.lost:
+            if self.connection is not None and self.connection.lost:
                 raise ClientGone from None
             raise
 

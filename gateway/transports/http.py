@@ -14,7 +14,7 @@ from starlette.responses import Response
 
 from gateway.callers import Callers
 from gateway.transports.answering import Answering
-from gateway.transports.connection import UntilGone, connection_of
+from gateway.transports.connection import UntilGone
 from gateway.transports.decoding import (
     Malformed,
     asks_anything,
@@ -113,7 +113,7 @@ class HttpTransport(Answering):
             raise HttpFault(Fault.METHOD, "DELETE ends operations of streams.", headers=_ALLOW)
         if accepted.single is None and not accepted.stream:
             raise _not_acceptable()
-        principal = await self._principal(exchange)
+        principal = self._remembered(exchange) or await self._principal(exchange)
         request = await self._request(exchange)
         try:
             prepared = self._operations.prepare(request, principal)
@@ -125,12 +125,12 @@ class HttpTransport(Answering):
     async def _serve_page(self, exchange: Exchange, accepted: Accepted) -> bool:
         """Answer a browser that opened the address with the page, if there is one."""
         page = self._graphiql_page
-        scope = exchange.scope
-        if page is None or not accepted.page or asks_anything(scope["query_string"]):
+        if page is None or not accepted.page or asks_anything(exchange.query_string):
             return False
-        response = await page(Request(scope, exchange.receive))
+        scope, receive = exchange.scope, exchange.receive
+        response = await page(Request(scope, receive))
         exchange.started = response.status_code
-        await response(scope, exchange.receive, exchange.send)
+        await response(scope, receive, exchange.send)
         return True
 
     async def _reserve(self, exchange: Exchange) -> None:
@@ -179,6 +179,11 @@ class HttpTransport(Answering):
         authorization, company = exchange.text(b"authorization"), exchange.text(b"x-company")
         return await self._authenticator.authenticate(authorization, company)
 
+    def _remembered(self, exchange: Exchange) -> Principal | None:
+        """Return the caller, if all about them is known already."""
+        authorization, company = exchange.text(b"authorization"), exchange.text(b"x-company")
+        return self._authenticator.remembered(authorization, company)
+
     async def _principal(self, exchange: Exchange) -> Principal | None:
         """Return the caller, or None for one who may ask about the schema without a name."""
         if b"authorization" not in exchange.headers and self._anonymous_introspection:
@@ -189,7 +194,7 @@ class HttpTransport(Answering):
         depth = self._limits.json_depth
         try:
             if exchange.method == "GET":
-                return request_from_query_string(exchange.scope["query_string"], max_depth=depth)
+                return request_from_query_string(exchange.query_string, max_depth=depth)
             _check_content(exchange)
             body = await exchange.body(self._limits.body)
             return request_from_json(decode_json(body, max_depth=depth))
@@ -246,7 +251,7 @@ class HttpTransport(Answering):
     async def _answer(
         self, exchange: Exchange, accepted: Accepted, prepared: Prepared, contexts: ContextFactory
     ) -> None:
-        with UntilGone(connection_of(exchange.scope)):
+        with UntilGone(exchange.connection, exchange.task):
             answer = await self._operations.execute(prepared, contexts)
         if accepted.stream_first or accepted.single is None:
             await self._stream(exchange).send_one(answer.body())
@@ -299,11 +304,13 @@ def _check_method(exchange: Exchange, prepared: Prepared) -> None:
 
 def _stream_token(exchange: Exchange) -> str | None:
     """Return the token of a reserved stream that the request names."""
+    if not exchange.query_string and TOKEN_HEADER not in exchange.headers:
+        return None
     return exchange.text(TOKEN_HEADER) or _parameter(exchange, "token")
 
 
 def _parameter(exchange: Exchange, name: str) -> str | None:
-    query = exchange.scope["query_string"]
+    query = exchange.query_string
     if name.encode() not in query:
         return None
     return dict(parse_qsl(query.decode("latin-1"))).get(name)

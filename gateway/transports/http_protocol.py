@@ -1,7 +1,8 @@
 """uvicorn's HTTP protocol with bounds on what a request may be and on the time to send it.
 
 With httptools, uvicorn takes a header of any size, and waits for ever for the rest of a request.
-Here, what is too large or too slow is answered before any application sees it.
+Here, what is too large or too slow is answered before any application sees it. Small requests to
+the endpoint are answered without ASGI, see `gateway.transports.direct`.
 """
 
 import asyncio
@@ -10,7 +11,10 @@ from typing import Any, Final, cast
 
 import httptools
 import orjson
+import structlog
 import uvicorn
+from starlette.types import Send
+from uvicorn.protocols.http.flow_control import HIGH_WATER_LIMIT
 from uvicorn.protocols.http.httptools_impl import (
     STATUS_LINE,
     HttpToolsProtocol,
@@ -20,6 +24,7 @@ from uvicorn.server import ServerState
 
 from gateway.settings import Settings
 from gateway.transports.connection import EXTENSION
+from gateway.transports.direct import PATH, Answer, DirectExchange
 from gateway.transports.exchange import new_request_id
 from gateway.transports.faults import Headers, error_entry
 from gateway.transports.statuses import CODES, STATUSES, Fault
@@ -27,7 +32,22 @@ from gateway.transports.statuses import CODES, STATUSES, Fault
 LINGER_SECONDS: Final = 2.0
 """How long a refused peer that still sends may take to read why, before the connection is cut."""
 
+log = structlog.get_logger(__name__)
+
 _AROUND_HEADER: Final = len(b": \r\n")
+_TELLING: Final = frozenset(
+    (
+        b"host",
+        b"content-length",
+        b"origin",
+        b"connection",
+        b"expect",
+        b"transfer-encoding",
+        b"upgrade",
+        b"x-graphql-event-stream-token",
+    )
+)
+"""Headers that decide how a request is answered."""
 _HEADER: Final = "header"
 _BODY: Final = "body"
 _NOTHING: Final = (0, "")
@@ -65,7 +85,24 @@ class HttpProtocol(HttpToolsProtocol):
         """Headers of every response, as uvicorn keeps them."""
         self._default_lines = b""
         self._refused = False
-        self._running: RequestResponseCycle | None = None
+        self._direct: Answer | None = getattr(self.app, "direct", None)
+        """Answers small requests to the endpoint."""
+        self._direct_limit = min(settings.max_body_bytes, HIGH_WATER_LIMIT)
+        self._takes_origins = not settings.allowed_origins
+        """Whether what pages ask is answered like the rest: no header is to be added for them."""
+        self._whole: DirectExchange | None = None
+        """The small request being read."""
+        self._worker: asyncio.Task[None] | None = None
+        """Answers small requests one after the other: a task for each would be felt."""
+        self._next: asyncio.Future[DirectExchange] | None = None
+        """What the worker waits for."""
+        self._length = -1
+        """Announced length of the body."""
+        self._simple = True
+        """Whether no header asks for more than a small answer."""
+        self._idle_since = 0.0
+        self._idle_timer: asyncio.TimerHandle | None = None
+        self._running: RequestResponseCycle | DirectExchange | None = None
         """The request being answered; later ones that the client has sent already wait for it."""
         self._header_bytes = 0
         self._hosts = 0
@@ -89,6 +126,9 @@ class HttpProtocol(HttpToolsProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """Tell whoever works for the client that it left."""
         self._stop_timer()
+        if self._idle_timer is not None:
+            self._idle_timer.cancel()
+            self._idle_timer = None
         super().connection_lost(exc)
         self._lose()
         self._tell_lost()
@@ -96,7 +136,9 @@ class HttpProtocol(HttpToolsProtocol):
 
     def _let_go(self) -> None:
         """Forget what refers back to this: the collector looks for such circles seldom."""
-        self._running = None
+        if self._next is not None:
+            self._next.cancel()
+        self._running = self._whole = self._direct = None
         self.cycle = None  # type: ignore[assignment]
         self.scope = {}  # type: ignore[typeddict-item]
         self._extensions = {}
@@ -138,7 +180,7 @@ class HttpProtocol(HttpToolsProtocol):
         """
         cycle = self._running
         if (
-            cycle is None
+            not isinstance(cycle, RequestResponseCycle)
             or cycle.scope is not scope
             or cycle.response_started
             or self.lost
@@ -149,21 +191,24 @@ class HttpProtocol(HttpToolsProtocol):
             return False
         cycle.response_started = cycle.response_complete = True
         cycle.waiting_for_100_continue = False
-        if cycle.default_headers is not self._defaults:
-            # uvicorn makes the list anew every second, for the date
-            self._defaults = cycle.default_headers
-            self._default_lines = _lines(self._defaults)
-        lines = (STATUS_LINE[status], self._default_lines, _lines(headers), b"\r\n", body)
-        self.transport.write(b"".join(lines))
+        self._write_whole(status, _lines(headers), body)
         cycle.message_event.set()
         cycle.on_response()
         return True
+
+    def _write_whole(self, status: int, lines: bytes, body: bytes) -> None:
+        if self.server_state.default_headers is not self._defaults:
+            # uvicorn makes the list anew every second, for the date
+            self._defaults = self.server_state.default_headers
+            self._default_lines = _lines(self._defaults)
+        parts = (STATUS_LINE[status], self._default_lines, lines, b"\r\n", body)
+        self.transport.write(b"".join(parts))
 
     def push(self, message: bytes) -> bool:
         """Send a piece of the running response at once, unless the client is behind."""
         cycle = self._running
         if (
-            cycle is None
+            not isinstance(cycle, RequestResponseCycle)
             or not cycle.response_started
             or cycle.response_complete
             or not cycle.chunked_encoding
@@ -188,9 +233,11 @@ class HttpProtocol(HttpToolsProtocol):
 
     def on_message_begin(self) -> None:
         """Start a request; line breaks before it do not, and prolong nothing."""
-        self._unset_keepalive_if_required()
-        super().on_message_begin()
-        self.scope["extensions"] = self._extensions
+        self.url = b""
+        self.headers = []
+        self.expect_100_continue = False
+        self._length = -1
+        self._simple = True
         self._header_bytes = 0
         self._hosts = 0
         self._requests += 1
@@ -211,11 +258,24 @@ class HttpProtocol(HttpToolsProtocol):
             raise self._refuse_header()
         # What the overridden method does; calling it for every header would be felt.
         name = name.lower()
+        if name in _TELLING:
+            self._look_at(name, value)
+        self.headers.append((name, value))
+
+    def _look_at(self, name: bytes, value: bytes) -> None:
+        """Note what a header says about its request."""
         if name == b"host":
             self._hosts += 1
-        elif name == b"expect" and value.lower() == b"100-continue":
-            self.expect_100_continue = True
-        self.headers.append((name, value))
+        elif name == b"content-length":
+            self._length = int(value) if value.isdigit() else -1
+        elif name == b"origin":
+            self._simple = self._simple and self._takes_origins
+        elif name == b"connection":
+            self._simple = self._simple and value.lower() == b"keep-alive"
+        else:
+            self._simple = False
+            if name == b"expect" and value.lower() == b"100-continue":
+                self.expect_100_continue = True
 
     def on_headers_complete(self) -> None:
         """Run the application; the body is still to come."""
@@ -224,18 +284,152 @@ class HttpProtocol(HttpToolsProtocol):
             raise self._refuse(Fault.MALFORMED, "The request needs one Host header.")
         self._received = 0
         self._reading = _BODY
+        if self._is_direct():
+            self._whole = DirectExchange(self, self.headers)
+            self._running = self.cycle = self._whole  # type: ignore[assignment]
+            return
+        self.scope = self._scope(self.headers)
         super().on_headers_complete()
+
+    def _is_direct(self) -> bool:
+        """Tell whether the request is small, of the usual form, and the only one there is."""
+        return (
+            self.url == PATH
+            and self._simple
+            and 0 <= self._length <= self._direct_limit
+            and self._direct is not None
+            and self.parser.get_method() == b"POST"
+            and self.parser.get_http_version() == "1.1"
+            and not self._answering
+        )
+
+    def _scope(self, headers: list[tuple[bytes, bytes]]) -> Any:
+        """Return what ASGI is told of a request; the rest comes with the end of its header."""
+        read = self.url, self.headers, self.expect_100_continue, self.scope
+        super().on_message_begin()
+        made: dict[str, Any] = {**self.scope, "headers": headers, "extensions": self._extensions}
+        self.url, self.headers, self.expect_100_continue, self.scope = read
+        return made
 
     def on_body(self, body: bytes) -> None:
         """Take a piece of the body."""
         self._received = 0
-        super().on_body(body)
+        if self._whole is not None:
+            self._whole.whole += body
+        else:
+            super().on_body(body)
 
     def on_message_complete(self) -> None:
         """End the request."""
         self._received = 0
         self._reading = ""
-        super().on_message_complete()
+        whole, self._whole = self._whole, None
+        if whole is None:
+            super().on_message_complete()
+            return
+        waiting = self._next
+        if waiting is not None and not waiting.done():
+            waiting.set_result(whole)
+        else:
+            self._worker = self.loop.create_task(self._work(whole))
+
+    # Requests that are answered without ASGI
+
+    async def _work(self, exchange: DirectExchange) -> None:
+        """Answer small requests, one after the other; uvicorn waits for it while it does."""
+        worker = asyncio.current_task()
+        assert worker is not None
+        try:
+            while True:
+                self.tasks.add(worker)
+                exchange.task = worker
+                if self._direct is not None:
+                    await self._direct(exchange)
+                if worker.cancelling() or self.transport.is_closing():
+                    return
+                if not exchange.over:
+                    self.transport.close()
+                    return
+                self.tasks.discard(worker)
+                self._next = self.loop.create_future()
+                exchange = await self._next
+        except Exception:
+            log.exception("request failed")
+            self.transport.close()
+        finally:
+            self._next = None
+            self.tasks.discard(worker)
+
+    @property
+    def behind(self) -> bool:
+        """Whether the client has to read before more is sent."""
+        return self.flow.write_paused
+
+    async def drain(self) -> None:
+        """Return when the client is not behind."""
+        await self.flow.drain()
+
+    def finish(self, exchange: DirectExchange, status: int, lines: bytes, body: bytes) -> None:
+        """Write the whole response to a direct request."""
+        exchange.response_started = exchange.response_complete = True
+        exchange.whole = b""
+        if self.lost:
+            return
+        if not exchange.keep_alive:
+            lines += b"connection: close\r\n"
+        self._write_whole(status, lines, body)
+        if not exchange.keep_alive:
+            self.transport.close()
+        self.on_response_complete()
+
+    def give_way(self, exchange: DirectExchange) -> Send:
+        """Let the response to a direct request go the way of ASGI from now on."""
+        scope = self._scope(list(exchange.headers.items()))
+        path = {"path": PATH.decode(), "raw_path": PATH, "query_string": b""}
+        cycle = RequestResponseCycle(
+            scope=scope | {"method": exchange.method} | path,
+            transport=self.transport,
+            flow=self.flow,
+            logger=self.logger,
+            access_logger=self.access_logger,
+            access_log=self.access_log,
+            default_headers=self.server_state.default_headers,
+            message_event=asyncio.Event(),
+            expect_100_continue=False,
+            keep_alive=exchange.keep_alive,
+            on_response=self.on_response_complete,
+        )
+        cycle.disconnected = exchange.disconnected
+        self._running = self.cycle = exchange.cycle = cycle
+        return cast("Send", cycle.send)
+
+    def on_response_complete(self) -> None:
+        """Begin the next request that came already, else wait for one; not for ever.
+
+        As uvicorn does it, but for its timer for each response.
+        """
+        self.server_state.total_requests += 1
+        if self.transport.is_closing():
+            return
+        self.flow.resume_reading()
+        if self.pipeline:
+            cycle, app = self.pipeline.pop()
+            self._start_asgi_task(cycle, app)
+            return
+        self._idle_since = self.loop.time()
+        if self._idle_timer is None:
+            self._idle_timer = self.loop.call_later(self.timeout_keep_alive, self._close_idle)
+
+    def _close_idle(self) -> None:
+        """Close a connection on which nothing was asked for long."""
+        self._idle_timer = None
+        if self._reading or self._answering:
+            return  # whose end sets the timer anew
+        left = self._idle_since + self.timeout_keep_alive - self.loop.time()
+        if left > 0:
+            self._idle_timer = self.loop.call_later(left, self._close_idle)
+        else:
+            self.transport.close()
 
     def handle_websocket_upgrade(self) -> None:
         """Hand the connection over; the WebSocket library stumbles over some headers."""

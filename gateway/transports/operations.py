@@ -1,8 +1,8 @@
 """Operations as the transports run them: for a caller, counted, and seen in the logs."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from contextlib import AbstractAsyncContextManager
-from typing import Final, Protocol
+from typing import Any, Final, Protocol
 
 from gateway.observability.logging import CALLER, REQUEST_ID, Caller
 from resolvers.core.context import Context
@@ -37,6 +37,10 @@ ANONYMOUS: Final = Principal(
 
 class Authenticator(Protocol):
     """Knows callers by their credentials."""
+
+    def remembered(self, authorization: str | None, company: str | None) -> Principal | None:
+        """Return what `authenticate` does, where nothing has to be waited for or refused."""
+        ...
 
     async def authenticate(self, authorization: str | None, company: str | None) -> Principal:
         """Return who sent ``authorization``, acting for the company with code ``company``.
@@ -87,9 +91,9 @@ class Operations:
         open_context = self._open_context
         return lambda: open_context(caller, request_id)
 
-    async def execute(self, prepared: Prepared, contexts: ContextFactory) -> Answer:
+    def execute(self, prepared: Prepared, contexts: ContextFactory) -> Coroutine[Any, Any, Answer]:
         """Run a query or mutation."""
-        return await self._executor.execute(prepared, contexts)
+        return self._executor.execute(prepared, contexts)
 
     def subscribe(
         self,

@@ -11,7 +11,7 @@ from typing import Any, Final
 
 import orjson
 
-from gateway.transports.connection import ClientGone, UntilGone, connection_of
+from gateway.transports.connection import ClientGone, UntilGone
 from gateway.transports.exchange import Exchange
 from gateway.transports.expiry import TokenWatch
 from gateway.transports.faults import error_entry
@@ -56,7 +56,7 @@ class EventStream:
     ) -> None:
         self._exchange = exchange
         self._operations = operations
-        self._connection = connection_of(exchange.scope)
+        self._connection = exchange.connection
         self._send_timeout_seconds = send_timeout_seconds
         self._token = TokenWatch(clock, token_notice_seconds)
         self._metrics = metrics

@@ -84,7 +84,7 @@ class SocketTransport:
 
     async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one connection from its handshake to its end."""
-        headers = headers_of(scope)
+        headers = headers_of(scope["headers"])
         await receive()
         if foreign_origin(headers, self._allowed_origins):
             # A close before the handshake is answered with 403.

@@ -197,6 +197,11 @@ class Context:
         self._committed, self.reads = self.reads, reads
         self.forget()
 
+    @property
+    def rehearsed(self) -> bool:
+        """Whether a rehearsed command is to be undone."""
+        return self._rehearsal is not None
+
     async def end_rehearsal(self) -> None:
         """Undo what a rehearsed command did, if one was, and read what is committed again."""
         self.rehearsing = False

@@ -6,7 +6,7 @@ WebSocket and SSE cannot drift apart.
 """
 
 import asyncio
-from collections.abc import AsyncIterable, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterable, Awaitable, Callable, Coroutine, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field, replace
 from enum import Enum
@@ -37,6 +37,7 @@ from graphql.execution.values import VariableValues
 from strawberry.execution import optimized_is_awaitable
 
 from resolvers.core.context import Context, OperationStats, SteadyReads
+from resolvers.core.deadline import Deadlines
 from resolvers.core.errors import (
     ErrorCode,
     Invalid,
@@ -47,7 +48,6 @@ from resolvers.core.errors import (
 )
 from resolvers.core.outbox import LOG_POSITION
 from schema.core.completion import CompletingExecutor
-from schema.core.deadline import Deadlines
 from schema.core.documents import (
     MAX_ERRORS,
     Document,
@@ -297,24 +297,31 @@ class Executor:
             document.id = request.document_id
             self._validate(document, known_caller, keep=known_caller)
         values = self._coerce(document, operation, request.variables, known_caller=known_caller)
+        # in the order of the fields: by their names it takes five times as long, each time
         return Prepared(
-            document=document.node,
-            operation=operation.node,
-            operation_type=operation.node.operation,
-            operation_name=operation.name,
-            variables=values.coerced,
-            cost=self._cost(document, operation, values),
-            source=document,
-            variable_values=values,
-            kept=kept is not None,
-            traced=request.extensions is not None and request.extensions.get("trace") is True,
+            document.node,
+            operation.node,
+            operation.node.operation,
+            operation.name,
+            values.coerced,
+            self._cost(document, operation, values),
+            document,
+            values,
+            kept is not None,
+            request.extensions is not None and request.extensions.get("trace") is True,
         )
 
-    async def execute(self, prepared: Prepared, contexts: ContextFactory) -> Answer:
+    def execute(self, prepared: Prepared, contexts: ContextFactory) -> Coroutine[Any, Any, Answer]:
         """Run a query or mutation once; never raises but for cancellation."""
-        answer = await self._answer(prepared, contexts, None)
         if self._shadow is not None and prepared.operation_type is OperationType.QUERY:
-            self._compare(self._shadow, prepared, contexts)
+            return self._shadowed(self._shadow, prepared, contexts)
+        return self._answer(prepared, contexts, None)
+
+    async def _shadowed(
+        self, shadow: Shadow, prepared: Prepared, contexts: ContextFactory
+    ) -> Answer:
+        answer = await self._answer(prepared, contexts, None)
+        self._compare(shadow, prepared, contexts)
         return answer
 
     def subscribe(
@@ -585,7 +592,9 @@ class Executor:
                 async with contexts() as context:
                     if prepared.traced:
                         begin_trace(context)
-                    answer = await self._run(prepared, context, await _found(context, root_value))
+                    if root_value is not None:
+                        root_value = await _found(context, root_value)
+                    answer = await self._run(prepared, context, root_value)
                 if context.stats.trace is not None:
                     answer.extensions["trace"] = told_trace(
                         context.stats,

@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from schema.core.deadline import Deadline, Deadlines
+from resolvers.core.deadline import Deadline, Deadlines
 
 
 async def test_a_block_that_takes_too_long_is_ended() -> None:
