@@ -1,9 +1,9 @@
-"""Requests that are answered without ASGI: small ones, which are read whole before they begin.
+"""Requests that are answered without ASGI: small ones, which came whole.
 
 ASGI has a request brought in pieces and taken away in pieces, each by a call that may wait. For a
 small operation that, with the server's bookkeeping around it, is more than half of the work. So
-`gateway.transports.http_protocol` hands small requests to the endpoint as they are, and takes the
-answer as one piece. An answer that is a stream after all goes the way of ASGI from there on.
+`gateway.transports.http_protocol` hands a request that came whole to the endpoint as it is, and
+takes the answer as one piece. An answer that is a stream goes the way of ASGI from there on.
 """
 
 import asyncio

@@ -160,6 +160,8 @@ class HttpProtocol(HttpToolsProtocol):
         except httptools.HttpParserError:
             self._refuse(Fault.MALFORMED, "The request is not valid HTTP.")
             return
+        if self._whole is not None:
+            self._begin_without_rest(self._whole)
         if self._reading and self._unfinished > self._header_limit:
             self._refuse_header()
         elif self._reading or (self._timer is not None and self._requests):
@@ -290,6 +292,14 @@ class HttpProtocol(HttpToolsProtocol):
             return
         self.scope = self._scope(self.headers)
         super().on_headers_complete()
+
+    def _begin_without_rest(self, exchange: DirectExchange) -> None:
+        """Let the application begin, which may refuse a request before the rest of it comes."""
+        self._whole = self._running = self.cycle = None  # type: ignore[assignment]
+        self.scope = self._scope(self.headers)
+        super().on_headers_complete()
+        if exchange.whole:
+            super().on_body(exchange.whole)
 
     def _is_direct(self) -> bool:
         """Tell whether the request is small, of the usual form, and the only one there is."""

@@ -16,7 +16,7 @@ from typing import Any, cast
 import strawberry
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import Receive, Scope, Send
 
 from gateway.server import bind, serve
 from gateway.settings import Settings
@@ -271,19 +271,21 @@ async def site_with(**changes: Any) -> AsyncIterator[Address]:
         yield address
 
 
-def application(settings: Settings) -> ASGIApp:
-    """Make the application with a lifespan, as a server wants it."""
-    endpoint = make_site(settings)
+class SiteApplication:
+    """The application with a lifespan, as a server wants it."""
 
-    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+    def __init__(self, settings: Settings) -> None:
+        self._endpoint = make_site(settings)
+        self.direct = self._endpoint.direct
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request, or the lifespan."""
         if scope["type"] != "lifespan":
-            await endpoint(scope, receive, send)
+            await self._endpoint(scope, receive, send)
             return
         for event in ("startup", "shutdown"):
             await receive()
             await send({"type": f"lifespan.{event}.complete"})
-
-    return app
 
 
 def main() -> None:
@@ -292,7 +294,7 @@ def main() -> None:
     listener = bind(settings.model_copy(update={"port": 0}))
     sys.stdout.write(f"{listener.getsockname()[1]}\n")
     sys.stdout.flush()
-    serve(partial(application, settings), settings, [listener], factory=True)
+    serve(partial(SiteApplication, settings), settings, [listener], factory=True)
 
 
 if __name__ == "__main__":

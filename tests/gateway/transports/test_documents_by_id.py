@@ -11,7 +11,7 @@ import pytest_asyncio
 
 from tests.fixtures.servers import Address, running_server
 from tests.gateway.transports.clients import STREAM, entered, events
-from tests.gateway.transports.site import SALES, application, site_settings
+from tests.gateway.transports.site import SALES, SiteApplication, site_settings
 
 HELLO = "query Hello($name: String!) { hello(name: $name) }"
 MODERN = {"Accept": "application/graphql-response+json"}
@@ -27,7 +27,7 @@ def extension(text: str) -> dict[str, Any]:
 async def site() -> AsyncIterator[Address]:
     """Yield the small application, which knows no document yet."""
     settings = site_settings()
-    async with running_server(application(settings), settings, lifespan=False) as address:
+    async with running_server(SiteApplication(settings), settings, lifespan=False) as address:
         yield address
 
 
