@@ -166,7 +166,14 @@ def tail_command(
     """Print what is published, as lines of JSON, until Ctrl-C."""
     with with_database(Settings(), lambda _: None) as settings:
         logs = configure_logging(settings)
-        tail = Tail(database_url(settings), tell, topic=topic, company=company, after=after)
+        tail = Tail(
+            database_url(settings),
+            tell,
+            topic=topic,
+            company=company,
+            after=after,
+            caught_up=lambda number: typer.echo(f"caught up: {number} events", err=True),
+        )
         try:
             asyncio.run(tail.run())
         except KeyboardInterrupt:

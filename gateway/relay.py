@@ -91,6 +91,15 @@ with page as (
 select count(*), max(pub_seq) from published
 """  # noqa: S608 - a constant of ours; as a parameter the planner would not know how few rows it means
 
+_WAITING: Final = f"""
+select exists (select from outbox_event where published_at = '{WAITING}' and written_seq <= $1)
+"""  # noqa: S608 - a constant of ours
+_LAST_WAITING: Final = f"""
+select coalesce(max(written_seq), 0) from outbox_event where published_at = '{WAITING}'
+"""  # noqa: S608 - a constant of ours
+_WAITING_SECONDS: Final = (0.05, 2.0)
+"""Between two looks whether that has its places; longest it is waited for."""
+
 _FOLLOW: Final = f"""
 select pub_seq, id, company_id, topic, entity, entity_id, payload, created_at
 from outbox_event where pub_seq > $1 order by pub_seq limit {_FOLLOW_PAGE}
@@ -333,6 +342,8 @@ class Follower:
         if self._reference is not None:
             await connection.add_listener(REFERENCE_CHANNEL, self._reference_changed)
             connection.add_termination_listener(self._reference_unheard)
+        if not self._started.is_set():
+            await self._wait_for_relay(connection)
         last = await connection.fetchval("select last_seq from outbox_counter")
         if not self._started.is_set() or last < self._broker.position:  # less: it was made anew
             self._broker.begin(last)
@@ -346,6 +357,17 @@ class Follower:
         finally:
             self.connected = False
             self._reference_unheard()
+
+    async def _wait_for_relay(self, connection: Connection) -> None:
+        """Wait until all that was committed has its place, where no relay ran for a while.
+
+        So whoever comes back after that is told it as missed, and not as happening.
+        """
+        pause, longest = _WAITING_SECONDS
+        until = time.monotonic() + longest
+        last = await connection.fetchval(_LAST_WAITING)
+        while last and await connection.fetchval(_WAITING, last) and time.monotonic() < until:  # noqa: ASYNC110 - nobody tells
+            await asyncio.sleep(pause)
 
     def _reference_changed(self, *_: object) -> None:
         if self._reference is not None:
@@ -474,7 +496,8 @@ class Tail:
     """Tells the log as it grows, one event a line of JSON, for people and scripts of the operator.
 
     Begins after the place ``after``, else with what is published from now on, and goes on where it
-    was when a connection is lost. Connects as the owner of the tables.
+    was when a connection is lost. ``caught_up`` is told once how many it told of those that were
+    there already, if it began after a place. Connects as the owner of the tables.
     """
 
     def __init__(
@@ -485,9 +508,12 @@ class Tail:
         topic: str | None = None,
         company: str | None = None,
         after: int | None = None,
+        caught_up: Callable[[int], object] = lambda _number: None,
     ) -> None:
         self._database_url = database_url
         self._write = write
+        self._caught_up = caught_up
+        self._returning = None if after is None else 0
         self._topic = topic
         self._company = company
         self._after = after
@@ -507,6 +533,9 @@ class Tail:
             whole = await self._tell_page(connection, until)
             if whole:
                 self._after = max(self._after, until)
+                if self._returning is not None:
+                    self._caught_up(self._returning)
+                    self._returning = None
                 await self._signal.wait(_FOLLOW_POLL_SECONDS)
 
     async def _tell_page(self, connection: Connection, until: int) -> bool:
@@ -517,6 +546,8 @@ class Tail:
             told["payload"] = orjson.loads(told["payload"])
             self._write(orjson.dumps(told).decode())
             self._after = row["seq"]
+        if self._returning is not None:
+            self._returning += len(rows)
         return len(rows) < _LOG_PAGE
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any, Final
 
-from sqlalchemy import func, insert, literal, select, update
+from sqlalchemy import func, insert, literal, select, true, update
 
 from resolvers.core.command import CommandRefused, Outcome, run_command, write_audit
 from resolvers.core.context import Context
@@ -61,30 +61,32 @@ async def enqueue(
 async def end_subscription(context: Context, key: str, id_: int) -> Outcome:
     """End a live subscription of the caller, whichever process serves it; return its ``id``.
 
-    The process hears of it with the commit, or finds the mark within a second.
+    Whoever may ``subscriptions.end`` ends everybody's in the company. The process hears of it with
+    the commit, or finds the mark within a second.
 
     Raises:
-        CommandRefused: the caller has no such subscription.
+        CommandRefused: there is no such subscription that the caller may end.
 
     """
     row = live_subscription.c
     principal = context.principal
+    everybodys = principal.partner_id is None and principal.can("subscriptions.end")
     marking = (
         update(live_subscription)
         .where(
             row.id == id_,
             row.company_id == principal.company_id,
-            row.actor == principal.actor,
+            true() if everybodys else row.actor == principal.actor,
             SERVED,
         )
         .values(end_requested_at=func.coalesce(row.end_requested_at, func.now()))
-        .returning(row.field, row.transport)
+        .returning(row.actor, row.field, row.transport)
     )
 
     async def body(connection: Transaction) -> Outcome:
         marked = (await connection.execute(marking)).first()
         if marked is None:
-            raise CommandRefused([NotFound("You have no such subscription.", path=("id",))])
+            raise CommandRefused([NotFound("There is no such subscription.", path=("id",))])
         await connection.execute(select(func.pg_notify(literal(ENDED_CHANNEL), literal(str(id_)))))
         await write_audit(
             context,
@@ -92,7 +94,13 @@ async def end_subscription(context: Context, key: str, id_: int) -> Outcome:
             operation="endSubscription",
             action="end",
             entity="LiveSubscription",
-            changes={id_: {"field": marked.field, "transport": marked.transport}},
+            changes={
+                id_: {
+                    "actor": marked.actor,
+                    "field": marked.field,
+                    "transport": marked.transport,
+                }
+            },
         )
         return {"id": id_}
 

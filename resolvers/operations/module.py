@@ -17,6 +17,7 @@ MODULE = DataModule(
     invariants=INVARIANTS,
     permissions={
         "operations.read": "See jobs, queues, everybody's live subscriptions, and how the "
-        "installation is doing."
+        "installation is doing.",
+        "subscriptions.end": "End everybody's live subscriptions in the company.",
     },
 )

@@ -361,7 +361,7 @@ class Executor:
             source = await self._source(prepared, context)
             if isinstance(source, ExecutionResult):
                 return self._told(source, context.request_id).errors
-        if isinstance(source, Opened) and source.resumes:
+        if isinstance(source, Opened) and source.stream.resumes:
             return []
         refusal = Invalid("document must be a subscription that can be resumed: one with after.")
         return [tell_expected(refusal)]

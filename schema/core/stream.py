@@ -15,22 +15,20 @@ from collections.abc import (
     Mapping,
     Sequence,
 )
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Annotated, Any, Final
 
 from resolvers.core.broker import Interest, PublishedEvent
 from resolvers.core.context import Context
 from resolvers.core.errors import Invalid
-from resolvers.core.stream import Told
+from resolvers.core.stream import Place, Told
 from schema.core.enums import describe_enum
 from schema.core.fields import RowType, argument, column, declare_field, with_arguments_of
 from schema.core.ids import encode_id
 from schema.core.info import Info
 from schema.core.node import row_type
 
-_LARGEST: Final = 2**63 - 1
-_MOST_DIGITS: Final = len(str(_LARGEST))
 _LONGEST_COALESCING: Final = 60_000
 _DOCUMENT: Final = re.compile(r"([A-Za-z]+):([0-9]{1,18})", re.ASCII)
 _POSITIONAL: Final = inspect.Parameter.POSITIONAL_OR_KEYWORD
@@ -38,8 +36,8 @@ _POSITIONAL: Final = inspect.Parameter.POSITIONAL_OR_KEYWORD
 After = Annotated[
     str | None,
     argument(
-        "Resume: the seq of the last change you were told. What happened since is told first, in "
-        "order, then what happens. Without it you are told what happens from now on."
+        "Resume: the seq in the extensions of the last answer you got. What happened since is told "
+        "first, in order, then what happens. Without it you are told what happens from now on."
     ),
 ]
 """Argument of subscriptions that can be resumed."""
@@ -89,6 +87,15 @@ WithSnapshot = Annotated[
 ]
 """Argument of subscriptions that know the state their changes apply to."""
 
+CaughtUp = Annotated[
+    bool,
+    argument(
+        "When you resume: be told a notice with the code CAUGHT_UP as soon as you were told all "
+        "that you missed, also if that is nothing."
+    ),
+]
+"""Argument of subscriptions that can be resumed and have notices."""
+
 
 class SnapshotReason(StrEnum):
     """Why a stream tells the state."""
@@ -111,24 +118,29 @@ class StreamNoticeCode(StrEnum):
     """What a notice of a stream tells."""
 
     DROPPED = "DROPPED"
+    CAUGHT_UP = "CAUGHT_UP"
 
 
 describe_enum(
     StreamNoticeCode,
     "What a notice tells.",
-    {"DROPPED": "You read too slowly; some changes are not told."},
+    {
+        "DROPPED": "You read too slowly; some changes are not told.",
+        "CAUGHT_UP": "You resumed, and were told all that you missed; what comes is new.",
+    },
 )
 
 
 @row_type("StreamNotice", "Something about the stream itself, in its order.")
 class StreamNotice(RowType):
-    """What a subscriber is told in place of changes that it missed."""
+    """What a subscriber is told of changes that it missed: that they are not told, or all were."""
 
     seq: str = column("Place in the log up to which the notice tells; go on after it.")
     code: StreamNoticeCode = column("What happened.")
     message: str = column("What happened, for people.")
     dropped: int = column("Number of changes that are not told.")
-    last_seq: str = column("Place of the last change that is not told; the same as seq.")
+    replayed: int = column("Number of changes that you missed and were told, if you caught up.")
+    last_seq: str = column("The same as seq.")
 
 
 def _of_the_same(event: PublishedEvent) -> Any:
@@ -152,6 +164,8 @@ class Stream:
     """Whether it always begins with its snapshot."""
     notice: Callable[[Mapping[str, Any]], RowType] | None = None
     """Makes what it tells in place of changes, of a row of `StreamNotice`; None if it cannot."""
+    resumes: bool = True
+    """Whether a subscriber can go on after a place in the log; said where it is declared."""
     coalesce_seconds: float = 0.0
     """Least time between what is told, unless the client asks for more."""
     distinct: bool = False
@@ -173,13 +187,13 @@ class Opened(AsyncIterator[Any]):
 
     stream: Stream
     company_id: int
-    after: int | None
+    after: Place | None
     snapshot: bool
     coalesce_seconds: float
     when_slow: SlowPolicy
     context: Context = field(repr=False)
-    resumes: bool = True
-    """Whether it can go on after a place in the log."""
+    caught_up: bool = False
+    """Whether a notice is to tell that nothing is left of what was missed."""
 
     def __anext__(self) -> Any:
         """Fail: it is not to be iterated over."""
@@ -194,11 +208,13 @@ def stream(
     snapshot: bool = False,
     coalesces: bool = True,
     resumes: bool = True,
+    notices: bool = False,
 ) -> Callable[[Callable[..., Stream]], Any]:
     """Declare a subscription: decorates ``function(context, **arguments)``, which returns a Stream.
 
     Its other parameters are the field's arguments, beside those that streams share: ``after``,
-    ``snapshot``, ``coalesceMs`` and ``whenSlow``. ``item`` is the type told.
+    ``snapshot``, ``caughtUp``, ``coalesceMs`` and ``whenSlow``. ``item`` is the type told; a stream
+    that makes a ``notice`` is declared with ``notices``.
     """
 
     def declare(function: Callable[..., Stream]) -> Any:
@@ -209,7 +225,8 @@ def stream(
             wanted = given.pop("snapshot", False)
             seconds = _seconds(given.pop("coalesce_ms", None))
             when_slow = given.pop("when_slow", SlowPolicy.REPLAY)
-            made = function(context, **given)
+            caught_up = given.pop("caught_up", False)
+            made = replace(function(context, **given), resumes=resumes)
             return Opened(
                 stream=made,
                 company_id=context.principal.company_id,
@@ -218,12 +235,13 @@ def stream(
                 coalesce_seconds=max(seconds, made.coalesce_seconds),
                 when_slow=when_slow,
                 context=context,
-                resumes=resumes,
+                caught_up=caught_up,
             )
 
         shared = [
             *([_parameter("after", After, None)] if resumes else ()),
             *([_parameter("snapshot", WithSnapshot, default=False)] if snapshot else ()),
+            *([_parameter("caught_up", CaughtUp, default=False)] if notices else ()),
             *([_parameter("coalesce_ms", CoalesceMs, None)] if coalesces else ()),
             *([_parameter("when_slow", WhenSlow, SlowPolicy.REPLAY)] if resumes else ()),
         ]
@@ -255,7 +273,7 @@ def _seconds(milliseconds: int | None) -> float:
     return milliseconds / 1000
 
 
-def place_after(context: Context, after: str | None) -> int | None:
+def place_after(context: Context, after: str | None) -> Place | None:
     """Return the place to resume after, None for one who begins.
 
     What the transport was told counts for more than the argument: a client that connects again by
@@ -270,14 +288,11 @@ def place_after(context: Context, after: str | None) -> int | None:
         name, given = "Last-Event-ID", context.resumes_after
     if given is None:
         return None
-    if not (given.isascii() and given.isdecimal()) or _is_too_large(given):
-        message = f"{name} is not a cursor; cursors come from the field seq."
+    place = Place.read(given)
+    if place is None:
+        message = f"{name} is not a cursor; cursors come from extensions.seq."
         raise Invalid(message, path=("after",))
-    return int(given)
-
-
-def _is_too_large(digits: str) -> bool:
-    return len(digits) > _MOST_DIGITS or int(digits) > _LARGEST
+    return place
 
 
 def document_id(document: str | None) -> str | None:

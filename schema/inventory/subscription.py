@@ -176,6 +176,7 @@ class Subscription:
         item=StockStreamItem,
         requires="availability.read",
         snapshot=True,
+        notices=True,
     )
     def stock_changed(
         context: Context,

@@ -28,8 +28,9 @@ class Mutation:
     """Root fields of this module."""
 
     @mutation(
-        "End one of your own live subscriptions, within a second and wherever it runs. Its last "
-        "answer is an error with the code SUBSCRIPTION_ENDED; the connection stays."
+        "End one of your own live subscriptions, within a second and wherever it runs; with "
+        "subscriptions.end anybody's in the company. Its last answer is an error with the code "
+        "SUBSCRIPTION_ENDED; the connection stays."
     )
     async def end_subscription(
         context: Context,

@@ -151,6 +151,7 @@ class Subscription:
         item=OrderStreamItem,
         requires="sales.read",
         snapshot=True,
+        notices=True,
     )
     def order_status_changed(
         context: Context,

@@ -5,13 +5,14 @@ import itertools
 import json
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import replace
 from typing import Any
 from uuid import uuid4
 
 import pytest_asyncio
 
 from gateway.postgres import EmbeddedPostgres
-from resolvers.core.principal import Principal
+from resolvers.core.principal import CompanyAccess, Principal
 from resolvers.operations.rules import StreamTransport
 from schema.core.execution import GraphQLRequest
 from schema.core.ids import encode_id
@@ -165,8 +166,12 @@ async def ending(gateway: Gateway, who: Principal, id_: str, *, dry: bool = Fals
 
 
 async def test_own_only(pair: tuple[Gateway, Gateway]) -> None:
-    """One sees and ends one's own; an operator sees all; a partner's client never another's."""
+    """One sees and ends one's own; an operator sees all, an administrator ends all of the company.
+
+    A partner's client never another's.
+    """
     here, there = pair
+    root = caller("user:74", "subscriptions.end")
     ada, bob, boss = caller("user:71"), caller("user:72"), caller("user:73", "operations.read")
     partner_id = await here.owner.fetchval("select min(id) from partner")
     shop = caller("client:71", "operations.read", partner_id=partner_id)
@@ -185,14 +190,18 @@ async def test_own_only(pair: tuple[Gateway, Gateway]) -> None:
             ("user:71", False),
             ("client:71", False),
         }
-        for stranger in (bob, boss, shop, twin):
+        greedy = caller("client:72", "subscriptions.end", partner_id=partner_id)
+        elsewhere = replace(
+            root, access=CompanyAccess(2, "PL01", frozenset({"subscriptions.end"})), companies=()
+        )
+        for stranger in (bob, boss, shop, twin, greedy, elsewhere):
             assert await ending(there, stranger, one["subscriptionId"]) == ["NOT_FOUND"]
         unknown = encode_id("LiveSubscription", of_ada.id ^ 1)
         assert await ending(there, ada, unknown) == ["NOT_FOUND"]
         assert await ending(there, ada, one["subscriptionId"], dry=True) == []
         assert not told_ada.done()
         assert await ending(there, shop, own["subscriptionId"]) == []
-        assert await ending(there, ada, one["subscriptionId"]) == []
+        assert await ending(there, root, one["subscriptionId"]) == []
         for task in (told_ada, told_shop):
             last = json.loads((await asyncio.wait_for(task, WAIT)).body)
             assert last["errors"][0]["extensions"]["code"] == "SUBSCRIPTION_ENDED"
@@ -200,15 +209,15 @@ async def test_own_only(pair: tuple[Gateway, Gateway]) -> None:
         "select actor, diff from audit_log where operation = 'endSubscription' and entity_id = $1",
         of_ada.id,
     )
-    assert [(row["actor"], json.loads(row["diff"])["field"]) for row in trail] == [
-        ("user:71", "stockChanged")
+    assert [(row["actor"], json.loads(row["diff"])) for row in trail] == [
+        ("user:74", {"actor": "user:71", "field": "stockChanged", "transport": "WEBSOCKET"})
     ]
 
 
 async def test_a_lost_notification_costs_a_second(pair: tuple[Gateway, Gateway]) -> None:
     """The mark alone ends it, with the next statement."""
     here, there = pair
-    who = caller("user:74")
+    who = caller("user:77")
     async with subscribed(here, who) as [(one, told)]:
         await until(1, asking(there, who))
         await here.owner.execute(

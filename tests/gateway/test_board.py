@@ -328,7 +328,6 @@ async def test_every_change_missed_while_the_server_was_dead_is_shown(board: Boa
     for quantity in (1, 2, 3, 4, 5):
         missed.append((await board.level(), quantity))
         await board.add(*missed[-1])
-    await asyncio.sleep(1.1)  # the clock of answers has seconds
     await board.serve()
     await tab.evaluate("document.getElementById('retry').click()")
     await tab.until("document.getElementById('notice').innerText.includes('caught up 5 changes.')")
@@ -386,7 +385,6 @@ async def test_a_large_company_is_followed_by_warehouse(board: Board) -> None:
     await tab.until("document.body.dataset.phase === 'waiting'")
     for level in missed:
         await board.add(level, 1)
-    await asyncio.sleep(1.1)
     await board.serve(max(counts))
     await tab.until("document.getElementById('notice').innerText.includes('caught up 2 changes.')")
     await board.kill()

@@ -422,5 +422,5 @@ class TestServe:
                 run_sql(server.url(DATABASE), change)
                 told = json.loads(read_until(tail.stdout, "stock.changed"))
                 assert (told["seq"], told["entity"], told["entityId"]) == (seq, "StockLevel", 1)
-            assert interrupt(tail) == (130, "")
+            assert interrupt(tail) == (130, "caught up: 0 events\n")
             assert interrupt(relay)[0] == 130

@@ -754,6 +754,7 @@ async def test_a_cut_connection_of_the_log_is_replaced(url: str) -> None:
 
 async def test_the_tail_tells_what_is_published(url: str) -> None:
     """All that is kept, then what comes, also after its connection was cut, filtered if asked."""
+    caught_up: list[int] = []
     everything: list[dict[str, Any]] = []
     chosen: list[dict[str, Any]] = []
     fresh: list[dict[str, Any]] = []
@@ -772,7 +773,12 @@ async def test_the_tail_tells_what_is_published(url: str) -> None:
             await connection.execute(event, 500)
             await eventually(lambda: connection.fetchval(missing))
             tails = (
-                Tail(url, lambda line: everything.append(orjson.loads(line)), after=0),
+                Tail(
+                    url,
+                    lambda line: everything.append(orjson.loads(line)),
+                    after=0,
+                    caught_up=caught_up.append,
+                ),
                 Tail(
                     url,
                     lambda line: chosen.append(orjson.loads(line)),
@@ -796,6 +802,8 @@ async def test_the_tail_tells_what_is_published(url: str) -> None:
                 rows = await connection.fetch(f"{wanted} and pub_seq > 100 order by pub_seq")
                 await eventually(lambda: as_many(chosen, len(rows)))
     assert [told["seq"] for told in everything] == list(range(1, last + 1))
+    assert len(caught_up) == 1
+    assert caught_up[0] >= 500
     assert [told["seq"] for told in fresh] == list(range(fresh[0]["seq"], last + 1))
     assert [told["seq"] for told in chosen] == [row[0] for row in rows]
     assert (everything[0]["company"], everything[0]["payload"]) == ("B", {"n": 1})

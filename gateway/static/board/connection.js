@@ -6,7 +6,6 @@ import { askWho, follow, Refusal } from "./stream.js";
 const FIRST_WAIT = 500;
 const LONGEST_WAIT = 8000;
 const SILENCE = 5000;
-const QUIET = 2000;
 
 /**
  * Calls `hooks`, all of them methods:
@@ -25,6 +24,7 @@ export class Connection {
   #wake = null;
   #wait = FIRST_WAIT;
   #lostAt = null;
+  /** How it goes on after the line was down: since when it was, and what was missed. */
   #back = null;
   #client = null;
 
@@ -48,7 +48,6 @@ export class Connection {
   /** Hang up. */
   stop() {
     this.#generation += 1;
-    clearTimeout(this.#back?.timer);
     this.#back = null;
     this.#client?.dispose();
     this.#client = null;
@@ -69,13 +68,13 @@ export class Connection {
       });
       const why = await this.#attempt(generation);
       if (generation !== this.#generation) return;
-      this.#settle();
-      this.#back = null;
       if (why instanceof Refusal) {
         this.#hooks.status({ phase: "refused", text: why.message, refusal: why });
         return;
       }
-      if (this.#places.size) this.#lostAt ??= Date.now();
+      // Broken again before it had caught up, it is still away since then.
+      if (this.#back?.done) this.#back = null;
+      if (this.#places.size) this.#lostAt ??= this.#back?.lostAt ?? Date.now();
       const wait = this.#wait * (0.8 + 0.4 * Math.random());
       this.#hooks.status({ phase: "waiting", text: why, retryAt: Date.now() + wait });
       this.#wait = Math.min(this.#wait * 2, LONGEST_WAIT);
@@ -104,19 +103,23 @@ export class Connection {
       state: (levels, warehouse) => {
         if (!current()) return;
         this.#hooks.state(levels, warehouse);
-        this.#returned(caller, true);
+        this.#returned({ reloaded: true });
+      },
+      returning: () => {
+        if (!current()) return;
+        this.#hooks.status({ phase: "reading", text: "Catching up" });
+        this.#returned();
       },
       ready: () => {
         if (!current()) return;
-        this.#returned(caller, false);
         this.#wait = FIRST_WAIT;
+        this.#returned({ done: true });
         this.#hooks.status({ phase: "live", text: "Live" });
       },
-      change: (change) => {
+      change: (change, missed) => {
         if (!current()) return;
-        const missed = Date.parse(change.at) <= (this.#back?.until ?? 0);
         this.#hooks.change(change, missed);
-        if (missed) this.#count();
+        if (missed) this.#returned({ missed: 1 });
       },
     };
     if (!this.#places.size) this.#hooks.status({ phase: "reading", text: "Reading stock" });
@@ -128,41 +131,20 @@ export class Connection {
     return whyEnded(end);
   }
 
-  // The way back is told at once, again as more of what was missed comes, and as done when nothing
-  // of it came for a while. The server does not tell the end of it: what still comes is counted too.
-  #returned(caller, reloaded) {
+  // The way back is told at once, again as more of what was missed comes, and as done when the server
+  // says that this was all.
+  #returned({ missed = 0, reloaded = false, done = false } = {}) {
     if (this.#lostAt !== null) {
-      const seconds = (Date.now() - this.#lostAt) / 1000;
-      this.#back = { seconds, until: caller.serverTime, missed: 0, done: false, reloaded: false };
+      this.#back ??= { lostAt: this.#lostAt, missed: 0, reloaded: false };
+      this.#back.seconds = (Date.now() - this.#lostAt) / 1000;
       this.#lostAt = null;
     }
-    if (this.#back === null) return;
-    this.#back.reloaded ||= reloaded;
-    this.#expect();
-  }
-
-  #count() {
-    this.#back.missed += 1;
-    this.#expect();
-  }
-
-  #expect() {
-    this.#back.done = false;
-    this.#tell();
-    clearTimeout(this.#back.timer);
-    this.#back.timer = setTimeout(() => this.#settle(), QUIET);
-  }
-
-  #settle() {
-    if (this.#back === null || this.#back.done) return;
-    clearTimeout(this.#back.timer);
-    this.#back.done = true;
-    this.#tell();
-  }
-
-  #tell() {
-    const { seconds, missed, done, reloaded } = this.#back;
-    this.#hooks.returned({ seconds, missed, done, reloaded });
+    const back = this.#back;
+    if (back === null || back.done) return;
+    back.missed += missed;
+    back.reloaded ||= reloaded;
+    back.done = done;
+    this.#hooks.returned({ seconds: back.seconds, missed: back.missed, done, reloaded: back.reloaded });
   }
 
   #pause(milliseconds) {

@@ -15,7 +15,7 @@ export class Refusal extends Error {
 }
 
 /**
- * Ask who the caller is; `serverTime` is the end of the second in which the server answered.
+ * Ask who the caller is.
  *
  * Throws a Refusal where asking again would not help, any other error where it may.
  */
@@ -36,17 +36,17 @@ export async function askWho() {
   if (!data.me.permissions.includes("availability.read")) {
     throw new Refusal(`${data.me.name} may not see stock: it takes the permission availability.read.`);
   }
-  const serverTime = Date.parse(response.headers.get("date")) + 999;
-  return { ...data.me, company: data.company, serverTime };
+  return { ...data.me, company: data.company };
 }
 
 /**
  * Follow stock over the socket of `client`: all there is and what comes, or what came meanwhile.
  *
  * `places` maps each part of stock that was followed before to how far; it is empty at first, and
- * kept up to date here. `told` is called with what comes: `state(levels, warehouse)`, which
- * is all there is of a warehouse or, with "", of all; `change(change)`; and `ready()` when there is
- * nothing more to come first. Returns why it ended: `{close}` or `{errors}`.
+ * kept up to date here. `told` is called with what comes: `returning()` when the line is there again
+ * and what was missed is to come; `state(levels, warehouse)`, which is all there is of a warehouse
+ * or, with "", of all; `change(change, missed)`; and `ready()` once nothing is left that was missed.
+ * Returns why it ended: `{close}` or `{errors}`.
  */
 export async function follow(client, { places, detailed }, told) {
   const end = await followParts(client, places.size ? [...places.keys()] : [ALL], places, detailed, told);
@@ -61,21 +61,25 @@ export async function follow(client, { places, detailed }, told) {
 
 function followParts(client, parts, places, detailed, told) {
   const ended = new Promise((end) => {
-    const isReady = () => parts.every((part) => places.has(part)) && told.ready();
-    client.on("connected", isReady);
+    const behind = new Set(parts);
+    const resumes = parts.every((part) => places.has(part));
+    client.on("connected", () => resumes && told.returning());
     for (const part of parts) {
-      const take = (item) => {
-        places.set(part, item.seq);
-        if (item.__typename === "StockChange") return told.change(item);
-        told.state(item.levels, part);
-        isReady();
+      const take = (item, seq) => {
+        places.set(part, seq);
+        if (item.__typename === "StockChange") return told.change(item, behind.has(part));
+        // The state stands for all that was missed; a notice says that all of it was told.
+        if (item.__typename === "StockSnapshot") told.state(item.levels, part);
+        behind.delete(part);
+        if (!behind.size) told.ready();
       };
       const variables = { after: places.get(part), detailed };
       if (part !== ALL) variables.warehouses = [part];
       client.subscribe(
         { query: documents.stock, variables },
         {
-          next: ({ data, errors }) => (data?.stockChanged ? take(data.stockChanged) : end({ errors })),
+          next: ({ data, errors, extensions }) =>
+            data?.stockChanged ? take(data.stockChanged, extensions.seq) : end({ errors }),
           error: (why) => end(Array.isArray(why) ? { errors: why } : { close: why }),
           complete: () => end({ close: null }),
         },

@@ -3,10 +3,12 @@
 from collections.abc import Callable, Sequence
 from typing import Any, Final, NamedTuple, Protocol
 
+import orjson
 from graphql import ExecutionResult
 
 from resolvers.core.context import Context
 from resolvers.core.errors import ErrorCode
+from resolvers.core.stream import Batch
 from schema.core.fields import RowType
 from schema.core.stream import Opened, SnapshotReason
 
@@ -22,9 +24,15 @@ class Delivery(NamedTuple):
     cursor: str | None = None
     """Where to resume after it, if it can be."""
     seq: int = 0
+    first: int = 0
+    """Place of the first change that it tells of."""
     event_id: str = ""
     over: bool = False
     """Whether nothing comes after it."""
+    number: int = 1
+    """Changes that it tells of."""
+    batch: Batch | None = None
+    """What it is told within, where more of that comes after it."""
 
 
 Push = Callable[[Delivery], bool]
@@ -64,6 +72,20 @@ class Evaluates(Protocol):
     def told_source(self, result: ExecutionResult, prepared: Any, context: Context) -> Any:
         """Return the only answer of a subscription that did not start."""
         ...
+
+
+def encoded(answer: Any, cursor: str | None) -> bytes:
+    """Return an answer's response map as JSON; its extensions tell where to resume, at the end."""
+    body = answer.body()
+    if cursor is not None:
+        body["extensions"] = {**body.get("extensions", {}), "seq": cursor}
+    return orjson.dumps(body)
+
+
+def caught_up(delivery: Delivery, replayed: int) -> Delivery:
+    """Return an answer that also tells its subscriber that nothing of what it missed is left."""
+    told = b',"caughtUp":{"replayed":%d}}}' % replayed
+    return delivery._replace(body=delivery.body[:-2] + told)
 
 
 def passes(answer: Any) -> bool:

@@ -6,7 +6,7 @@ from time import monotonic
 from typing import Any, Final, Protocol
 
 from resolvers.core.broker import Broker, Interest, PublishedEvent
-from resolvers.core.stream import Told
+from resolvers.core.stream import Told, in_order
 from schema.core.live.delivery import Delivery
 from schema.core.stream import Opened, Stream, coalesced
 
@@ -192,9 +192,8 @@ class Feed:
             self._timer.cancel()
             self._timer = None
         if self._gathered:
-            gathered = sorted(self._gathered.values(), key=place_of)
-            self._gathered = {}
-            self._ask(*batches(gathered))
+            gathered, self._gathered = in_order(self._gathered.values()), {}
+            self._ask(*parts(gathered))
 
     def _stop(self) -> None:
         if self._timer is not None:
@@ -205,11 +204,6 @@ class Feed:
         self.group.forget(self)
 
 
-def place_of(told: Told) -> int:
-    """Return the place of a change; of several that became one, the last."""
-    return told.last.seq
-
-
-def batches(told: Sequence[Told]) -> Iterable[Sequence[Told]]:
+def parts(told: Sequence[Told]) -> Iterable[Sequence[Told]]:
     """Part changes into what is evaluated together."""
     return (told[start : start + BATCH] for start in range(0, len(told), BATCH))

@@ -6,13 +6,11 @@ from collections.abc import Callable, Sequence
 from time import monotonic
 from typing import Any, Final
 
-import orjson
-
 from resolvers.core.broker import Broker
 from resolvers.core.errors import Overloaded
 from resolvers.core.stream import Told
 from schema.core.fields import RowType
-from schema.core.live.delivery import Delivery, Evaluates, passes
+from schema.core.live.delivery import Delivery, Evaluates, encoded, passes
 from schema.core.live.feed import BATCH, Feed, Request
 from schema.core.stream import Opened, SnapshotReason, Stream
 
@@ -195,6 +193,7 @@ class Group:
         """Return what is told for each request; what is equal is evaluated once."""
         places: dict[Any, int] = {}
         items: list[RowType] = []
+        cursors: list[str | None] = []
         wanted: list[list[tuple[Told, int]]] = []
         for request in batch:
             tell, interest = request.stream.tell, request.interest
@@ -206,20 +205,24 @@ class Group:
                 if place is None:
                     place = places[key] = len(items)
                     items.append(item)
+                    cursors.append(told.place.text if request.stream.resumes else None)
                 of_request.append((told, place))
             wanted.append(of_request)
         self._among.evaluated += len(items)
         self._among.on_work("evaluated", len(items))
         answers = await self._answers(items)
-        bodies = [orjson.dumps(answer.body()) for answer in answers]
+        bodies = [encoded(*told) for told in zip(answers, cursors, strict=True)]
         return [
             [
                 Delivery(
                     bodies[place],
-                    str(told.last.seq),
+                    cursors[place],
                     told.last.seq,
+                    told.first.seq,
                     told.last.event_id,
                     request.stream.is_over(told.last.payload),
+                    told.number,
+                    told.batch,
                 )
                 for told, place in of_request
             ]
@@ -249,11 +252,11 @@ class Group:
 
 def _key(told: Told, item: RowType) -> Any:
     """Return what is the same for changes that are told the same."""
-    key = (told.first.seq, told.last.seq, *item.row.values())
+    key = (told.first.seq, told.last.seq, told.batch, *item.row.values())
     try:
         hash(key)
     except TypeError:  # it holds a list or an object
-        return (told.first.seq, told.last.seq, repr(item.row))
+        return (told.first.seq, told.last.seq, told.batch, repr(item.row))
     return key
 
 

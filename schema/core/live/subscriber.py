@@ -13,11 +13,11 @@ from graphql import ExecutionResult, FieldNode, FragmentSpreadNode
 
 from resolvers.core.broker import Broker, PublishedEvent, SubscriberLagged
 from resolvers.core.context import Context
-from resolvers.core.errors import LimitExceeded
+from resolvers.core.errors import Invalid, LimitExceeded
 from resolvers.core.principal import Principal
-from resolvers.core.stream import Log, Told, missed
-from schema.core.live.delivery import Delivery, Evaluates, Push
-from schema.core.live.feed import MOST_KEYED, Feed, batches, place_of
+from resolvers.core.stream import Batch, Log, Place, Told, in_order, missed
+from schema.core.live.delivery import Delivery, Evaluates, Push, caught_up, encoded
+from schema.core.live.feed import MOST_KEYED, Feed, parts
 from schema.core.live.group import Group, Groups
 from schema.core.live.sharing import group_key
 from schema.core.stream import (
@@ -31,6 +31,9 @@ from schema.core.stream import (
 
 _ID_BITS: Final = 62
 """Bits of the number a subscriber is known by: so many that no two have the same."""
+_AHEAD_SECONDS: Final = 0.02
+"""Between two looks whether this process has come to where another one was."""
+_AHEAD_TRIES: Final = 100
 
 
 class Subscriber(AsyncIterator[Delivery]):
@@ -75,6 +78,12 @@ class Subscriber(AsyncIterator[Delivery]):
         self._waiter: asyncio.Future[None] | None = None
         self._told: int | None = None
         """Place up to which everything was told, or is not for this subscriber."""
+        self._batch: Batch | None = None
+        """What it is told within, if it is: then that holds of some of the batch only."""
+        self._reading = False
+        """Whether it reads the log, and what its feed tells waits."""
+        self._returning: int | None = None
+        """Changes it was told of those it missed; None once it knows, and for who begins."""
         self._since = 0
         """Place of the last event published before the feed was joined."""
         self._shown: set[str] = set()
@@ -84,7 +93,7 @@ class Subscriber(AsyncIterator[Delivery]):
         self._body = b""
         """What was told last."""
         self._dropped = 0
-        self._dropped_to = 0
+        self._dropped_to = Place(0)
         self._ended = False
         self._error: Exception | None = None
         self._moving = False
@@ -145,8 +154,10 @@ class Subscriber(AsyncIterator[Delivery]):
         idle = waiter is not None and not waiter.done() and not self._queue
         if idle and self._repeats(delivery):
             self._told = seq
+            self._batch = delivery.batch
         elif idle and self._pushes(delivery):
             self._told = seq
+            self._batch = delivery.batch
             self._body = delivery.body
             self._count()
             if delivery.over:
@@ -270,21 +281,13 @@ class Subscriber(AsyncIterator[Delivery]):
         if state is not None:
             yield state
         while not self._over():
-            await broker.begun()
-            self._join_feed(broker, opened)
+            await self._join_feed(broker, opened)
             try:
-                async with aclosing(self._missed(opened, log)) as answers:
+                async with aclosing(self._replayed(opened, log)) as answers:
                     async for delivery in answers:
                         yield delivery
             except SubscriberLagged as lagged:
-                self._leave_feed()
-                if opened.stream.snapshot is None:
-                    raise
-                self._forget_waiting()
-                try:
-                    state = await self._state(opened, SnapshotReason.TOO_OLD)
-                except LimitExceeded:
-                    raise lagged from None
+                state = await self._state_instead(opened, lagged)
                 if state is not None:
                     yield state
                 continue
@@ -297,9 +300,46 @@ class Subscriber(AsyncIterator[Delivery]):
         """Return the state to begin with, where one does; else go on where one was."""
         if self._told is None and opened.snapshot and opened.after is None:
             return await self._state(opened, SnapshotReason.STARTED)
-        if self._told is None:
-            self._told = opened.after
+        if self._told is None and opened.after is not None:
+            self._told, self._batch = opened.after
+            if self.transport is not None:
+                self._returning = 0
         return None
+
+    async def _state_instead(self, opened: Opened, lagged: SubscriberLagged) -> Delivery | None:
+        """Return the state in place of changes that are gone.
+
+        Raises:
+            SubscriberLagged: there is none, or it is too large.
+
+        """
+        self._returning = None
+        self._leave_feed()
+        if opened.stream.snapshot is None:
+            raise lagged
+        self._forget_waiting()
+        try:
+            return await self._state(opened, SnapshotReason.TOO_OLD)
+        except LimitExceeded:
+            raise lagged from None
+
+    async def _replayed(self, opened: Opened, log: Log) -> AsyncGenerator[Delivery, None]:
+        """Yield what was missed; who resumes is told where that ends."""
+        held: Delivery | None = None
+        async with aclosing(self._missed(opened, log)) as answers:
+            async for delivery in answers:
+                if self._returning is None or opened.caught_up:
+                    yield delivery
+                    continue
+                if held is not None:
+                    yield held
+                held = delivery
+        if held is not None:
+            if self._returning is not None and not self._over():
+                held, self._returning = caught_up(held, self._returning), None
+            yield held
+        elif self._returning is not None and opened.caught_up and not self._over():
+            yield await self._notice_caught_up()
 
     def _over(self) -> bool:
         """Tell whether it ended, or goes on in another group."""
@@ -307,51 +347,86 @@ class Subscriber(AsyncIterator[Delivery]):
 
     async def _missed(self, opened: Opened, log: Log) -> AsyncGenerator[Delivery, None]:
         """Yield what the log has between what was told and what the feed tells."""
-        group, stream = self._group, opened.stream
-        assert group is not None
         assert self._told is not None
+        stream = opened.stream
         merging, self._merging = self._merging or opened.coalesce_seconds > 0, False
-        told = self._told
         gathered: dict[Any, Told] = {}
-        pages = missed(
+        self._reading = True
+        try:
+            batch = self._batch
+            if batch is not None:
+                rest = await self._rest_of(batch, opened, log)
+                async for delivery in self._evaluated(stream, rest):
+                    yield delivery
+                if self._moving:
+                    return
+                self._advance(batch.until)
+            async with aclosing(self._pages(opened, log, self._told, self._since)) as pages:
+                async for events in pages:
+                    wanted = self._wanted(events, stream)
+                    if merging:
+                        coalesced(gathered, wanted, stream.key)
+                        if len(gathered) < MOST_KEYED:
+                            continue
+                        wanted, gathered = in_order(gathered.values()), {}
+                    async for delivery in self._evaluated(stream, wanted):
+                        yield delivery
+                    if self._moving:  # it is read again, as the caller that it is now
+                        return
+                    self._told, self._batch = events[-1].seq, None
+            async for delivery in self._evaluated(stream, in_order(gathered.values())):
+                yield delivery
+        finally:
+            self._reading = False
+            self._merging = self._merging or (merging and self._moving)
+
+    async def _rest_of(self, batch: Batch, opened: Opened, log: Log) -> list[Told]:
+        """Return what of a batch was not told.
+
+        Raises:
+            Invalid: nothing was ever told within such a batch.
+
+        """
+        stream = opened.stream
+        gathered: dict[Any, Told] = {}
+        async with aclosing(self._pages(opened, log, batch.before, batch.until)) as pages:
+            async for events in pages:
+                coalesced(gathered, self._wanted(events, stream), stream.key)
+                if len(gathered) > 2 * MOST_KEYED:
+                    raise Invalid(
+                        "after is not a cursor of this stream; cursors come from extensions.seq.",
+                        path=("after",),
+                    )
+        told = self._told or 0
+        return [one for one in in_order(gathered.values()) if one.last.seq > told]
+
+    def _pages(
+        self, opened: Opened, log: Log, after: int, until: int
+    ) -> AsyncGenerator[list[PublishedEvent], None]:
+        """Yield what the log has for this stream, in pages."""
+        return missed(
             log,
             company_id=opened.company_id,
-            topics=stream.topics,
-            after=self._told,
-            until=self._since,
-            index=stream.interest.index,
+            topics=opened.stream.topics,
+            after=after,
+            until=until,
+            index=opened.stream.interest.index,
+            known=0 if self._batch is None else self._batch.until,
         )
-        async with aclosing(pages):
-            async for events in pages:
-                wanted = [Told.one(event) for event in events if self._wants(event, stream)]
-                if merging:
-                    coalesced(gathered, wanted, stream.key)
-                    if len(gathered) < MOST_KEYED:
-                        continue
-                    wanted, gathered = sorted(gathered.values(), key=place_of), {}
-                async for delivery in self._evaluated(group, stream, wanted):
-                    self._told = told = delivery.seq
-                    yield delivery
-                if self._moving:  # it is read again, as the caller that it is now
-                    self._told, self._merging = told, merging
-                    return
-                self._told = told = events[-1].seq
-        last = sorted(gathered.values(), key=place_of)
-        async for delivery in self._evaluated(group, stream, last):
-            self._told = told = delivery.seq
-            yield delivery
-        if self._moving:
-            self._told, self._merging = told, merging
 
     async def _evaluated(
-        self, group: Group, stream: Stream, wanted: Sequence[Told]
+        self, stream: Stream, wanted: Sequence[Told]
     ) -> AsyncGenerator[Delivery, None]:
         """Yield what is told of changes, while it is for the caller that it was read for."""
-        for part in batches(wanted):
-            deliveries = await group.evaluate(stream, part)
+        assert self._group is not None
+        for part in parts(wanted):
+            deliveries = await self._group.evaluate(stream, part)
             if self._moving:
                 return
             for delivery in deliveries:
+                self._told, self._batch = delivery.seq, delivery.batch
+                if self._returning is not None:
+                    self._returning += delivery.number
                 yield delivery
 
     def _forget_waiting(self) -> None:
@@ -366,19 +441,28 @@ class Subscriber(AsyncIterator[Delivery]):
             self._forget_waiting()
             self._behind = False
             return
-        self._told = max(self._told or 0, self._since)
-        while True:
-            while queue:
-                delivery = queue.popleft()
-                self._told = delivery.seq
-                yield delivery
-            if self._dropped:
-                yield await self._notice()
-                continue
-            if self._behind or self._over():
-                self._behind = False
-                return
-            await self._wait()
+        self._advance(self._since)
+        push = self.push
+        if self._returning is not None:  # the first says that nothing was missed, to this one only
+            self.push = None
+        try:
+            while True:
+                while queue:
+                    delivery = queue.popleft()
+                    self._told, self._batch = delivery.seq, delivery.batch
+                    if self._returning is not None:
+                        delivery = caught_up(delivery, self._returning)
+                        self._returning, self.push = None, push
+                    yield delivery
+                if self._dropped:
+                    yield await self._notice_dropped()
+                    continue
+                if self._behind or self._over():
+                    self._behind = False
+                    return
+                await self._wait()
+        finally:
+            self.push = push
 
     async def _state(self, opened: Opened, reason: SnapshotReason) -> Delivery | None:
         """Return the state; what comes after it is told next. None for who was moved meanwhile."""
@@ -386,9 +470,13 @@ class Subscriber(AsyncIterator[Delivery]):
         place, shown, answer = await self._group.state(opened, reason)
         if self._moving:
             return None
-        self._told = place
+        self._told, self._batch = place, None
         self._shown = set(shown)
-        return Delivery(orjson.dumps(answer.body()), str(place), place, over=answer.over)
+        cursor = str(place) if opened.stream.resumes else None
+        return Delivery(encoded(answer, cursor), cursor, place, over=answer.over)
+
+    def _wanted(self, events: Sequence[PublishedEvent], stream: Stream) -> list[Told]:
+        return [Told.one(event) for event in events if self._wants(event, stream)]
 
     def _wants(self, event: PublishedEvent, stream: Stream) -> bool:
         # it stays among those shown: who is moved reads the same once more
@@ -408,8 +496,15 @@ class Subscriber(AsyncIterator[Delivery]):
         group.members += 1
         self._group = group
 
-    def _join_feed(self, broker: Broker, opened: Opened) -> None:
+    async def _join_feed(self, broker: Broker, opened: Opened) -> None:
         assert self._group is not None
+        await broker.begun()
+        if opened.coalesce_seconds:
+            # what another process told is not to be gathered here once more
+            for _ in range(_AHEAD_TRIES):
+                if broker.position >= (self._told or 0) or self._over():
+                    break
+                await asyncio.sleep(_AHEAD_SECONDS)
         self._opened = opened
         feed = self._feed = self._group.feed(broker, opened)
         self._since = feed.join(self)
@@ -419,7 +514,12 @@ class Subscriber(AsyncIterator[Delivery]):
     def _keep_place(self, *, publishing: bool) -> None:
         """Remember how far it is: what it was told last may not be in the log any more."""
         if self._waiter is not None and not self._queue and self._feed is not None:
-            self._told = max(self._told or 0, self._feed.given(publishing=publishing))
+            self._advance(self._feed.given(publishing=publishing))
+
+    def _advance(self, place: int) -> None:
+        """Know that up to a place nothing is left to be told."""
+        if self._told is None or place > self._told:
+            self._told, self._batch = place, None
 
     def _leave_feed(self) -> None:
         feed, self._feed = self._feed, None
@@ -443,8 +543,10 @@ class Subscriber(AsyncIterator[Delivery]):
         if policy is SlowPolicy.DROP and self._opened.stream.notice is not None:
             self._drop(delivery)
             return
+        oldest = self._queue[0]
         # what is before the oldest that waits was told, or is not for this subscriber
-        self._told = max(self._told or 0, self._queue[0].seq - 1)
+        if not self._reading and self._batch is None:
+            self._advance(oldest.first - 1 if oldest.batch is None else oldest.batch.before)
         self._queue.clear()
         self._leave_feed()
         if policy in (SlowPolicy.DROP, SlowPolicy.CLOSE):
@@ -457,25 +559,43 @@ class Subscriber(AsyncIterator[Delivery]):
         self._wake()
 
     def _drop(self, delivery: Delivery) -> None:
-        self._dropped += 1
-        self._dropped_to = delivery.seq
+        self._dropped += delivery.number
+        self._dropped_to = Place(delivery.seq, delivery.batch)
 
-    async def _notice(self) -> Delivery:
+    async def _notice_dropped(self) -> Delivery:
         """Return the notice of what was dropped since the last."""
-        assert self._opened is not None
-        make = self._opened.stream.notice
-        assert make is not None, "without, nothing is dropped"
         dropped, self._dropped = self._dropped, 0
-        self._told = place = self._dropped_to
+        self._told, self._batch = self._dropped_to
+        message = f"You read too slowly: {dropped} changes are not told."
+        return await self._notice(StreamNoticeCode.DROPPED, message, dropped=dropped)
+
+    async def _notice_caught_up(self) -> Delivery:
+        """Return the notice that nothing is left of what was missed."""
+        replayed, self._returning = self._returning or 0, None
+        self._advance(self._since)
+        message = f"You were told all that you missed: {replayed} changes."
+        code = StreamNoticeCode.CAUGHT_UP
+        return caught_up(await self._notice(code, message, replayed=replayed), replayed)
+
+    async def _notice(
+        self, code: StreamNoticeCode, message: str, *, dropped: int = 0, replayed: int = 0
+    ) -> Delivery:
+        """Return a notice, told where this subscriber is now."""
+        assert self._opened is not None
+        assert self._told is not None
+        make = self._opened.stream.notice
+        assert make is not None, "without, nothing is dropped, and none is asked for"
+        place = Place(self._told, self._batch)
         row = {
-            "seq": str(place),
-            "code": StreamNoticeCode.DROPPED,
-            "message": f"You read too slowly: {dropped} changes are not told.",
+            "seq": str(place.seq),
+            "code": code,
+            "message": message,
             "dropped": dropped,
-            "last_seq": str(place),
+            "replayed": replayed,
+            "last_seq": str(place.seq),
         }
         [answer] = await self._evaluates.answers(self.prepared, self._contexts, [make(row)])
-        return Delivery(orjson.dumps(answer.body()), str(place), place)
+        return Delivery(encoded(answer, place.text), place.text, place.seq)
 
     def _count(self) -> None:
         self.delivered += 1

@@ -29,7 +29,7 @@ from schema.core.live import Delivery, Live, Subscriber, group
 from schema.core.node import row_type
 from schema.core.scalars import schema_config
 from schema.core.stream import SnapshotReason, Stream, StreamNotice, stream
-from tests.fixtures.deliveries import Heard, hearing
+from tests.fixtures.deliveries import Heard, heard, hearing
 
 PAGE = 3
 
@@ -115,7 +115,7 @@ class Query:
 class Subscription:
     """A stream of items of all kinds, and one of changes alone."""
 
-    @stream("Items.", item=Item, snapshot=True)
+    @stream("Items.", item=Item, snapshot=True, notices=True)
     def items(context: Context, thing: int | None = None) -> Stream:  # noqa: N805 - no instance
         """Tell items."""
         del context
@@ -151,11 +151,13 @@ subscription Changes($thing: Int, $after: String, $ms: Int, $slow: SlowPolicy! =
 }
 """
 ITEMS = """
-subscription Items($after: String, $state: Boolean! = true, $slow: SlowPolicy! = REPLAY) {
-  items(after: $after, snapshot: $state, whenSlow: $slow) {
+subscription Items(
+  $after: String, $state: Boolean! = true, $slow: SlowPolicy! = REPLAY, $caughtUp: Boolean! = false
+) {
+  items(after: $after, snapshot: $state, whenSlow: $slow, caughtUp: $caughtUp) {
     ... on Changed { seq thing before value coalesced }
     ... on State { seq reason values }
-    ... on StreamNotice { seq code dropped lastSeq }
+    ... on StreamNotice { seq code dropped replayed lastSeq }
   }
 }
 """
@@ -307,7 +309,7 @@ class World:
         """Subscribe."""
         request = GraphQLRequest(text, None, variables)
         prepared = self.executor.prepare(request, known_caller=True)
-        return self.executor.subscribe(prepared, self.contexts(*permissions))
+        return self.executor.subscribe(prepared, self.contexts(*permissions), transport="WEBSOCKET")
 
     async def follow(self, text: str, **variables: Any) -> list[dict[str, Any]]:
         """Subscribe, and return everything that is told until the broker is closed."""
@@ -870,6 +872,188 @@ async def test_changes_of_the_same_thing_become_one() -> None:
         values[change["thing"]] = change["value"]
     assert values == world.at
     assert seqs(told) == sorted(seqs(told))
+
+
+@pytest.mark.parametrize("seed", range(12))
+async def test_connections_that_break_within_a_batch_lose_no_count(seed: int) -> None:
+    """Whoever resumes by the cursor it was given is told the rest of the batch as it was."""
+    world = World(seed=seed)
+    dice = random.Random(seed)
+    world.live.queue = dice.choice((1, 2, 1_000))
+    told: list[dict[str, Any]] = []
+    after = "0"
+    neighbor = asyncio.create_task(world.follow(CHANGES, after="0", ms=1))
+    for _ in range(12):
+        slow = dice.choice(("REPLAY", "COALESCE"))
+        reading = world.subscriber(CHANGES, after=after, ms=dice.choice((1, 1, 2)), slow=slow)
+        async with aclosing(hearing(reading)) as answers:
+            for _ in range(dice.randrange(1, 5)):
+                coming = asyncio.ensure_future(anext(answers))
+                while not coming.done():
+                    world.publish(dice.randrange(4))
+                    if dice.random() < 0.2:
+                        reading.move(world.contexts())
+                    await asyncio.sleep(0.0005)
+                answer = coming.result()
+                told.append(one(answer))
+                after = answer.extensions["seq"]
+                assert after == answer.cursor
+    async with aclosing(hearing(world.subscriber(CHANGES, after=after, ms=1))) as answers:
+        while sum(change["coalesced"] for change in told) < len(world.wanted()):
+            told.append(one(await asyncio.wait_for(anext(answers), 5)))
+    assert sum(change["coalesced"] for change in told) == len(world.wanted())
+    values = [0, 0, 0]
+    for change in told:
+        assert change["before"] == values[change["thing"]]
+        values[change["thing"]] = change["value"]
+    assert values == world.at
+    world.broker.close()
+    others = await neighbor
+    assert sum(change["coalesced"] for change in others) == len(world.wanted())
+
+
+async def test_what_comes_of_a_batch_says_how_far_it_is() -> None:
+    """Only its last has a place of its own; the rest is told to whoever has one of the others."""
+    world = World(seed=1)
+    reader = hearing(world.subscriber(CHANGES, ms=5))
+    first = asyncio.ensure_future(anext(reader))
+    await world.settle()
+    world.publish(30)
+    answers = [await first, await anext(reader), await anext(reader)]
+    places = [one(answer)["seq"] for answer in answers]
+    assert [answer.extensions["seq"] for answer in answers] == [
+        f"{places[0]}.{world.wanted()[0] - 1}.{places[2]}",
+        f"{places[1]}.{world.wanted()[0] - 1}.{places[2]}",
+        places[2],
+    ]
+    for number, answer in enumerate(answers[:2], 1):
+        for ms in (0, 5):
+            after = answer.extensions["seq"]
+            again = hearing(world.subscriber(CHANGES, after=after, ms=ms))
+            rest = [one(await anext(again)) for _ in answers[number:]]
+            assert rest == [one(other) for other in answers[number:]]
+            await again.aclose()
+    await reader.aclose()
+
+
+@pytest.mark.parametrize(
+    "after", ["1.2", "2.0.2", "2.2.5", "0.0.0", "1.0.-5", "1.0.99999999999999999999"]
+)
+async def test_batches_that_never_were_are_refused(after: str) -> None:
+    """The error names the argument."""
+    [answer] = [
+        answer async for answer in hearing(World(events=9).subscriber(CHANGES, after=after))
+    ]
+    assert [error["extensions"]["code"] for error in answer.errors] == ["VALIDATION"]
+
+
+async def test_a_batch_of_the_future_is_refused() -> None:
+    """It would be waited for, in silence."""
+    world = World(events=9)
+    [answer] = [answer async for answer in hearing(world.subscriber(CHANGES, after="5.1.10"))]
+    [error] = answer.errors
+    assert error["extensions"]["details"] == {"last": "9"}
+
+
+# -- who resumes knows when it is caught up
+
+
+async def test_the_last_that_was_missed_says_so() -> None:
+    """It has their number; of what happens then nothing is said."""
+    world = World(events=20)
+    reader = hearing(world.subscriber(CHANGES, after="4"))
+    missed = world.wanted(4)
+    answers = [await anext(reader) for _ in missed]
+    assert seqs([one(answer) for answer in answers]) == missed
+    told = [answer.extensions.get("caughtUp") for answer in answers]
+    assert told == [*[None] * (len(missed) - 1), {"replayed": len(missed)}]
+    following = asyncio.ensure_future(anext(reader))
+    await world.settle()
+    world.publish(5)
+    assert "caughtUp" not in (await following).extensions
+    await reader.aclose()
+
+
+async def test_the_first_says_that_nothing_was_missed() -> None:
+    """To the one who resumed; what others are told stays what it is, and is pushed again then."""
+    world = World(events=20)
+    pushed: list[Delivery] = []
+    begun, resumed = world.subscriber(CHANGES), world.subscriber(CHANGES, after="20")
+
+    def push(delivery: Delivery) -> bool:
+        pushed.append(delivery)
+        return True
+
+    resumed.push = push
+    following = [asyncio.ensure_future(anext(member)) for member in (begun, resumed)]
+    await world.settle()
+    while len(world.wanted(20)) < 3:
+        world.publish()
+        await world.settle()
+    answers = await asyncio.gather(*following)
+    assert [heard(answer).extensions for answer in answers] == [
+        {"seq": str(world.wanted(20)[0])},
+        {"seq": str(world.wanted(20)[0]), "caughtUp": {"replayed": 0}},
+    ]
+    for _ in world.wanted(20)[1:]:
+        assert b"caughtUp" not in (await anext(resumed)).body
+    last = asyncio.ensure_future(anext(resumed))
+    await world.settle()
+    world.publish(20)
+    await world.settle()
+    assert pushed
+    assert not any(b"caughtUp" in delivery.body for delivery in pushed)
+    last.cancel()
+    await asyncio.gather(last, return_exceptions=True)
+    await begun.aclose()
+    await resumed.aclose()
+
+
+@pytest.mark.parametrize("after", [0, 7, 20])
+async def test_a_notice_says_at_once_that_all_was_told(after: int) -> None:
+    """Also where that was nothing; and it is a place to go on from."""
+    world = World(events=20)
+    reader = hearing(world.subscriber(ITEMS, after=str(after), caughtUp=True))
+    missed = world.wanted(after)
+    answers = [await anext(reader) for _ in [*missed, None]]
+    assert seqs([one(answer) for answer in answers]) == [*missed, 20]
+    notice = one(answers[-1])
+    assert (notice["code"], notice["replayed"], notice["dropped"]) == ("CAUGHT_UP", len(missed), 0)
+    assert answers[-1].extensions == {"seq": "20", "caughtUp": {"replayed": len(missed)}}
+    assert not any("caughtUp" in answer.extensions for answer in answers[:-1])
+    await reader.aclose()
+
+
+async def test_who_begins_or_is_told_the_state_instead_caught_up_with_nothing() -> None:
+    """The state is an answer of its own."""
+    world = World(events=20)
+    world.oldest = 11
+    for after, reason in ((None, "STARTED"), ("3", "TOO_OLD")):
+        reader = hearing(world.subscriber(ITEMS, after=after, caughtUp=True))
+        answer = await anext(reader)
+        assert one(answer)["reason"] == reason
+        assert answer.extensions == {"seq": str(len(world.events))}
+        following = asyncio.ensure_future(anext(reader))
+        await world.settle()
+        while not following.done():
+            world.publish()
+            await world.settle()
+        assert "caughtUp" not in (await following).extensions
+        await reader.aclose()
+
+
+async def test_what_was_missed_is_counted_over_a_move() -> None:
+    """Who goes on as somebody else while it catches up is told once, of all of it."""
+    world = World(events=60)
+    member = world.subscriber(CHANGES, after="0")
+    reader = hearing(member)
+    answers = [await anext(reader) for _ in range(5)]
+    member.move(world.contexts("secrets.read"))
+    answers += [await anext(reader) for _ in world.wanted()[5:]]
+    assert seqs([one(answer) for answer in answers]) == world.wanted()
+    told = [answer.extensions["caughtUp"] for answer in answers if "caughtUp" in answer.extensions]
+    assert told == [{"replayed": len(answers)}]
+    await reader.aclose()
 
 
 async def test_what_waits_to_be_told_is_told_at_the_end() -> None:
