@@ -181,13 +181,14 @@ class Fulfillment:
         if first and len(ready) > 1 and self._rng.random() < split:
             ready = ready[: len(ready) // 2]
         left = []
+        parts = []
         for line in ready:
             taken, line.reserved = line.reserved, 0
             line.shipped += taken
-            self._stock.ship(line.slot, taken, line.id)
+            parts.append((line, self._stock.ship(line.slot, taken, line.id)))
             left.append((line, taken))
         self._books.shipped(day, order, left)
-        self._shipping.shipped(day, self._stock.now, order, left)
+        self._shipping.shipped(day, self._stock.now, order, parts)
         order.version += 1
         if not order.done:
             self._go_on(day, order)
@@ -225,4 +226,4 @@ class Fulfillment:
 
     def under_way(self) -> Iterator[Sheet]:
         """Yield the shipments that are still in the warehouses when the history ends."""
-        yield from self._shipping.leave(self._running.values())
+        yield from self._shipping.leave(self._running.values(), self._stock)

@@ -7,6 +7,7 @@ from gateway.seeding.amounts import amount_text
 from gateway.seeding.calendar import Calendar
 from gateway.seeding.orders import Line, Order
 from gateway.seeding.rows import Sheet
+from gateway.seeding.stock import Part, Stock
 from resolvers.fulfillment.rules import FulfillmentStepName, ShipmentState, StepState
 from resolvers.sales.rules import OrderState
 
@@ -41,7 +42,7 @@ class Shipping:
         self.lines = Sheet(
             "shipment_line",
             *("id", "company_id", "partner_id", "shipment_id", "position", "order_line_id"),
-            *("product_id", "quantity", "picked"),
+            *("product_id", "quantity", "picked", "location_id", "lot_id"),
         )
         self.packages = Sheet(
             "package",
@@ -59,9 +60,9 @@ class Shipping:
         return self.shipments, self.lines, self.packages, self.steps
 
     def shipped(
-        self, day: int, moment: str, order: Order, taken: Sequence[tuple[Line, int]]
+        self, day: int, moment: str, order: Order, taken: Sequence[tuple[Line, Sequence[Part]]]
     ) -> None:
-        """Write down what left for an order at a moment: so much of each line."""
+        """Write down what left for an order at a moment: from where, of each line."""
         arrival = day + self._rng.choice(ON_THE_WAY)
         arrived = arrival < self._calendar.days
         state = ShipmentState.DELIVERED if arrived else ShipmentState.SHIPPED
@@ -74,7 +75,7 @@ class Shipping:
         day: int,
         moment: str | None,
         arrival: int | None,
-        taken: Sequence[tuple[Line, int]],
+        taken: Sequence[tuple[Line, Sequence[Part]]],
     ) -> None:
         rng, account, calendar = self._rng, order.account, self._calendar
         self._shipments += 1
@@ -102,7 +103,8 @@ class Shipping:
             1 + UNDER_WAY.index(state) if state in UNDER_WAY else 4,
             calendar.moment(max(day - 1, order.day), 20 * 3600),
         )
-        for position, (line, quantity) in enumerate(taken, 1):
+        parts = [(line, part) for line, parts in taken for part in parts]
+        for position, (line, (place, lot, quantity)) in enumerate(parts, 1):
             self._lines += 1
             picked = quantity if packed else 0
             if state is ShipmentState.PICKING and position == 1:
@@ -117,6 +119,8 @@ class Shipping:
                 line.product.id,
                 amount_text(quantity),
                 amount_text(picked),
+                place,
+                lot,
             )
         if packed:
             for position in range(1, 2 + (len(taken) - 1) // LINES_PER_PACKAGE):
@@ -187,14 +191,22 @@ class Shipping:
             finished,
         )
 
-    def leave(self, orders: Iterable[Order]) -> Iterator[Sheet]:
+    def leave(self, orders: Iterable[Order], stock: Stock) -> Iterator[Sheet]:
         """Plan what is reserved for orders that are still running when the history ends."""
         last = self._calendar.days - 1
         for order in orders:
-            reserved = [(line, line.reserved) for line in order.lines if line.reserved]
+            reserved = [line for line in order.lines if line.reserved]
             if order.state is OrderState.CONFIRMED and reserved and not order.hold:
                 state = self._rng.choice(UNDER_WAY)
                 planned = self._calendar.workday(last + self._rng.randint(0, 4))
                 if order.id % NOT_PLANNED_YET:
-                    self._write(order, state, planned, None, None, reserved)
+                    parts = [(line, _parts(stock, state, line)) for line in reserved]
+                    self._write(order, state, planned, None, None, parts)
         yield from self.sheets
+
+
+def _parts(stock: Stock, state: ShipmentState, line: Line) -> list[Part]:
+    """Return where what is reserved for a line is taken from, which is known once it is picked."""
+    if state is ShipmentState.PLANNED:
+        return [(None, None, line.reserved)]
+    return stock.allocate(line.slot, line.reserved)

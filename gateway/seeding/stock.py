@@ -21,6 +21,9 @@ from resolvers.inventory.rules import (
 from resolvers.valuation.rules import INSIDE, share, value_kind
 from resolvers.warehousing.rules import COUNT_LINE, TRANSFER_LINE
 
+Part = tuple[int | None, int | None, int]
+"""Of a line: place, lot, and how much; no place where nobody looked for one yet."""
+
 
 class Stock:
     """Stock of all products everywhere; quantities are in ten-thousandths.
@@ -62,6 +65,8 @@ class Stock:
         self._kinds = [LocationKind.INTERNAL, *(place.kind for place in locations)]
         self._corrected: dict[int, tuple[int, Taken]] = {}
         """Of each correction its lots, and the place, until it could be taken back no more."""
+        self._allocated: dict[tuple[int, int, int | None], int] = {}
+        """What is to be taken from where of each product, of each lot."""
         self._moves = 0
         self._now = 0
         self._posted_at = self._effective_on = ""
@@ -171,16 +176,42 @@ class Stock:
             cost=cost,
         )
 
-    def ship(self, slot: int, quantity: int, line_id: int) -> None:
-        """Send reserved goods of an order line to the customer, from their usual place first."""
+    def ship(self, slot: int, quantity: int, line_id: int) -> list[Part]:
+        """Send reserved goods of an order line to the customer, from their usual place first.
+
+        Returns what left from where.
+        """
         customer = self._virtual(slot, LocationKind.CUSTOMER)
         self.reserved[slot] -= quantity
         self.outgoing[slot] -= quantity
+        left: list[Part] = []
         for place, taken in self._pick(slot, quantity):
             lots = self._oldest(slot, place, taken)
             if lots is not None:
                 self.lots.shipped(line_id, lots)
             self._move(MoveKind.SHIPMENT, slot, place, customer, taken, line_id=line_id, lots=lots)
+            left += [(place, lot, part) for lot, part in lots or ((None, taken),)]
+        return left
+
+    def allocate(self, slot: int, quantity: int) -> list[Part]:
+        """Say where to take reserved goods from that nobody was sent for yet: the oldest first."""
+        product_id = slot // len(self._warehouses)
+        there: list[tuple[int, str, int, int | None, int]] = []
+        for place in self.warehouse(slot).zones:
+            held: Iterable[tuple[int | None, int]] = [(None, self.balance(slot, place))]
+            if self._is_tracked(slot):
+                held = self.lots.at(product_id, place)
+            code = self._locations[place - 1].code
+            there += [(lot or 0, code, place, lot, amount) for lot, amount in held]
+        parts: list[Part] = []
+        for _, _, place, lot, amount in sorted(there):
+            key = (product_id, place, lot)
+            part = min(amount - self._allocated.get(key, 0), quantity)
+            if part > 0:
+                self._allocated[key] = self._allocated.get(key, 0) + part
+                parts.append((place, lot, part))
+                quantity -= part
+        return parts
 
     def _pick(self, slot: int, quantity: int) -> Iterator[tuple[int, int]]:
         """Yield places and quantities that add up to ``quantity``."""

@@ -3,12 +3,13 @@
 An order is locked before its shipments, so that no two of them wait for one another.
 """
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any, Final
 
-from sqlalchemy import bindparam, func, insert, select, update
+from sqlalchemy import BigInteger, Integer, any_, bindparam, func, insert, select, update
+from sqlalchemy.dialects.postgresql import ARRAY
 
 from resolvers.catalog.commands import lines_in_stock_units, unit_asked
 from resolvers.core.command import CommandRefused, Outcome, run_command, write_audit
@@ -29,13 +30,17 @@ from resolvers.core.errors import (
     NotFound,
 )
 from resolvers.core.quantities import check_quantity
-from resolvers.core.table import as_given
+from resolvers.core.statement import unseen
+from resolvers.core.table import as_given, quantity
 from resolvers.core.transaction import Transaction
 from resolvers.fulfillment.rules import (
     OPEN,
+    Part,
     ShipmentAction,
     ShipmentState,
     StepState,
+    added_up,
+    divided,
     shipment_actions,
 )
 from resolvers.fulfillment.tables import fulfillment_step, package, shipment, shipment_line
@@ -64,11 +69,28 @@ SHIPMENT: Final = Document("Shipment", shipment, "shipment")
 
 @dataclass(frozen=True, slots=True)
 class ShipLine:
-    """So much of an order's line that is to leave, of the lot named or of what is first to go."""
+    """So much of an order's line that is to leave, of the lot named or of what is first to go.
+
+    ``location_id`` names where it is taken from, as ``lot_number`` does. ``allocated`` tells the
+    location and the lot, where they are known, it is taken from as long as there is something.
+    """
 
     order_line_id: int
     quantity: Decimal
     lot_number: str | None = None
+    uom: str | None = None
+    location_id: int | None = None
+    allocated: tuple[int | None, int | None] = (None, None)
+
+
+@dataclass(frozen=True, slots=True)
+class PickedLine:
+    """So much of a shipment's line that was picked from another lot or location than allocated."""
+
+    line_id: int
+    quantity: Decimal
+    lot_number: str | None = None
+    location_id: int | None = None
     uom: str | None = None
 
 
@@ -129,16 +151,18 @@ async def ship_order(
         left = _sums(wanted)
         refuse_part(order, rows, left, ("orderId",))
         by_id = {row.id: row for row in rows}
-        goods = await _picked(context, connection, by_id, wanted)
+        sources = {row.id: (row.product_id, row.warehouse_id) for row in rows}
+        chosen = await _choose(context, connection, sources, wanted)
+        _refuse_missing(wanted, chosen)
+        goods = _goods(sources, wanted, chosen)
         move_ids = await ship_goods(context, connection, key, goods, source=SALES_ORDER_LINE)
         shipment_ids = [
             await _write_shipment(
                 context,
                 connection,
                 order,
-                {id_: much for id_, much in left.items() if by_id[id_].warehouse_id == from_},
+                [one for one in goods if by_id[one.source_id].warehouse_id == from_],
                 warehouse_id=from_,
-                products=products,
                 shipping=shipping,
             )
             for from_ in sorted({by_id[id_].warehouse_id for id_ in left})
@@ -286,7 +310,10 @@ def _not_now(row: Any, order: Any, possible: Sequence[ShipmentAction]) -> Invali
 
 
 async def start_picking(context: Context, key: str, asked: Asked) -> Outcome:
-    """Begin to collect the goods of a planned shipment.
+    """Begin to collect the goods of a planned shipment: its lines say what to take from where.
+
+    First what expires first, and what others were sent for last. A line that one place or lot does
+    not suffice for becomes several; one that nothing is found for says nothing.
 
     Raises:
         CommandRefused: see `change_shipment`.
@@ -295,6 +322,10 @@ async def start_picking(context: Context, key: str, asked: Asked) -> Outcome:
 
     async def change(connection: Transaction, row: Any, order: Any) -> Outcome:
         del order
+        rows = await _lines(connection, row)
+        wanted = [ShipLine(line.order_line_id, line.quantity) for line in rows]
+        chosen = await _choose(context, connection, _sources(row, rows), wanted, besides=row.id)
+        await _write_parts(connection, rows, _by_id(rows, chosen))
         values = {"state": ShipmentState.PICKING}
         await _write(context, connection, row, values, operation="startPicking", action="pick")
         return {}
@@ -309,19 +340,28 @@ async def start_picking(context: Context, key: str, asked: Asked) -> Outcome:
     )
 
 
-async def pack_shipment(context: Context, key: str, asked: Asked, packages: int) -> Outcome:
+async def pack_shipment(
+    context: Context,
+    key: str,
+    asked: Asked,
+    packages: int,
+    lines: Sequence[PickedLine] | None = None,
+) -> Outcome:
     """Call all goods of a shipment picked, and packed in so many parcels.
 
+    They were picked as allocated but for ``lines``, which tell all of the lines they are of.
+
     Raises:
-        CommandRefused: see `change_shipment`; or there are no parcels, or too many.
+        CommandRefused: see `change_shipment`; or there are no parcels, or too many; or what was
+            picked is not what is in the shipment, or is not there.
 
     """
-    if not 1 <= packages <= MAX_PACKAGES:
-        message = f"packages must be 1 to {MAX_PACKAGES}."
-        raise CommandRefused([Invalid(message, path=("packages",))])
+    _check_packing(packages, lines)
 
     async def change(connection: Transaction, row: Any, order: Any) -> Outcome:
         del order
+        if lines:
+            await _repick(context, connection, row, lines)
         await connection.execute(
             update(shipment_line)
             .where(shipment_line.c.shipment_id == row.id)
@@ -350,8 +390,77 @@ async def pack_shipment(context: Context, key: str, asked: Asked, packages: int)
         action=ShipmentAction.PACK,
         operation="packShipment",
         change=change,
-        request={"packages": packages},
+        request={
+            "packages": packages,
+            # appended, so that requests without any are what they were
+            **({} if lines is None else {"lines": [_picked_as_json(line) for line in lines]}),
+        },
     )
+
+
+def _picked_as_json(line: PickedLine) -> list[Any]:
+    much = f"{line.quantity.normalize():f}"
+    return [line.line_id, much, line.lot_number, line.location_id, *unit_asked(line.uom)]
+
+
+def _check_packing(packages: int, lines: Sequence[PickedLine] | None) -> None:
+    """Refuse what is wrong by itself, before anything is read."""
+    errors: list[ErpError] = []
+    if not 1 <= packages <= MAX_PACKAGES:
+        errors.append(Invalid(f"packages must be 1 to {MAX_PACKAGES}.", path=("packages",)))
+    if lines is not None and not 1 <= len(lines) <= MAX_LINES:
+        errors.append(Invalid(f"Give 1 to {MAX_LINES} lines, or none at all.", path=("lines",)))
+    for position, line in enumerate(lines or ()):
+        errors += check_quantity(line.quantity, ("lines", str(position), "qty"))
+    if errors:
+        raise CommandRefused(errors)
+
+
+async def _repick(
+    context: Context, connection: Transaction, row: Any, lines: Sequence[PickedLine]
+) -> None:
+    """Let lines of a locked shipment say where their goods were taken from."""
+    rows = {line.id: line for line in await _lines(connection, row)}
+    unknown: list[ErpError] = [
+        NotFound("The shipment has no such line.", path=("lines", str(n), "shipmentLineId"))
+        for n, line in enumerate(lines)
+        if line.line_id not in rows
+    ]
+    if unknown:
+        raise CommandRefused(unknown)
+    picked = await lines_in_stock_units(
+        connection, lines, lambda line: rows[line.line_id].product_id, {"quantity": "qty"}
+    )
+    sums: dict[int, Decimal] = {}
+    for line in picked:
+        sums[line.line_id] = sums.get(line.line_id, Decimal(0)) + line.quantity
+    other: list[ErpError] = [
+        Invalid(
+            "What was picked of a line must add up to its quantity.",
+            path=("lines", str(n), "qty"),
+            details={"qty": f"{rows[line.line_id].quantity:f}"},
+        )
+        for n, line in enumerate(picked)
+        if sums[line.line_id] != rows[line.line_id].quantity
+    ]
+    if other:
+        raise CommandRefused(other)
+    wanted = [
+        ShipLine(
+            rows[line.line_id].order_line_id,
+            line.quantity,
+            line.lot_number,
+            location_id=line.location_id,
+        )
+        for line in picked
+    ]
+    sources = _sources(row, rows.values())
+    chosen = await _choose(context, connection, sources, wanted, besides=row.id)
+    _refuse_missing(wanted, chosen)
+    parts: dict[int, list[Part]] = {}
+    for line, found in zip(picked, chosen, strict=True):
+        parts.setdefault(line.line_id, []).extend(found)
+    await _write_parts(connection, list(rows.values()), parts)
 
 
 async def ship_shipment(context: Context, key: str, asked: Asked, shipping: Shipping) -> Outcome:
@@ -366,17 +475,23 @@ async def ship_shipment(context: Context, key: str, asked: Asked, shipping: Ship
     _check(shipping)
 
     async def change(connection: Transaction, row: Any, order: Any) -> Outcome:
-        found = await connection.execute(
-            select(shipment_line)
-            .where(shipment_line.c.shipment_id == row.id)
-            .order_by(shipment_line.c.position)
-        )
-        rows = found.all()
-        wanted = [ShipLine(line.order_line_id, line.quantity) for line in rows]
+        rows = await _lines(connection, row)
+        wanted = [
+            ShipLine(
+                line.order_line_id,
+                line.quantity,
+                allocated=(line.location_id, line.lot_id),
+            )
+            for line in rows
+        ]
         lines = await order_lines(connection, order)
         refuse_part(order, lines, _sums(wanted), ("id",))
-        goods = await _picked(context, connection, {line.id: line for line in lines}, wanted)
+        sources = _sources(row, rows)
+        chosen = await _choose(context, connection, sources, wanted, besides=row.id)
+        _refuse_missing(wanted, chosen)
+        goods = _goods(sources, wanted, chosen)
         move_ids = await ship_goods(context, connection, key, goods, source=SALES_ORDER_LINE)
+        await _write_parts(connection, rows, _by_id(rows, chosen))
         values = {
             "state": ShipmentState.SHIPPED,
             "shipped_at": context.clock(),
@@ -531,58 +646,234 @@ def _refuse_more(lines: Sequence[ShipLine], free: dict[int, Decimal]) -> None:
         raise CommandRefused(errors)
 
 
-async def _picked(
+Sources = Mapping[int, tuple[int, int]]
+"""Product and warehouse of lines of an order, by their ids."""
+
+
+def _sources(row: Any, lines: Iterable[Any]) -> Sources:
+    """Return the sources of the lines of a shipment."""
+    return {line.order_line_id: (line.product_id, row.warehouse_id) for line in lines}
+
+
+async def _lines(connection: Transaction, row: Any) -> Sequence[Any]:
+    """Return the lines of a locked shipment, by their places in it."""
+    found = await connection.execute(
+        select(shipment_line)
+        .where(shipment_line.c.shipment_id == row.id)
+        .order_by(shipment_line.c.position)
+    )
+    return found.all()
+
+
+async def _choose(
     context: Context,
     connection: Transaction,
-    rows: Mapping[int, Any],
+    sources: Sources,
     lines: Sequence[ShipLine],
-) -> list[Goods]:
-    """Choose what leaves from where: lots that are named, then what is first to go.
+    *,
+    besides: int | None = None,
+) -> list[list[Part]]:
+    """Lock stock and choose for each line what to take from where; less of it if it is not there.
 
-    ``rows`` are the lines of the order, by their ids.
+    First where lines are allocated, then lots and locations that are named, then what is first to
+    go. What is allocated to shipments that are being prepared, ``besides`` this one, goes last.
     """
     wanted: dict[int, list[int]] = {}
     for line in lines:
-        row = rows[line.order_line_id]
-        wanted.setdefault(row.warehouse_id, []).append(row.product_id)
+        product_id, warehouse_id = sources[line.order_line_id]
+        wanted.setdefault(warehouse_id, []).append(product_id)
     pickers = await stock_to_pick(connection, context.principal.company_id, wanted)
-    goods: dict[int, list[Goods]] = {}
+    for one in await _allocated(connection, wanted, besides):
+        pickers[one.warehouse_id].keep(one.product_id, one.location_id, one.lot_id, one.quantity)
+    parts: list[list[Part]] = [[] for _ in lines]
+
+    def take(position: int, rest: Decimal, **where: Any) -> None:
+        product_id, warehouse_id = sources[lines[position].order_line_id]
+        taken = pickers[warehouse_id].take(product_id, rest, **where)
+        parts[position] += [Part(stock.location_id, stock.lot_id, part) for stock, part in taken]
+
+    for position, line in enumerate(lines):
+        location_id, lot_id = line.allocated
+        if location_id is not None or lot_id is not None:
+            take(position, line.quantity, location_id=location_id, lot_id=lot_id)
+    for position, line in sorted(enumerate(lines), key=lambda one: not _is_named(one[1])):
+        rest = line.quantity - _found(parts[position])
+        if rest:
+            take(position, rest, lot_number=line.lot_number, location_id=line.location_id)
+    return [added_up(found) for found in parts]
+
+
+def _is_named(line: ShipLine) -> bool:
+    """Tell whether a line says where it is taken from."""
+    return line.lot_number is not None or line.location_id is not None
+
+
+def _found(parts: Sequence[Part]) -> Decimal:
+    return sum((part.quantity for part in parts), Decimal(0))
+
+
+async def _allocated(
+    connection: Transaction, wanted: Mapping[int, Sequence[int]], besides: int | None
+) -> Sequence[Any]:
+    """Return what shipments that are being prepared are to take from where, but for one of them.
+
+    Of locked products in warehouses, so that nobody is sent anywhere meanwhile.
+    """
+    line = shipment_line.c
+    rows = await connection.execute(
+        select(
+            shipment.c.warehouse_id,
+            line.product_id,
+            line.location_id,
+            line.lot_id,
+            func.sum(line.quantity).label("quantity"),
+        )
+        .join(shipment, shipment.c.id == line.shipment_id)
+        .where(
+            shipment.c.warehouse_id == any_(bindparam("warehouses", type_=ARRAY(Integer))),
+            shipment.c.state.in_(OPEN),
+            shipment.c.id != bindparam("besides", type_=BigInteger),
+            line.product_id == any_(bindparam("products", type_=ARRAY(BigInteger))),
+            line.location_id.is_not(None),
+        )
+        .group_by(shipment.c.warehouse_id, line.product_id, line.location_id, line.lot_id),
+        {
+            "warehouses": sorted(wanted),
+            "products": sorted({id_ for products in wanted.values() for id_ in products}),
+            "besides": besides or 0,
+        },
+    )
+    return [row for row in rows if row.product_id in wanted[row.warehouse_id]]
+
+
+def _refuse_missing(lines: Sequence[ShipLine], chosen: Sequence[Sequence[Part]]) -> None:
     errors: list[ErpError] = []
-    for position, line in sorted(enumerate(lines), key=lambda one: one[1].lot_number is None):
-        row = rows[line.order_line_id]
-        parts = pickers[row.warehouse_id].take(row.product_id, line.quantity, line.lot_number)
-        found = sum((part for _, part in parts), Decimal(0))
+    for position, (line, parts) in enumerate(zip(lines, chosen, strict=True)):
+        found = _found(parts)
         if found < line.quantity:
-            name = "qty" if line.lot_number is None else "lotNumber"
+            of_lot = "it" if line.lot_number is None else f"lot {line.lot_number}"
+            where = "in the warehouse" if line.location_id is None else "at this location"
+            name = "qty" if line.location_id is None else "locationId"
             errors.append(
                 InsufficientStock(
-                    "There is less of it in the warehouse."
-                    if line.lot_number is None
-                    else f"There is less of lot {line.lot_number} in the warehouse.",
-                    path=("lines", str(position), name),
+                    f"There is less of {of_lot} {where}.",
+                    path=(
+                        "lines",
+                        str(position),
+                        name if line.lot_number is None else "lotNumber",
+                    ),
                     details={"onHand": f"{found:f}"},
                 )
             )
-        goods[position] = [
-            Goods(row.product_id, stock.location_id, part, stock.lot_id, row.id)
-            for stock, part in parts
-        ]
     if errors:
         raise CommandRefused(errors)
-    return [one for position in sorted(goods) for one in goods[position]]
+
+
+def _goods(
+    sources: Sources, lines: Sequence[ShipLine], chosen: Sequence[Sequence[Part]]
+) -> list[Goods]:
+    """Return what leaves for lines of an order; of each part it is known where it is."""
+    return [
+        Goods(
+            sources[line.order_line_id][0],
+            part.location_id,
+            part.quantity,
+            part.lot_id,
+            line.order_line_id,
+        )
+        for line, parts in zip(lines, chosen, strict=True)
+        for part in parts
+        if part.location_id is not None
+    ]
+
+
+def _by_id(rows: Sequence[Any], chosen: Sequence[Sequence[Part]]) -> dict[int, Sequence[Part]]:
+    return {row.id: parts for row, parts in zip(rows, chosen, strict=True)}
+
+
+async def _write_parts(
+    connection: Transaction, rows: Sequence[Any], parts: Mapping[int, Sequence[Part]]
+) -> None:
+    """Let lines of a locked shipment, by their ids, say where they are taken from.
+
+    A line of several parts becomes several; those that are new come last in the shipment, whose
+    lines ``rows`` are.
+    """
+    changed: list[tuple[int, Part]] = []
+    added: list[dict[str, Any]] = []
+    above = max(row.position for row in rows)
+    for row in rows:
+        if row.id not in parts:
+            continue
+        first, *others = divided(row.quantity, added_up(parts[row.id]))
+        if first != Part(row.location_id, row.lot_id, row.quantity):
+            changed.append((row.id, first))
+        added += [
+            {
+                "company_id": row.company_id,
+                "partner_id": row.partner_id,
+                "shipment_id": row.shipment_id,
+                "position": above + len(added) + place,
+                "order_line_id": row.order_line_id,
+                "product_id": row.product_id,
+                "quantity": part.quantity,
+                "picked": part.quantity if row.picked == row.quantity else 0,
+                "location_id": part.location_id,
+                "lot_id": part.lot_id,
+            }
+            for place, part in enumerate(others, start=1)
+        ]
+    if changed:
+        given = (
+            func.unnest(
+                unseen("ids", ARRAY(BigInteger)),
+                unseen("quantities", ARRAY(quantity())),
+                unseen("locations", ARRAY(Integer)),
+                unseen("lots", ARRAY(BigInteger)),
+            )
+            .table_valued("id", "quantity", "location_id", "lot_id", name="given")
+            .render_derived()
+        )
+        await connection.execute(
+            update(shipment_line)
+            .where(shipment_line.c.id == given.c.id)
+            .values(
+                quantity=given.c.quantity,
+                picked=func.least(shipment_line.c.picked, given.c.quantity),
+                location_id=given.c.location_id,
+                lot_id=given.c.lot_id,
+            ),
+            {
+                "ids": [id_ for id_, _ in changed],
+                "quantities": [part.quantity for _, part in changed],
+                "locations": [part.location_id for _, part in changed],
+                "lots": [part.lot_id for _, part in changed],
+            },
+        )
+    if added:
+        await connection.execute(insert(shipment_line), added)
 
 
 async def _write_shipment(
     context: Context,
     connection: Transaction,
     order: Any,
-    left: dict[int, Decimal],
+    goods: Sequence[Goods],
     *,
     warehouse_id: int,
-    products: dict[int, int],
     shipping: Shipping,
 ) -> int:
+    """Write down what left of a warehouse: a line of each lot and place for a line of the order."""
     now = context.clock()
+    left: dict[tuple[int, int], list[Part]] = {}
+    for one in goods:
+        part = Part(one.location_id, one.lot_id, one.quantity)
+        left.setdefault((one.source_id, one.product_id), []).append(part)
+    lines = [
+        (line_id, product_id, part)
+        for (line_id, product_id), parts in left.items()
+        for part in added_up(parts)
+    ]
     owner = {"company_id": order.company_id, "partner_id": order.partner_id}
     made = await connection.execute(
         insert(shipment)
@@ -609,11 +900,13 @@ async def _write_shipment(
                 "shipment_id": shipment_id,
                 "position": position,
                 "order_line_id": line_id,
-                "product_id": products[line_id],
-                "quantity": sent,
-                "picked": sent,
+                "product_id": product_id,
+                "quantity": part.quantity,
+                "picked": part.quantity,
+                "location_id": part.location_id,
+                "lot_id": part.lot_id,
             }
-            for position, (line_id, sent) in enumerate(left.items(), start=1)
+            for position, (line_id, product_id, part) in enumerate(lines, start=1)
         ],
     )
     await connection.execute(

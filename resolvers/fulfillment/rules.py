@@ -1,6 +1,8 @@
 """Words and rules of fulfillment; pure, no I/O."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from decimal import Decimal
 from enum import StrEnum
 
 
@@ -61,3 +63,27 @@ _ACTIONS = {
 def shipment_actions(state: str) -> Sequence[ShipmentAction]:
     """Return what can be done with a shipment in this state, the usual next thing first."""
     return list(_ACTIONS[ShipmentState(state)])
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """So much of a line that is at one location, of one lot if it is tracked; None: not found."""
+
+    location_id: int | None
+    lot_id: int | None
+    quantity: Decimal
+
+
+def added_up(parts: Iterable[Part]) -> list[Part]:
+    """Return one part for each location and lot, in the order they first come."""
+    sums: dict[tuple[int | None, int | None], Decimal] = {}
+    for part in parts:
+        place = (part.location_id, part.lot_id)
+        sums[place] = sums.get(place, Decimal(0)) + part.quantity
+    return [Part(*place, quantity) for place, quantity in sums.items()]
+
+
+def divided(quantity: Decimal, found: Sequence[Part]) -> list[Part]:
+    """Return the parts of a line of so much: those that were found, then what was not."""
+    rest = quantity - sum((part.quantity for part in found), Decimal(0))
+    return [*found, Part(None, None, rest)] if rest else list(found)

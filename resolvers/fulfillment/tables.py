@@ -71,6 +71,13 @@ shipment = table(
         "id",
         postgresql_where=text("state in ('PLANNED', 'PICKING', 'PACKED')"),
     ),
+    # what others are on their way to fetch is looked up whenever goods leave
+    Index(
+        "ix_shipment_warehouse_work",
+        "warehouse_id",
+        "id",
+        postgresql_where=text("state in ('PLANNED', 'PICKING', 'PACKED')"),
+    ),
     number_prefix("shipment"),
     rows=owned("insert", "update", partner="partner_id = {partner}"),
     comment="What leaves a warehouse for an order at once.",
@@ -87,17 +94,30 @@ shipment_line = table(
     required("product_id", BigInteger, ForeignKey("product.id")),
     required("quantity", quantity()),
     required("picked", quantity(), server_default="0"),
+    # where it is to be taken from while it is prepared, and was taken from once it left
+    Column("location_id", Integer),
+    Column("lot_id", BigInteger),
     UniqueConstraint("shipment_id", "position"),
     ForeignKeyConstraint(
         ["shipment_id", "company_id", "partner_id"],
         ["shipment.id", "shipment.company_id", "shipment.partner_id"],
         name="fk_shipment_line_shipment",
     ),
+    ForeignKeyConstraint(
+        ["location_id", "company_id"],
+        ["stock_location.id", "stock_location.company_id"],
+        name="fk_shipment_line_location",
+    ),
+    ForeignKeyConstraint(
+        ["lot_id", "company_id", "product_id"],
+        ["lot.id", "lot.company_id", "lot.product_id"],
+        name="fk_shipment_line_lot",
+    ),
     CheckConstraint("quantity > 0", name="quantity"),
     CheckConstraint("picked between 0 and quantity", name="picked"),
     Index("ix_shipment_line_order_line", "order_line_id", "id"),
     rows=owned("insert", "update", partner="partner_id = {partner}"),
-    comment="How much of an order line is in a shipment.",
+    comment="How much of an order line is in a shipment, of one lot and from one location.",
 )
 
 package = table(
@@ -159,7 +179,8 @@ _CHANGED_SHIPMENTS = f"""changed n join before o on o.id = n.id
     where {_TOLD_OF_SHIPMENT.format(row="o")} is distinct from {_TOLD_OF_SHIPMENT.format(row="n")}"""
 _SHIPMENTS_OF_LINES = """shipment n where n.id in (
       select l.shipment_id from changed l join before o on o.id = l.id
-      where (o.picked, o.quantity) <> (l.picked, l.quantity))"""
+      where (o.picked, o.quantity, o.location_id, o.lot_id)
+        is distinct from (l.picked, l.quantity, l.location_id, l.lot_id))"""
 
 SHIPMENT_EVENTS = f"""
 create function shipment_work_changed() returns trigger

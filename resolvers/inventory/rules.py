@@ -189,24 +189,47 @@ class Picker:
         self._stock = stock
         self.free = dict(free or {})
         self._taken: dict[tuple[int, int, int | None], Decimal] = {}
+        self._kept: dict[tuple[int, int, int | None], Decimal] = {}
+
+    def keep(
+        self, product_id: int, location_id: int, lot_id: int | None, quantity: Decimal
+    ) -> None:
+        """Take so much of it at a place last: others are on their way there."""
+        key = (product_id, location_id, lot_id)
+        self._kept[key] = self._kept.get(key, Decimal(0)) + quantity
 
     def take(
-        self, product_id: int, quantity: Decimal, lot_number: str | None = None
+        self,
+        product_id: int,
+        quantity: Decimal,
+        lot_number: str | None = None,
+        *,
+        location_id: int | None = None,
+        lot_id: int | None = None,
     ) -> list[tuple[Stock, Decimal]]:
-        """Return where to take ``quantity`` from, and how much at each; less if it is not there."""
-        taken = []
-        for stock in self._stock.get(product_id, ()):
-            key = (product_id, stock.location_id, stock.lot_id)
-            left = stock.on_hand - self._taken.get(key, Decimal(0))
-            part = min(left, quantity)
-            if part <= 0 or lot_number not in (None, stock.lot_number):
-                continue
-            if stock.serial and part < stock.on_hand:
-                continue
-            self._taken[key] = self._taken.get(key, Decimal(0)) + part
-            taken.append((stock, part))
-            quantity -= part
-        return taken
+        """Return where to take ``quantity`` from, and how much at each; less if it is not there.
+
+        Of the lot and at the location that are named, where any is.
+        """
+        fitting = [
+            stock
+            for stock in self._stock.get(product_id, ())
+            if lot_number in (None, stock.lot_number)
+            and location_id in (None, stock.location_id)
+            and lot_id in (None, stock.lot_id)
+        ]
+        taken = [Decimal(0)] * len(fitting)
+        for kept in (self._kept, {}):
+            for place, stock in enumerate(fitting):
+                key = (product_id, stock.location_id, stock.lot_id)
+                gone = self._taken.get(key, Decimal(0)) + kept.get(key, Decimal(0))
+                part = min(stock.on_hand - gone, quantity)
+                if part <= 0 or (stock.serial and part < stock.on_hand):
+                    continue
+                self._taken[key] = self._taken.get(key, Decimal(0)) + part
+                taken[place] += part
+                quantity -= part
+        return [(stock, part) for stock, part in zip(fitting, taken, strict=True) if part]
 
 
 def check_adjustment_lines(

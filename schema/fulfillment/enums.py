@@ -26,7 +26,7 @@ describe_enum(
     ShipmentAction,
     "What can be done with a shipment.",
     {
-        "START_PICKING": "Collect the goods.",
+        "START_PICKING": "Find out where the goods are, and collect them.",
         "PACK": "Pack what was picked.",
         "SHIP": "Hand it to the carrier.",
         "CONFIRM_DELIVERY": "Note that it arrived.",

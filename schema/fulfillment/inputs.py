@@ -47,3 +47,22 @@ class ShipLineInput:
         "first, then what came first. Several lines may take one order line from several lots.",
     )
     uom: str | None = strawberry.field(default=None, description=UOM)
+
+
+@strawberry.input(description="So much of a line of a shipment that was picked from elsewhere.")
+class PickedLineInput:
+    """One line of `packShipment`."""
+
+    shipment_line_id: strawberry.ID = strawberry.field(description="Line of the shipment.")
+    qty: Decimal = strawberry.field(
+        description="How much of it, above 0; all that is given of a line adds up to its quantity."
+    )
+    lot_number: str | None = strawberry.field(
+        default=None,
+        description="Number of the lot, or serial number, that was picked; null: what expires "
+        "first. Several lines may tell of one line of the shipment.",
+    )
+    location_id: strawberry.ID | None = strawberry.field(
+        default=None, description="Location it was picked from; null: wherever there is some."
+    )
+    uom: str | None = strawberry.field(default=None, description=UOM)

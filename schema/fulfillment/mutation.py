@@ -8,6 +8,7 @@ from resolvers.core.command import Outcome
 from resolvers.core.context import Context
 from resolvers.core.document import Asked
 from resolvers.fulfillment.commands import (
+    PickedLine,
     ShipLine,
     Shipping,
     cancel_order,
@@ -24,7 +25,7 @@ from resolvers.sales.loaders import order_by_id
 from schema.core.fields import argument, column, listed, related
 from schema.core.ids import decode_id
 from schema.core.payload import ExpectedVersion, IdempotencyKey, Payload, UserError, mutation
-from schema.fulfillment.inputs import ShipLineInput
+from schema.fulfillment.inputs import PickedLineInput, ShipLineInput
 from schema.fulfillment.types import Shipment
 from schema.inventory.types import StockMove
 from schema.sales.types import SalesOrder, SalesOrderPayload
@@ -81,6 +82,19 @@ def _shipped(outcome: Outcome) -> ShipOrderPayload:
     """
     first = [outcome["shipment_id"]] if "shipment_id" in outcome else []
     return ShipOrderPayload.done(**{"shipment_ids": first, **outcome})
+
+
+def _picked(line: PickedLineInput, at: tuple[str, ...]) -> PickedLine:
+    location = line.location_id
+    return PickedLine(
+        decode_id(line.shipment_line_id, "ShipmentLine", path=(*at, "shipmentLineId")),
+        line.qty,
+        _trimmed(line.lot_number),
+        None
+        if location is None
+        else decode_id(location, "StockLocation", path=(*at, "locationId")),
+        line.uom,
+    )
 
 
 def _trimmed(text: str | None) -> str | None:
@@ -165,7 +179,12 @@ class Mutation:
             **await cancel_order(context, idempotency_key, Asked(order_id, expected_version))
         )
 
-    @mutation("Begin to collect the goods of a planned shipment.", requires="shipments.write")
+    @mutation(
+        "Begin to collect the goods of a planned shipment: its lines tell where to go and which "
+        "lot to take, first what expires first. A line that one lot or place does not suffice for "
+        "becomes several.",
+        requires="shipments.write",
+    )
     async def start_picking(
         context: Context,
         idempotency_key: IdempotencyKey,
@@ -205,7 +224,8 @@ class Mutation:
         )
 
     @mutation(
-        "Call all goods of a shipment picked, and packed in so many parcels.",
+        "Call all goods of a shipment picked, and packed in so many parcels. Where another lot or "
+        "location was picked than its lines tell, say so.",
         requires="shipments.write",
     )
     async def pack_shipment(
@@ -213,18 +233,29 @@ class Mutation:
         idempotency_key: IdempotencyKey,
         id: ShipmentId,
         packages: Annotated[int, argument("Number of parcels, 1 to 100.")] = 1,
+        *,
+        lines: Annotated[
+            list[PickedLineInput] | None,
+            argument(
+                "What was picked from elsewhere, 1 to 200 lines; null: all as the lines tell."
+            ),
+        ] = None,
         expected_version: ExpectedVersion = None,
     ) -> ShipmentPayload | None:
         """Run the command."""
+        picked = None
+        if lines is not None:
+            picked = [_picked(line, ("lines", str(n))) for n, line in enumerate(lines)]
         return ShipmentPayload.done(
             **await pack_shipment(
-                context, idempotency_key, _shipment(id, expected_version), packages
+                context, idempotency_key, _shipment(id, expected_version), packages, picked
             )
         )
 
     @mutation(
         "Let a packed shipment leave: stock, promises and what is still needed fall by its goods. "
-        "Lots leave in the order they expire in.",
+        "They leave from where its lines tell; what is not there anymore is taken from what "
+        "expires first.",
         requires="shipments.write",
     )
     async def ship_shipment(

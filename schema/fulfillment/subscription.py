@@ -20,8 +20,8 @@ class Subscription:
 
     @stream(
         "Shipments of a warehouse, each as it is now, whenever one is new, or its state, its day, "
-        "its carrier or what was picked of it changed. An API client bound to a partner is told of "
-        "its own.",
+        "its carrier, what was picked of it or where to take it from changed. An API client bound "
+        "to a partner is told of its own.",
         item=Shipment | None,
         requires="shipments.read",
     )

@@ -13,7 +13,7 @@ from resolvers.fulfillment.loaders import (
     shipment_lines_by_shipment,
 )
 from resolvers.fulfillment.rules import shipment_actions
-from resolvers.inventory.loaders import warehouse_by_id
+from resolvers.inventory.loaders import location_by_id, lot_by_id, warehouse_by_id
 from resolvers.partners.loaders import address_by_id
 from resolvers.sales.loaders import line_by_id, order_by_id
 from schema.catalog.types import Product
@@ -25,12 +25,16 @@ from schema.fulfillment.enums import (
     ShipmentState,
     StepState,
 )
-from schema.inventory.types import Warehouse
+from schema.inventory.types import Lot, StockLocation, Warehouse
 from schema.partners.types import Address
 from schema.sales.types import SalesOrder, SalesOrderLine
 
 
-@node_type(shipment_line, "How much of an order line is in a shipment.", requires="shipments.read")
+@node_type(
+    shipment_line,
+    "How much of an order line is in a shipment, of one lot and from one location.",
+    requires="shipments.read",
+)
 class ShipmentLine(RowType, Node):
     """A row of `shipment_line`."""
 
@@ -39,6 +43,19 @@ class ShipmentLine(RowType, Node):
     product: Product = related("What is shipped.", product_by_id, "product_id")
     qty: Decimal = column("Quantity that is shipped.", of="quantity")
     picked: Decimal = column("How much of it was picked so far.")
+    location: StockLocation | None = related(
+        "Where to take it from, and once it left where it was taken from; null until it is picked.",
+        location_by_id,
+        "location_id",
+        requires="stock.read",
+    )
+    lot: Lot | None = related(
+        "Which lot to take, and once it left which it was; null until it is picked, and for "
+        "products that are not tracked.",
+        lot_by_id,
+        "lot_id",
+        requires="stock.read",
+    )
     order_line: SalesOrderLine | None = related(
         "Order line it is of.", line_by_id, "order_line_id", requires="sales.read"
     )

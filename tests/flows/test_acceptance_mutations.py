@@ -30,7 +30,7 @@ mutation ShipPartial($key: String!, $order: ID!, $lines: [ShipLineInput!]!) {
     shipment {
       number state
       packages { seq trackingNo }
-      lines { qty product { sku } }
+      lines { qty lot { number expiresOn } product { sku } }
     }
     moves { id qty kind lot { number expiresOn } fromLocation { code } toLocation { code } }
     order { shipmentStatus lines { seq qty qtyShipped qtyBackordered } }
@@ -136,6 +136,7 @@ async def test_ship_a_part_with_its_lots(own_gateway: Gateway, own_database_url:
     assert payload["shipment"]["state"] == "SHIPPED"
     assert [(move["qty"], move["kind"]) for move in payload["moves"]] == [("1.0000", "SHIPMENT")]
     assert payload["moves"][0]["lot"]["number"]
+    assert [line["lot"] for line in payload["shipment"]["lines"]] == [payload["moves"][0]["lot"]]
     assert payload["order"]["shipmentStatus"] == "PARTIAL"
     await sound(own_database_url)
 

@@ -509,20 +509,71 @@ class GoodsMachine(RuleBasedStateMachine):
             "cancel": "cancelShipment",
         }[verb]
         version = self.expected(data, shipment)
+        arguments: dict[str, tuple[str, Any]] = {
+            "id": ("ID!", encode_id("Shipment", shipment.id)),
+            "expectedVersion": version,
+        }
+        picked = self._picked(data, shipment) if verb == "pack" else []
+        if picked:
+            ids = self.run(self._lines_of(shipment))
+            arguments["lines"] = (
+                "[PickedLineInput!]",
+                [
+                    {
+                        "shipmentLineId": encode_id("ShipmentLine", ids[n]),
+                        "qty": str(qty),
+                        "lotNumber": lot,
+                        "locationId": place
+                        and encode_id("StockLocation", self.world.places[place].id),
+                    }
+                    for n, qty, lot, place in picked
+                ],
+            )
 
         def predict(goods: Goods) -> list[Move]:
             _check_version(version, shipment)
-            return goods.step(goods.shipments[number], verb)
+            return goods.step(goods.shipments[number], verb, picked)
 
         foretold, told = self.command(
             data,
             field,
-            {"id": ("ID!", encode_id("Shipment", shipment.id)), "expectedVersion": version},
+            arguments,
             MOVES if verb == "ship" else "shipment { id }",
             predict,
         )
         if told and verb == "ship":
             self.same(foretold, told)
+
+    def _picked(
+        self, data: st.DataObject, shipment: Paper
+    ) -> list[tuple[int, Decimal, str | None, str | None]]:
+        """Draw what was picked from elsewhere of a line: all of it, or it in two parts, or more."""
+        if data.draw(st.booleans(), label="as told"):
+            return []
+        n = data.draw(st.integers(0, len(shipment.lines) - 1))
+        line = shipment.lines[n]
+        rest = line.quantity
+        parts = [rest]
+        if rest > 1:
+            parts = data.draw(st.sampled_from([[rest], [Decimal(1), rest - 1], [rest + 1]]))
+        places = [
+            code for code, (warehouse, _) in PLACES.items() if warehouse == shipment.warehouse
+        ]
+        return [
+            (
+                n,
+                part,
+                self.lot(data, line.product),
+                data.draw(st.sampled_from([None, *places]), label="place"),
+            )
+            for part in parts
+        ]
+
+    async def _lines_of(self, shipment: Paper) -> list[int]:
+        rows = await self.owner.fetch(
+            "select id from shipment_line where shipment_id = $1 order by position", shipment.id
+        )
+        return [row["id"] for row in rows]
 
     @precondition(lambda self: any(o.shipment != "NONE" for o in self.goods.orders))
     @rule(data=st.data())
@@ -954,6 +1005,8 @@ class GoodsMachine(RuleBasedStateMachine):
         if name == "transfers":
             lines = [(one.quantity, one.received, one.returned) for one in paper.lines]
             return (*told, lines)
+        if name == "shipments":
+            return (*told, [(one.id, one.quantity, one.place, one.lot) for one in paper.lines])
         return told
 
     def _projections(self) -> dict[tuple[str, int], tuple[Decimal, Decimal]]:
@@ -1036,7 +1089,16 @@ class GoodsMachine(RuleBasedStateMachine):
                 "state, version",
                 "stock_transfer_line:transfer_id:quantity, received, returned",
             ),
-            ("shipments", "shipment", "state, version", ""),
+            (
+                "shipments",
+                "shipment",
+                "state, version",
+                (
+                    "shipment_line:shipment_id:order_line_id, quantity,"
+                    " (select code from stock_location where id = location_id),"
+                    " (select number from lot where id = lot_id)"
+                ),
+            ),
             ("counts", "stock_count", "state, version", ""),
         ):
             known = [paper.id for paper in getattr(self.goods, name)]

@@ -75,7 +75,7 @@ subscription Work($warehouse: ID!, $after: String) {
   shipmentWorkChanged(warehouseId: $warehouse, after: $after) {
     id state carrier version
     order { number partner { name } }
-    lines { qty picked product { sku } }
+    lines { qty picked product { sku } location { path } lot { number } }
   }
 }
 """

@@ -42,6 +42,7 @@ SABOTAGE: Mapping[str, str] = {
     ),
     "shipment_of_its_order": "update shipment set order_id = order_id + 1 where id = 33",
     "packed_is_picked": "update shipment_line set picked = 0 where id = 34",
+    "shipped_as_moved": "update shipment_line set lot_id = null, location_id = null where id = 35",
     "returned_came_back": "update sales_order_line set returned = returned + 1 where returned > 0",
     "return_of_its_order": "update goods_return set order_id = order_id + 1 where id = 1",
     "return_moved": "update goods_return_line set quantity = quantity + 1 where id = 1",
@@ -277,6 +278,36 @@ async def test_sums_are_rebuilt_as_they_were(own_database_url: str) -> None:
         assert [await connection.fetch(sql) for sql in SUMS] == before
         assert not await broken_in(own_database_url)
         assert await balances(connection) == await replayed(connection)
+
+
+WHAT_LEFT = """select x.shipment_id, x.order_line_id, x.location_id, x.lot_id, sum(x.quantity)
+    from shipment_line x join shipment s on s.id = x.shipment_id
+    where s.state in ('SHIPPED', 'DELIVERED') group by 1, 2, 3, 4 order by 1, 2, 3, 4"""
+AS_BEFORE = (
+    """update shipment_line x set location_id = null, lot_id = null, quantity = t.quantity,
+         picked = t.quantity
+       from (select x.shipment_id, x.order_line_id, sum(x.quantity) as quantity
+             from shipment_line x join shipment s on s.id = x.shipment_id
+             where s.state in ('SHIPPED', 'DELIVERED') group by 1, 2) t
+       where t.shipment_id = x.shipment_id and t.order_line_id = x.order_line_id""",
+    """delete from shipment_line x using shipment_line y where y.shipment_id = x.shipment_id
+       and y.order_line_id = x.order_line_id and y.id < x.id and x.location_id is null""",
+)
+"""As lines of shipments were before they said what left: one for each line of the order."""
+
+
+async def test_what_left_is_filled_in_from_the_ledger(own_database_url: str) -> None:
+    """Lines that say nothing get their lots and places, as the migration gives them, in parts."""
+    async with unguarded(own_database_url) as connection:
+        before = await connection.fetch(WHAT_LEFT)
+        for sql in AS_BEFORE:
+            status = await connection.execute(sql)
+            assert not status.endswith(" 0")
+        assert {one.invariant.name for one in await rebuild(own_database_url)} == {
+            "shipped_as_moved"
+        }
+        assert await connection.fetch(WHAT_LEFT) == before
+    assert not await broken_in(own_database_url)
 
 
 async def test_commands_and_rebuilding_meet(own_gateway: Gateway, own_database_url: str) -> None:
