@@ -193,12 +193,13 @@ class HttpProtocol(HttpToolsProtocol):
             return False
         cycle.response_started = cycle.response_complete = True
         cycle.waiting_for_100_continue = False
-        self._write_whole(status, _lines(headers), body)
+        self.write_whole(status, _lines(headers), body)
         cycle.message_event.set()
         cycle.on_response()
         return True
 
-    def _write_whole(self, status: int, lines: bytes, body: bytes) -> None:
+    def write_whole(self, status: int, lines: bytes, body: bytes) -> None:
+        """Write a response: its status, its own header lines, its body."""
         if self.server_state.default_headers is not self._defaults:
             # uvicorn makes the list anew every second, for the date
             self._defaults = self.server_state.default_headers
@@ -387,7 +388,7 @@ class HttpProtocol(HttpToolsProtocol):
             return
         if not exchange.keep_alive:
             lines += b"connection: close\r\n"
-        self._write_whole(status, lines, body)
+        self.write_whole(status, lines, body)
         if not exchange.keep_alive:
             self.transport.close()
         self.on_response_complete()
