@@ -2,7 +2,7 @@
 
 import sys
 from collections.abc import Callable
-from time import perf_counter
+from time import thread_time
 
 import pytest
 from graphql import GraphQLSyntaxError, build_schema
@@ -105,9 +105,9 @@ def doubling(count: int, *, fields: bool) -> str:
 @pytest.mark.parametrize("fields", [False, True])
 def test_doubling_fragments_are_refused_at_once(count: int, *, fields: bool) -> None:
     """A kilobyte that stands for a billion fields is refused in no time."""
-    started = perf_counter()
+    started = thread_time()
     assert told(doubling(count, fields=fields))
-    assert perf_counter() - started < 1
+    assert thread_time() - started < 1
 
 
 @pytest.mark.parametrize(
@@ -130,14 +130,14 @@ def test_doubling_fragments_are_refused_at_once(count: int, *, fields: bool) -> 
 )
 def test_hostile_documents_take_bounded_time(text: str) -> None:
     """Documents made to be expensive are validated or refused within the budget, limits apart."""
-    started = perf_counter()
+    started = thread_time()
     try:
         document = read(text, OPEN)
         errors = validation_errors(SCHEMA, document, suggest=True)
         assert len(errors) <= MAX_ERRORS + 1
     except TooLarge as error:
         assert error.excesses[0].details["limit"] == "validation"  # noqa: PT017
-    assert perf_counter() - started < 2
+    assert thread_time() - started < 2
 
 
 def test_comparing_the_same_field_too_often_is_refused() -> None:
