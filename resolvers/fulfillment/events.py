@@ -1,12 +1,22 @@
 """What fulfillment publishes: the work on shipments, and which subscribers want to know."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
+
+from sqlalchemy import Integer, bindparam, select, text
 
 from resolvers.core.broker import PublishedEvent
+from resolvers.core.context import Reads
+from resolvers.core.errors import LimitExceeded
+from resolvers.core.statement import compile_statement
+from resolvers.fulfillment.tables import BEING_PREPARED, shipment
 
 SHIPMENT_WORK_CHANGED = "shipment.work_changed"
 """Topic of the events that the triggers on `shipment` and `shipment_line` write."""
+
+MOST_SHIPMENTS: Final = 1_000
+"""Most shipments that a state shows."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,3 +39,32 @@ class ShipmentInterest:
             return False
         wanted: bool = told["warehouse_id"] == self.warehouse_id
         return wanted
+
+
+_PREPARED = compile_statement(
+    select(shipment.c.id)
+    .where(
+        shipment.c.warehouse_id == bindparam("warehouse_id", type_=Integer),
+        text(BEING_PREPARED),  # literally, or its index is not seen to serve
+    )
+    .order_by(shipment.c.planned_on, shipment.c.id)
+    .limit(MOST_SHIPMENTS + 1),
+    "shipments of a stream",
+)
+
+
+async def shipments_of(reads: Reads, interest: ShipmentInterest) -> Sequence[int]:
+    """Return the ids of the shipments that are being prepared in a warehouse, by their day.
+
+    Raises:
+        LimitExceeded: there are more than `MOST_SHIPMENTS`.
+
+    """
+    rows = await reads.fetch(_PREPARED, {"warehouse_id": interest.warehouse_id})
+    if len(rows) > MOST_SHIPMENTS:
+        raise LimitExceeded(
+            f"The state would be more than {MOST_SHIPMENTS:,} shipments; begin without it.",
+            path=("snapshot",),
+            details={"limit": "shipments of a snapshot", "maximum": MOST_SHIPMENTS},
+        )
+    return [row[0] for row in rows]

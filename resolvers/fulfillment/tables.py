@@ -29,6 +29,9 @@ from resolvers.core.table import (
 )
 from resolvers.fulfillment.rules import FulfillmentStepName, ShipmentState, StepState
 
+BEING_PREPARED = "state in ('PLANNED', 'PICKING', 'PACKED')"
+"""Condition of shipments that there is work on before they leave."""
+
 shipment = table(
     "shipment",
     big_id(),
@@ -69,7 +72,7 @@ shipment = table(
         "company_id",
         "planned_on",
         "id",
-        postgresql_where=text("state in ('PLANNED', 'PICKING', 'PACKED')"),
+        postgresql_where=text(BEING_PREPARED),
     ),
     # what others are on their way to fetch is looked up whenever goods leave
     Index(

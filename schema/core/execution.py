@@ -395,36 +395,52 @@ class Executor:
         contexts: ContextFactory,
         opened: Opened,
         reason: SnapshotReason,
-    ) -> tuple[int, frozenset[str], Answer]:
-        """Return the state of a stream as of one moment: its place in the log, and the answer.
+    ) -> tuple[int, frozenset[str], list[Answer]]:
+        """Return the state of a stream as of one moment: its place in the log, and the answers.
 
-        With them the ids of the events that the state shows though they have no place yet.
+        There is one, unless the state is told in parts. With them the ids of the events that the
+        state shows though they have no place yet.
 
         Raises:
             TimedOut: it took longer than an operation may.
             Exception: the log could not be read.
 
         """
-        make = opened.stream.snapshot
+        stream, make = opened.stream, opened.stream.snapshot
         assert make is not None
         started = perf_counter()
-        answer: Answer | None = None
+        answers: list[Answer] | None = None
         deadline = self._deadlines.begin()
         context: Context | None = None
         try:
             with deadline:
                 async with contexts() as context, cast(SteadyReads, context.reads).at_once():
                     [[place, shown]] = await context.reads.fetch(LOG_POSITION, {})
-                    item = await make(opened.stream.interest, str(place), reason, context)
-                    answer = await self._run(prepared, context, await _found(context, item))
-                    answer.over = opened.stream.is_over(None if item is None else item.row)
+                    told = await make(stream.interest, str(place), reason, context)
+                    if stream.in_parts:
+                        answers = await self._parts(prepared, context, told)
+                    else:
+                        answer = await self._run(prepared, context, await _found(context, told))
+                        answer.over = stream.is_over(None if told is None else told.row)
+                        answers = [answer]
         except TimeoutError:
             if not deadline.expired:
                 raise
             raise self._out_of_time() from None
         finally:
-            self._report(prepared, started, context, answer)
-        return place, frozenset(shown), answer
+            first = None if answers is None else next(iter(answers), Answer(None))
+            self._report(prepared, started, context, first)
+        return place, frozenset(shown), answers
+
+    async def _parts(
+        self, prepared: Prepared, context: Context, items: Sequence[RowType]
+    ) -> list[Answer]:
+        """Return the answers to the parts of a state, evaluated together where that can be done."""
+        if self._engine is not None and not prepared.traced:
+            results = await self._engine.items(prepared, context, items)
+            if results is not None:
+                return [self._told(one, context.request_id) for one in results]
+        return [await self._run(prepared, context, await _found(context, one)) for one in items]
 
     def failed_source(
         self, prepared: Prepared, error: Exception, context: Context | None

@@ -158,8 +158,11 @@ class Stream:
     """Makes what is told of a change, from it and the interest; its row is all plain values."""
     key: Callable[[PublishedEvent], Any] = _of_the_same
     """What a change is of: those of the same can become one."""
-    snapshot: Callable[[Any, str, SnapshotReason, Context], Awaitable[RowType | None]] | None = None
-    """Reads the state, by interest, place, reason and context; None where there is none."""
+    snapshot: Callable[[Any, str, SnapshotReason, Context], Awaitable[Any]] | None = None
+    """Reads the state, by interest, place, reason and context: what is told, None where there is
+    nothing; with ``in_parts`` a list of it."""
+    in_parts: bool = False
+    """Whether the state is told in parts, one after the other: no item can hold it whole."""
     begins: bool = False
     """Whether it always begins with its snapshot."""
     notice: Callable[[Mapping[str, Any]], RowType] | None = None

@@ -6,11 +6,11 @@ import strawberry
 
 from resolvers.core.context import Context
 from resolvers.core.stream import Told
-from resolvers.fulfillment.events import SHIPMENT_WORK_CHANGED, ShipmentInterest
+from resolvers.fulfillment.events import SHIPMENT_WORK_CHANGED, ShipmentInterest, shipments_of
 from resolvers.fulfillment.loaders import shipment_by_id
 from schema.core.fields import RowType, argument
 from schema.core.ids import decode_id
-from schema.core.stream import Stream, stream
+from schema.core.stream import SnapshotReason, Stream, stream
 from schema.fulfillment.types import Shipment
 
 
@@ -21,9 +21,11 @@ class Subscription:
     @stream(
         "Shipments of a warehouse, each as it is now, whenever one is new, or its state, its day, "
         "its carrier, what was picked of it or where to take it from changed. An API client bound "
-        "to a partner is told of its own.",
+        "to a partner is told of its own. A state is told as one shipment after the other: those "
+        "being prepared.",
         item=Shipment | None,
         requires="shipments.read",
+        snapshot=True,
     )
     def shipment_work_changed(
         context: Context,
@@ -34,10 +36,24 @@ class Subscription:
             warehouse_id=decode_id(warehouse_id, "Warehouse", path=("warehouseId",)),
             own=context.principal.partner_id,
         )
-        return Stream(topics=(SHIPMENT_WORK_CHANGED,), interest=interest, tell=_shipment)
+        return Stream(
+            topics=(SHIPMENT_WORK_CHANGED,),
+            interest=interest,
+            tell=_shipment,
+            snapshot=_shipments,
+            in_parts=True,
+        )
 
 
 def _shipment(told: Told, interest: ShipmentInterest) -> RowType:
     del interest
     found: RowType = Shipment.found(shipment_by_id, told.last.payload["shipment_id"])
     return found
+
+
+async def _shipments(
+    interest: ShipmentInterest, place: str, reason: SnapshotReason, context: Context
+) -> list[RowType]:
+    del place, reason
+    keys = await shipments_of(context.reads, interest)
+    return [Shipment.found(shipment_by_id, key) for key in keys]

@@ -64,7 +64,7 @@ class OrderStreamItem(RowType):
     )
     reason: str | None = column(
         "Why, where that is known: for what a hold was put on an order, such as CREDIT; STARTED or "
-        "TOO_OLD of a state, DROPPED of a notice."
+        "TOO_OLD of a state, DROPPED or CAUGHT_UP of a notice."
     )
     order: SalesOrder | None = related(
         "The order as it is now; null where it is not yours to see any more.",

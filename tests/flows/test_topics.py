@@ -71,8 +71,8 @@ async def last_place(gateway: Gateway) -> str:
 # -- shipments
 
 WORK = """
-subscription Work($warehouse: ID!, $after: String) {
-  shipmentWorkChanged(warehouseId: $warehouse, after: $after) {
+subscription Work($warehouse: ID!, $after: String, $snapshot: Boolean! = false) {
+  shipmentWorkChanged(warehouseId: $warehouse, after: $after, snapshot: $snapshot) {
     id state carrier version
     order { number partner { name } }
     lines { qty picked product { sku } location { path } lot { number } }
@@ -118,6 +118,42 @@ async def test_shipments_tell_of_their_work(gateway: Gateway) -> None:
     bound = principal(partner_id=mine["partner_id"])
     async with listening(gateway, WORK, bound, warehouse=warehouse, after=start) as answers:
         assert [(await told(answers))["id"] for _ in range(3)] == [expected[0]] * 3
+
+
+async def test_shipments_as_they_are(gateway: Gateway, monkeypatch: pytest.MonkeyPatch) -> None:
+    """At the start and where the cursor is too old: each that is prepared, once; then changes."""
+    owner = gateway.owner
+    prepared = await owner.fetch(
+        "select id, warehouse_id, partner_id from shipment where company_id = 1"
+        " and state in ('PLANNED', 'PICKING', 'PACKED') order by planned_on, id"
+    )
+    here = prepared[0]["warehouse_id"]
+    rows = [row for row in prepared if row["warehouse_id"] == here]
+    expected = [encode_id("Shipment", row["id"]) for row in rows]
+    asked: dict[str, Any] = {"warehouse": encode_id("Warehouse", here)}
+    carried = "update shipment set carrier = $2 where id = $1"
+    await owner.execute(carried, rows[-1]["id"], "Eve")
+    last = await last_place(gateway)
+    await owner.execute("delete from outbox_event where pub_seq < $1", int(last))
+    beginnings: tuple[dict[str, Any], ...] = ({"snapshot": True}, {"after": "0"})
+    for given in beginnings:
+        async with listening(gateway, WORK, **asked, **given) as answers:
+            found = [await told(answers) for _ in expected]
+            assert [one["id"] for one in found] == expected
+            assert found[-1]["carrier"] == "Eve"
+            live = asyncio.ensure_future(told(answers))
+            await owner.execute(carried, rows[0]["id"], f"Ada {given}")
+            assert (await live)["id"] == expected[0]
+    mine = [row["id"] for row in rows if row["partner_id"] == rows[0]["partner_id"]]
+    bound = principal(partner_id=rows[0]["partner_id"])
+    async with listening(gateway, WORK, bound, snapshot=True, **asked) as answers:
+        for key in mine:
+            assert (await told(answers))["id"] == encode_id("Shipment", key)
+    monkeypatch.setattr("resolvers.fulfillment.events.MOST_SHIPMENTS", len(rows) - 1)
+    refused = ("LIMIT_EXCEEDED", "SUBSCRIBER_LAGGED")
+    for given, code in zip(beginnings, refused, strict=True):
+        [answer] = [one async for one in listen(gateway, WORK, **asked, **given)]
+        assert answer.errors[0]["extensions"]["code"] == code
 
 
 async def test_shipments_are_told_to_those_who_may_see_them(gateway: Gateway) -> None:

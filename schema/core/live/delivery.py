@@ -33,6 +33,19 @@ class Delivery(NamedTuple):
     """Changes that it tells of."""
     batch: Batch | None = None
     """What it is told within, where more of that comes after it."""
+    part: bool = False
+    """Whether it is a part of the state, of a stream that tells it so."""
+
+
+class State(NamedTuple):
+    """The state that a stream begins with, or goes on from."""
+
+    place: int
+    """Its place in the log."""
+    shown: frozenset[str]
+    """Ids of the events that it shows and that have no place yet."""
+    deliveries: Sequence[Delivery]
+    """What is told of it; only after the last is it known where to resume."""
 
 
 Push = Callable[[Delivery], bool]
@@ -56,8 +69,8 @@ class Evaluates(Protocol):
 
     async def snapshot(
         self, prepared: Any, contexts: Any, opened: Opened, reason: SnapshotReason
-    ) -> tuple[int, frozenset[str], Any]:
-        """Return the state: its place, the events it shows that have none yet, and the answer.
+    ) -> tuple[int, frozenset[str], list[Any]]:
+        """Return the state: its place, the events it shows that have none yet, and the answers.
 
         Raises:
             Exception: it could not be read.

@@ -10,7 +10,7 @@ from resolvers.core.broker import Broker
 from resolvers.core.errors import Overloaded
 from resolvers.core.stream import Told
 from schema.core.fields import RowType
-from schema.core.live.delivery import Delivery, Evaluates, encoded, passes
+from schema.core.live.delivery import Delivery, Evaluates, State, encoded, passes
 from schema.core.live.feed import BATCH, Feed, Request
 from schema.core.stream import Opened, SnapshotReason, Stream
 
@@ -79,7 +79,7 @@ class Group:
         self._contexts = contexts
         self._feeds: dict[Any, Feed] = {}
         self._requests: deque[Request] = deque()
-        self._states: dict[Any, asyncio.Task[tuple[int, frozenset[str], Any]]] = {}
+        self._states: dict[Any, asyncio.Task[State]] = {}
         self._task: asyncio.Task[None] | None = None
 
     @property
@@ -134,10 +134,8 @@ class Group:
         self.ask(Request(stream, stream.interest, told, future=future))
         return await future
 
-    async def state(
-        self, opened: Opened, reason: SnapshotReason
-    ) -> tuple[int, frozenset[str], Any]:
-        """Return the state, read once for all who ask meanwhile; see `Evaluates.snapshot`."""
+    async def state(self, opened: Opened, reason: SnapshotReason) -> State:
+        """Return the state, read and encoded once for all who ask meanwhile."""
         key = (opened.stream.interest, reason)
         task = self._states.get(key)
         if task is None:
@@ -145,19 +143,25 @@ class Group:
             task.add_done_callback(lambda _: self._states.pop(key, None))
         return await asyncio.shield(task)
 
-    async def _read_state(
-        self, opened: Opened, reason: SnapshotReason
-    ) -> tuple[int, frozenset[str], Any]:
+    async def _read_state(self, opened: Opened, reason: SnapshotReason) -> State:
         """Return the state.
 
         Raises:
             Overloaded: it could not be read; without it, what comes after it tells nothing.
 
         """
-        found = await self._evaluates.snapshot(self._prepared, self._contexts, opened, reason)
-        if passes(found[2]):
+        place, shown, answers = await self._evaluates.snapshot(
+            self._prepared, self._contexts, opened, reason
+        )
+        if any(map(passes, answers)):
             raise Overloaded("The state cannot be read; subscribe again.")
-        return found
+        part = opened.stream.in_parts
+        deliveries = []
+        for left, answer in zip(reversed(range(len(answers))), answers, strict=True):
+            cursor = str(place) if opened.stream.resumes and not left else None
+            body = encoded(answer, cursor)
+            deliveries.append(Delivery(body, cursor, place, over=answer.over, part=part))
+        return State(place, shown, deliveries)
 
     async def _work(self) -> None:
         try:

@@ -277,9 +277,9 @@ class Subscriber(AsyncIterator[Delivery]):
         broker, log = context.broker, context.log
         self._opened = opened
         self._join_group(context)
-        state = await self._first(opened)
-        if state is not None:
-            yield state
+        async with aclosing(self._first(opened)) as answers:
+            async for delivery in answers:
+                yield delivery
         while not self._over():
             await self._join_feed(broker, opened)
             try:
@@ -287,27 +287,30 @@ class Subscriber(AsyncIterator[Delivery]):
                     async for delivery in answers:
                         yield delivery
             except SubscriberLagged as lagged:
-                state = await self._state_instead(opened, lagged)
-                if state is not None:
-                    yield state
+                async with aclosing(self._state_instead(opened, lagged)) as answers:
+                    async for delivery in answers:
+                        yield delivery
                 continue
             async for delivery in self._happening():
                 yield delivery
         if self._error is not None:
             raise self._error
 
-    async def _first(self, opened: Opened) -> Delivery | None:
-        """Return the state to begin with, where one does; else go on where one was."""
+    async def _first(self, opened: Opened) -> AsyncGenerator[Delivery, None]:
+        """Yield the state to begin with, where one does; else go on where one was."""
         if self._told is None and opened.snapshot and opened.after is None:
-            return await self._state(opened, SnapshotReason.STARTED)
-        if self._told is None and opened.after is not None:
+            async with aclosing(self._state(opened, SnapshotReason.STARTED)) as answers:
+                async for delivery in answers:
+                    yield delivery
+        elif self._told is None and opened.after is not None:
             self._told, self._batch = opened.after
             if self.transport is not None:
                 self._returning = 0
-        return None
 
-    async def _state_instead(self, opened: Opened, lagged: SubscriberLagged) -> Delivery | None:
-        """Return the state in place of changes that are gone.
+    async def _state_instead(
+        self, opened: Opened, lagged: SubscriberLagged
+    ) -> AsyncGenerator[Delivery, None]:
+        """Yield the state in place of changes that are gone.
 
         Raises:
             SubscriberLagged: there is none, or it is too large.
@@ -319,7 +322,9 @@ class Subscriber(AsyncIterator[Delivery]):
             raise lagged
         self._forget_waiting()
         try:
-            return await self._state(opened, SnapshotReason.TOO_OLD)
+            async with aclosing(self._state(opened, SnapshotReason.TOO_OLD)) as answers:
+                async for delivery in answers:
+                    yield delivery
         except LimitExceeded:
             raise lagged from None
 
@@ -464,16 +469,22 @@ class Subscriber(AsyncIterator[Delivery]):
         finally:
             self.push = push
 
-    async def _state(self, opened: Opened, reason: SnapshotReason) -> Delivery | None:
-        """Return the state; what comes after it is told next. None for who was moved meanwhile."""
+    async def _state(
+        self, opened: Opened, reason: SnapshotReason
+    ) -> AsyncGenerator[Delivery, None]:
+        """Yield the state; what comes after it is told next. Who is moved reads it anew."""
         assert self._group is not None
-        place, shown, answer = await self._group.state(opened, reason)
+        before = self._told, self._batch
+        state = await self._group.state(opened, reason)
         if self._moving:
-            return None
-        self._told, self._batch = place, None
-        self._shown = set(shown)
-        cursor = str(place) if opened.stream.resumes else None
-        return Delivery(encoded(answer, cursor), cursor, place, over=answer.over)
+            return
+        self._told, self._batch = state.place, None
+        self._shown = set(state.shown)
+        for delivery in state.deliveries:
+            if self._over():  # the rest of it is for the caller that it is now
+                self._told, self._batch = before
+                return
+            yield delivery
 
     def _wanted(self, events: Sequence[PublishedEvent], stream: Stream) -> list[Told]:
         return [Told.one(event) for event in events if self._wants(event, stream)]

@@ -502,15 +502,26 @@ class TestFailing:
         assert again == first[2:]
 
     async def test_too_old_is_told(self, site: Site) -> None:
-        """A stream without snapshot stops where the log does not reach back; a replay mends it."""
+        """Where the log does not reach back a stream tells the state, in one message, or stops.
+
+        A replay mends that.
+        """
         everything = "subscription { changes(of: [ORDER_STATUS]) { seq } }"
         id_ = (await site.create(everything))["webhook"]["id"]
+        work = f'{{ shipmentWorkChanged(warehouseId: "{encode_id("Warehouse", 1)}") {{ id }} }}'
+        in_parts = (await site.create(f"subscription {work}"))["webhook"]["id"]
+        await site.create("subscription { orderStatusChanged { seq axis reason } }")
         await site.change(2)
         last = await site.last()
         await site.gateway.owner.execute("delete from outbox_event where pub_seq < $1", last)
         async with site.delivering():
             shown = await site.until(id_, lambda shown: shown["state"] == "DISABLED")
             assert "not kept any more" in shown["lastError"]
+            shown = await site.until(in_parts, lambda shown: shown["state"] == "DISABLED")
+            assert "not kept any more" in shown["lastError"]
+            [got] = await site.receiver.wait_for(1)
+            state = {"seq": str(last), "axis": None, "reason": "TOO_OLD"}
+            assert got.data["orderStatusChanged"] == state
             refused = await site.run("replayWebhook", id_, after="1")
             assert [e["path"] for e in refused["userErrors"]] == [["after"]]
             assert (await site.run("replayWebhook", id_, after=str(last)))["userErrors"] == []

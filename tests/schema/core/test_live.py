@@ -99,6 +99,26 @@ async def state(interest: Wanted, place: str, reason: SnapshotReason, context: C
     return made
 
 
+async def each(
+    interest: Wanted, place: str, reason: SnapshotReason, context: Context
+) -> list[RowType]:
+    """Tell the state in parts: the value of each thing."""
+    whole = await state(interest, place, reason, context)
+    return [
+        Changed.of(
+            {
+                "seq": place,
+                "thing": thing,
+                "before": value,
+                "value": value,
+                "coalesced": 0,
+                "secret": value,
+            }
+        )
+        for thing, value in enumerate(whole.row["values"])
+    ]
+
+
 Item = Annotated[
     Changed | State | StreamNotice, strawberry.union("Item", description="What is told.")
 ]
@@ -126,6 +146,19 @@ class Subscription:
             key=lambda event: event.payload["thing"],
             snapshot=state,
             notice=StreamNotice.of,
+        )
+
+    @stream("Things.", item=Changed, snapshot=True)
+    def things(context: Context) -> Stream:  # noqa: N805 - no instance
+        """Tell things, of a state each as if it had changed."""
+        del context
+        return Stream(
+            topics=("stock",),
+            interest=Wanted(),
+            tell=tell,
+            key=lambda event: event.payload["thing"],
+            snapshot=each,
+            in_parts=True,
         )
 
     @stream("Changes.", item=Changed)
@@ -159,6 +192,13 @@ subscription Items(
     ... on State { seq reason values }
     ... on StreamNotice { seq code dropped replayed lastSeq }
   }
+}
+"""
+
+
+THINGS = """
+subscription Things($after: String, $state: Boolean! = true) {
+  things(after: $after, snapshot: $state) { seq thing before value coalesced }
 }
 """
 
@@ -412,6 +452,44 @@ async def test_state_and_changes_fit_exactly(seed: int) -> None:
         assert applied(told) == world.at
         places = seqs(told[1:])
         assert places == sorted(set(places))
+
+
+@pytest.mark.parametrize("seed", range(8))
+async def test_a_state_in_parts_and_changes_fit_exactly(seed: int) -> None:
+    """At the start, and where the log is too short, each thing is told once; then its changes."""
+    world = World(events=20, seed=seed)
+    world.oldest = 11
+    world.busy = world.dice.random() * 0.8
+    readers = [
+        asyncio.create_task(world.follow(THINGS, **given)) for given in ({}, {"after": "3"}, {})
+    ]
+    await turns_of(world)
+    for reader in readers:
+        parts, changes = (told := await asyncio.wait_for(reader, 5))[:3], told[3:]
+        assert [part["thing"] for part in parts] == [0, 1, 2]
+        assert [part["coalesced"] for part in parts] == [0, 0, 0]
+        assert applied([{"values": [part["value"] for part in parts]}, *changes]) == world.at
+        assert seqs(changes) == sorted(set(seqs(changes)))
+
+
+async def test_only_the_last_part_of_a_state_is_a_place_to_resume_after() -> None:
+    """Who leaves in the middle of it has no place yet, and is told all of it again."""
+    world = World(events=20)
+    world.oldest = 11
+    async with aclosing(world.subscriber(THINGS, after="3")) as reader:
+        parts = [await anext(reader) for _ in range(3)]
+    assert [part.cursor for part in parts] == [None, None, "20"]
+    assert all(part.part for part in parts)
+
+
+async def test_who_is_moved_between_two_parts_is_told_the_state_anew() -> None:
+    """Of the caller that it was it is told no more, and no part is missing."""
+    world = World(events=20)
+    async with aclosing(hearing(member := world.subscriber(THINGS))) as reader:
+        first = one(await anext(reader))
+        member.move(world.contexts())
+        again = [one(await anext(reader)) for _ in range(3)]
+    assert (first["thing"], [part["thing"] for part in again]) == (0, [0, 1, 2])
 
 
 async def test_who_missed_nothing_is_live_at_once() -> None:
