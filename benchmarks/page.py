@@ -1,9 +1,8 @@
 """The page a run is told on, as Markdown."""
 
 from collections.abc import Iterable, Iterator, Sequence
-from statistics import linear_regression
 
-from benchmarks.growth import Growth
+from benchmarks.growth import Growth, fixed_cost
 from benchmarks.hotspots import COLLECTOR, LAYERS, LOOP, Hotspots
 from benchmarks.measure import CONNECTIONS, Measured
 from benchmarks.results import Results, ShapeResult, spread
@@ -178,14 +177,14 @@ def _budgets(shapes: Sequence[ShapeResult]) -> Iterator[str]:
 def _growth(growth: Growth | None) -> Iterator[str]:
     if growth is None:
         return
-    rows, cpu = [one.rows for one in growth.sizes], [one.cpu for one in growth.sizes]
-    _, fixed = linear_regression(rows, cpu)
+    fixed = fixed_cost(growth.sizes)
     yield from _title(
         "Growth",
-        "The gateway alone, answers of more and more rows to 16 clients. By a straight line "
-        f"through them a request costs {fixed:.2f} ms before its first row; per row counts what is "
-        "above that. Memory is what the server grew by at most, divided by the 16 requests at "
-        "once. Beats are of its event loop.",
+        "The gateway alone, answers of more and more rows to 16 clients, the median of five rounds "
+        "in turns. By the straight line through them whose relative errors are least, a request "
+        f"costs {fixed:.2f} ms before its first row; per row counts what is above that. Memory is "
+        "what the server grew by at most, divided by the 16 requests at once. Beats are of its "
+        "event loop.",
     )
     yield from _table(
         (
