@@ -45,6 +45,10 @@ _LONGEST_LABEL: Final = 100
 _LOOKED_AFTER: Final = 50
 """Executions after which an operation is looked at for statements it repeats."""
 _TOLD_AGAIN_SECONDS: Final = 3_600.0
+_LOOKED_AGAIN_SECONDS: Final = 1.0
+"""Least time between two looks at an operation that runs often: its latest hundred are enough."""
+_OFTEN: Final = 200
+"""Executions from which an operation counts as one that runs often."""
 _MOST_NUMBERS: Final = 200
 """Different numbers of one operation that are counted one by one."""
 
@@ -245,7 +249,7 @@ class _Distributions:
 class _OperationSeries:
     """The distributions of one operation type and name."""
 
-    __slots__ = ("canceled", "failed", "numbers", "repetition", "succeeded", "told_at")
+    __slots__ = ("canceled", "failed", "look_at", "numbers", "repetition", "succeeded")
 
     def __init__(self, metrics: "Metrics", operation_type: str, operation: str) -> None:
         labels = (operation_type, operation)
@@ -263,8 +267,8 @@ class _OperationSeries:
         for index, (histogram, _) in enumerate(shown):
             histogram.show(_NumberAt(self.numbers, index), *labels)
         self.repetition = metrics.repetitions.series(*labels)
-        self.told_at = -math.inf
-        """When repetition was told last, by `time.monotonic`."""
+        self.look_at = -math.inf
+        """When to look for repetition again, by `time.monotonic`."""
 
 
 class _Repetitions:
@@ -581,9 +585,13 @@ class Metrics:
 
     def _look_for_repetition(self, name: str, series: _OperationSeries) -> None:
         now = time.monotonic()
-        if now - series.told_at >= _TOLD_AGAIN_SECONDS and (found := series.repetition.repeated()):
-            series.told_at = now
+        if now < series.look_at:
+            return
+        if found := series.repetition.repeated():
+            series.look_at = now + _TOLD_AGAIN_SECONDS
             self.on_repetition(name, found)
+        elif series.repetition.seen > _OFTEN:
+            series.look_at = now + _LOOKED_AGAIN_SECONDS
 
     def _series(self, operation_type: Enum, name: str) -> _OperationSeries:
         """Return the series of an operation seen for the first time, or the shared `OTHER`."""
