@@ -23,7 +23,7 @@ import structlog
 
 from gateway.relay import Connection, keep_running
 from gateway.settings import Settings
-from gateway.webhooks.desk import NO_SECRETS, Open
+from gateway.webhooks.desk import NO_SECRETS, OTHER_KEY, Open
 from gateway.webhooks.egress import EgressRefused, EgressRules, Resolve, Sender
 from gateway.webhooks.signing import Secrets
 from resolvers.core.clock import Clock
@@ -74,8 +74,8 @@ _REQUEST: Final = "webhook"
 # What each may do now, looked up by what the database says and no token: users by their roles in
 # the company, programs by their key, which has to be of the partner still.
 _LIVE: Final = """
-select w.id, w.version, w.company_id, w.partner_id, w.owner, c.code as company, access.name,
-       access.permissions
+select w.id, w.version, w.company_id, w.partner_id, w.owner, w.salt, c.code as company,
+       access.name, access.permissions
 from webhook w join company c on c.id = w.company_id
 left join lateral (
   select u.display_name as name, array_agg(distinct p.permission order by p.permission)
@@ -151,7 +151,9 @@ where d.webhook_id = $1 and (d.state = 'DELIVERED' and d.seq <= kept.delivered
 """
 _CLEAN_OLD: Final = """
 delete from webhook_delivery where id in (
-  select id from webhook_delivery where attempted_at < $1 and state <> 'RETRYING'
+  select id from webhook_delivery d where attempted_at < $1
+    and (state <> 'RETRYING'
+         or exists (select from webhook w where w.id = d.webhook_id and w.archived_at is not null))
   order by attempted_at limit $2)
 """
 
@@ -241,6 +243,8 @@ class Deliverer:
         self.most_attempts = attempts_within(hours * 3600)
         self._trust: ssl.SSLContext | None = None
         self._lines: dict[int, _Line] = {}
+        self._foreign: dict[int, int] = {}
+        """Webhooks whose secrets were made with another key, and their versions."""
         self._held: set[int] = set()
         """Webhooks whose locks the session holds."""
         self._turn = asyncio.Lock()
@@ -313,7 +317,9 @@ class Deliverer:
 
     async def _look(self) -> None:
         """Begin the lines of webhooks that are to be served, and end those of others."""
-        wanted = {row["id"]: _asked(row) for row in await self.ask(_LIVE)}
+        live = await self.ask(_LIVE)
+        wanted = {row["id"]: _asked(row) for row in live if self.signs(row["salt"])}
+        self._tell_of_foreign({row["id"]: row for row in live if row["id"] not in wanted})
         for id_, line in list(self._lines.items()):
             if line.task.done():
                 del self._lines[id_]
@@ -325,6 +331,18 @@ class Deliverer:
         for id_, asked in wanted.items():
             if id_ not in self._lines and await self._is_ours(id_):
                 self._lines[id_] = _Line(self, asked)
+
+    def signs(self, salt: str) -> bool:
+        """Tell whether the receiver would know what is signed here by a salt."""
+        return self._secrets is not None and self._secrets.knows(salt)
+
+    def _tell_of_foreign(self, found: Mapping[int, Mapping[str, Any]]) -> None:
+        """Tell of webhooks that another process may sign and this one cannot, once of each."""
+        for id_, row in found.items():
+            if self._foreign.get(id_) != row["version"]:
+                _log.error("webhook not signed", webhook=id_, reason=OTHER_KEY)
+        self._foreign = {id_: row["version"] for id_, row in found.items()}
+        self.metrics.webhooks_of_another_key(len(found))
 
     async def _is_ours(self, id_: int) -> bool:
         """Take the lock of a webhook; tell whether nobody else has it."""
@@ -531,7 +549,8 @@ class _Line:
         name = message_id(self.asked.id, change.seq)
         timestamp = int(now.timestamp())
         salts = [row["salt"]]
-        if row["previous_until"] is not None and now < row["previous_until"]:
+        overlaps = row["previous_until"] is not None and now < row["previous_until"]
+        if overlaps and self._deliverer.signs(row["previous_salt"]):
             salts.append(row["previous_salt"])
         headers = {
             "content-type": "application/json",

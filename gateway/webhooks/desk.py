@@ -15,6 +15,10 @@ Open = Callable[[Principal, str], OperationContext]
 """Opens the context of one operation."""
 
 NO_SECRETS: Final = "This installation signs no webhooks: it has no secret to derive theirs from."
+OTHER_KEY: Final = (
+    "The webhook's secret was made with another key than this process has. "
+    "rotateWebhookSecret gives it a new one."
+)
 _AT: Final = ("document",)
 
 
@@ -67,8 +71,16 @@ class Desk:
         return self._known().new_salt()
 
     def secret(self, salt: str) -> str:
-        """Return the secret that belongs to a salt."""
-        return self._known().secret(salt)
+        """Return the secret that belongs to a salt.
+
+        Raises:
+            Forbidden: it was made with another key, or there is none here.
+
+        """
+        known = self._known()
+        if not known.knows(salt):
+            raise Forbidden(OTHER_KEY)
+        return known.secret(salt)
 
     def _known(self) -> Secrets:
         if self._secrets is None:

@@ -9,6 +9,7 @@ import asyncio
 import socket
 import ssl
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address
 from typing import Any, Final, NamedTuple
@@ -112,7 +113,9 @@ class Sender:
     ) -> None:
         self._rules = rules
         self._seconds = seconds
-        self._resolve = resolve or addresses_of
+        # its own: a name server that does not answer holds a thread, and is to hold nobody else
+        self._names = ThreadPoolExecutor(1, thread_name_prefix="webhook name")
+        self._resolve = resolve or self._addresses_of
         self._client = httpx2.AsyncClient(
             verify=context,
             trust_env=False,
@@ -144,7 +147,12 @@ class Sender:
 
     async def aclose(self) -> None:
         """Close the connections."""
+        self._names.shutdown(wait=False, cancel_futures=True)
         await self._client.aclose()
+
+    async def _addresses_of(self, host: str, port: int) -> Sequence[str]:
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self._names, addresses_of, host, port)
 
     async def _post(self, url: httpx2.URL, body: bytes, headers: Mapping[str, str]) -> Answered:
         host = _host(url)
@@ -194,15 +202,14 @@ class Sender:
         return Answered(response.status_code, response.headers.get("retry-after"))
 
 
-async def addresses_of(host: str, port: int) -> Sequence[str]:
-    """Ask the system for the addresses of a host.
+def addresses_of(host: str, port: int) -> Sequence[str]:
+    """Ask the system for the addresses of a host, which may take long.
 
     Raises:
         OSError: it has none.
 
     """
-    loop = asyncio.get_running_loop()
-    found = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
     # an address may come with a scope, of which nothing global has one
     return [str(entry[4][0]).partition("%")[0] for entry in found]
 

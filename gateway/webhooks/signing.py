@@ -15,6 +15,8 @@ from typing import Final
 MARK: Final = "whsec_"
 """How every secret starts, so that secret scanners and people recognize one."""
 _SALT_BYTES: Final = 16
+_CHECK: Final = 16
+"""Digits of what tells of a salt with which key it was made."""
 
 
 class Secrets:
@@ -25,8 +27,17 @@ class Secrets:
         self._key = hmac.digest(key, b"key of webhooks", "sha256")
 
     def new_salt(self) -> str:
-        """Return what a new secret is derived from; it tells nothing by itself."""
-        return secrets.token_hex(_SALT_BYTES)
+        """Return what a new secret is derived from; it tells nothing but which key it is for."""
+        salt = secrets.token_hex(_SALT_BYTES)
+        return f"{salt}.{self._check(salt)}"
+
+    def knows(self, salt: str) -> bool:
+        """Tell whether a salt is for this key; those of before there was a check are taken to be.
+
+        With another key a secret would come of it as well, and one that no receiver has.
+        """
+        random, _, check = salt.partition(".")
+        return not check or hmac.compare_digest(check, self._check(random))
 
     def secret(self, salt: str) -> str:
         """Return the secret that belongs to a salt, as the receiver is given it."""
@@ -37,6 +48,9 @@ class Secrets:
         signed = f"{message_id}.{timestamp}.".encode() + body
         made = (hmac.digest(self._bytes(salt), signed, "sha256") for salt in salts)
         return " ".join(f"v1,{base64.b64encode(one).decode('ascii')}" for one in made)
+
+    def _check(self, salt: str) -> str:
+        return hmac.digest(self._key, f"check {salt}".encode("ascii"), "sha256").hex()[:_CHECK]
 
     def _bytes(self, salt: str) -> bytes:
         return hmac.digest(self._key, salt.encode("ascii"), "sha256")

@@ -504,8 +504,15 @@ class Metrics:
         self._webhooks = Gauge(
             "gateway_webhooks", "Webhooks of all companies.", ("state",), registry=registry
         )
-        self._webhook_dead_letters = Gauge(
-            "gateway_webhook_dead_letters", "Dead letters that are kept.", registry=registry
+        self._webhook_dead_letters, self._webhooks_of_another_key = (
+            Gauge(name, text, registry=registry)
+            for name, text in (
+                ("gateway_webhook_dead_letters", "Dead letters that are kept."),
+                (
+                    "gateway_webhooks_of_another_key",
+                    "Webhooks that this process does not send: it has not the key to sign them.",
+                ),
+            )
         )
         self._webhook_lag = Gauge(
             "gateway_webhook_lag_events",
@@ -721,6 +728,10 @@ class Metrics:
     def webhook_attempted(self, outcome: str) -> None:
         """Count an attempt to send a webhook: ``delivered``, ``failed`` or, the last, ``dead``."""
         self._webhook_attempts.add(outcome)
+
+    def webhooks_of_another_key(self, number: int) -> None:
+        """Set how many webhooks this process does not send, since it cannot sign them."""
+        self._webhooks_of_another_key.set(number)
 
     def webhooks_measured(self, states: Mapping[str, int], *, dead: int, lag: int) -> None:
         """Set how many webhooks are in each state, their dead letters, and the longest lag."""

@@ -46,6 +46,8 @@ from resolvers.webhooks.rules import (
 from resolvers.webhooks.tables import webhook, webhook_delivery
 
 WEBHOOK: Final = Document("Webhook", webhook, "webhook")
+_COUNTED: Final = 0x5F
+"""Advisory lock of the number of a company's webhooks, beside the company's id."""
 _MOST_RETRIED: Final = 10_000
 """Dead letters that one command has sent again."""
 _LARGEST: Final = 2**63 - 1
@@ -452,6 +454,13 @@ def _too_long(name: str, text: str, most: int) -> str | None:
 
 
 async def _refuse_too_many(context: Context, connection: Transaction) -> None:
+    """Keep the number of webhooks within its bound.
+
+    They are made one after the other, so that two at once cannot both be the last.
+    """
+    await connection.execute(
+        select(func.pg_advisory_xact_lock(_COUNTED, context.principal.company_id))
+    )
     partner_id = context.principal.partner_id
     count = select(func.count()).where(webhook.c.archived_at.is_(None))
     most = MOST_WEBHOOKS

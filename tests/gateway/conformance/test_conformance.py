@@ -6,14 +6,18 @@ import json
 import shutil
 import signal
 import subprocess
+from asyncio.subprocess import PIPE
 from collections import Counter
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from gateway.tokens import issue_user_token
 from gateway.transports import GraphQLEndpoint
-from tests.fixtures.gateway import Gateway
+from resolvers.core.clock import system_clock
+from tests.fixtures.gateway import Gateway, settings_for
 from tests.fixtures.servers import running_server
 from tests.flows.test_resuming import LOG, Site, site
 from tests.gateway.transports.site import SALES, Door, make_site, site_settings
@@ -55,8 +59,8 @@ async def run(node: str, script: str, *arguments: str) -> list[Any]:
         script,
         *arguments,
         cwd=HERE,
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.PIPE,
+        stdout=PIPE,
+        stderr=PIPE,
     )
     output, errors = await asyncio.wait_for(process.communicate(), 60)
     assert process.returncode == 0, errors.decode()
@@ -110,3 +114,33 @@ async def test_the_reference_clients_resume(node: str, site: Site) -> None:
     for one in found.values():
         assert one["told"] == expected
         assert one["connections"] > 1
+
+
+async def test_the_reference_clients_outlive_their_tokens(node: str, site: Site) -> None:
+    """By the recipes of the documentation: one socket goes on, a stream is asked for again."""
+    changes, seconds = 24, 6
+    known = (site.gateways[0].graphql, site.headers["X-Company"], RESUMED, f"{changes}")
+    process = await asyncio.create_subprocess_exec(
+        *(node, "renewing.mjs", *known), cwd=HERE, stdin=PIPE, stdout=PIPE, stderr=PIPE
+    )
+    assert process.stdin is not None
+    assert process.stdout is not None
+    await asyncio.wait_for(process.stdout.readline(), 60)
+    tokens = [
+        issue_user_token(
+            settings_for(site.url), "admin@demo", timedelta(seconds=life), system_clock
+        )
+        for life in (seconds, 3600)
+    ]
+    told = asyncio.create_task(process.communicate(json.dumps(tokens).encode() + b"\n"))
+    for _ in range(changes):
+        await site.write()
+        await asyncio.sleep(1.6 * seconds / changes)
+    output, errors = await asyncio.wait_for(told, 60)
+    assert process.returncode == 0, errors.decode()
+    found = {one["transport"]: one for one in map(json.loads, output.splitlines())}
+    expected = [row[0] for row in await site.owner.fetch(LOG, 1, 0)]
+    assert {name: one["told"] for name, one in found.items()} == {"ws": expected, "sse": expected}
+    assert found["ws"]["connections"] == 1
+    assert len(found["ws"]["renewed"]) == 1
+    assert found["sse"]["connections"] == 2

@@ -16,7 +16,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 from gateway.settings import Settings
-from gateway.webhooks.egress import NO_ADDRESS, EgressRefused, EgressRules, Sender, addresses_of
+from gateway.webhooks.egress import NO_ADDRESS, EgressRefused, EgressRules, Sender
 from tests.fixtures.receiver import Receiver, receiving
 
 PUBLIC = "93.184.216.34"
@@ -147,7 +147,7 @@ async def post(
         rules(**{**OPEN, **settings}),
         trusted,
         seconds=seconds,
-        resolve=addresses_of if addresses is None else resolve,
+        resolve=None if addresses is None else resolve,
     )
     try:
         return (await sender.post(url, b"{}", {"webhook-id": "msg_1_1"})).status

@@ -87,6 +87,15 @@ def test_secrets_follow_from_salt_and_key() -> None:
     assert SECRETS.secret(NEW) != SECRETS.secret(OLD)
 
 
+def test_a_salt_knows_its_key() -> None:
+    """So nothing is signed that no receiver could verify; older salts are taken at their word."""
+    salt = SECRETS.new_salt()
+    assert SECRETS.knows(salt)
+    assert not Secrets(b"another key, also long enough to sign").knows(salt)
+    assert SECRETS.knows(NEW)
+    assert SECRETS.new_salt() != salt
+
+
 def test_the_vector_of_standard_webhooks() -> None:
     """The example of its specification, computed as we do."""
     key = base64.b64decode("MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw")

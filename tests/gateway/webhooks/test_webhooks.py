@@ -21,6 +21,7 @@ import pytest_asyncio
 
 from gateway.postgres import EmbeddedPostgres
 from gateway.webhooks.deliverer import _LIVE, Deliverer
+from gateway.webhooks.signing import Secrets
 from resolvers.core.principal import Principal
 from resolvers.webhooks.rules import ATTEMPTS_AFTER_A_DEAD_LETTER, MOST_DEAD_IN_A_ROW
 from schema.core.ids import encode_id
@@ -346,6 +347,55 @@ class TestDelivering:
         async with site.delivering():
             await site.change()
             await site.receiver.wait_for(1)
+
+    async def test_another_key_signs_nothing(self, site: Site) -> None:
+        """It would sign what no receiver can verify: it says so, and leaves it to one that can."""
+        created = await site.create()
+        own, runtime = site.gateway.runtime.secrets, site.gateway.runtime
+        runtime.secrets = Secrets(b"another key, also long enough to sign")
+        registry = runtime.metrics.registry
+        try:
+            async with site.delivering(), asyncio.timeout(60):
+                while registry.get_sample_value("gateway_webhooks_of_another_key") != 1:  # noqa: ASYNC110
+                    await asyncio.sleep(0.02)
+                await site.change()
+                runtime.secrets = own
+                async with site.delivering():
+                    [got] = await site.receiver.wait_for(1)
+        finally:
+            runtime.secrets = own
+        assert verified(got, created["secret"], site.clock())
+
+    async def test_a_slow_endpoint_delays_no_other(self, site: Site) -> None:
+        """While one does not answer, another is told all, in order."""
+        for path in ("slow", "quick"):
+            await site.create(url=f"{site.receiver.url}?{path}")
+        hanging = site.receiver.waits = lambda got: got.path.endswith("slow")
+        async with site.delivering(webhook_timeout_seconds=60.0):
+            await site.change(8)
+            async with asyncio.timeout(30):
+                while len(site.receiver.got) < 9:  # noqa: ASYNC110 - it waits for ever
+                    await asyncio.sleep(0.02)
+        got = [one for one in site.receiver.got if not hanging(one)]
+        assert len(got) == 8
+        assert [one.seq for one in got] == sorted({one.seq for one in got})
+
+    async def test_letters_of_deleted_webhooks_are_deleted(self, site: Site) -> None:
+        """Those that were still to be sent too, once nobody would look for them."""
+        created = await site.create()
+        id_ = created["webhook"]["id"]
+        site.receiver.answer = lambda _: (500, {})
+        async with site.delivering() as deliverer:
+            await site.change()
+            await site.until(id_, lambda shown: shown["state"] == "FAILING")
+            await site.run("deleteWebhook", id_)
+            left = f"""select count(*) from webhook_delivery d join webhook w on w.id = webhook_id
+                       where d.state = 'RETRYING' and w.archived_at is not null and {OURS}"""
+            await deliverer._clean()
+            assert await site.gateway.owner.fetchval(left) == 1
+            site.clock.turn(days=31)
+            await deliverer._clean()
+            assert await site.gateway.owner.fetchval(left) == 0
 
     async def test_a_lost_session_is_replaced(self, site: Site) -> None:
         """Locks end with it, and whoever has them next goes on."""
