@@ -9,6 +9,7 @@ import hashlib
 import re
 import time
 from collections.abc import Callable, Collection
+from functools import partial
 from typing import Final
 
 from gateway.auth import api_keys, refusals
@@ -77,13 +78,22 @@ class Authenticator:
             ask_client, ttl=access_seconds, size=_MOST_KEPT, parallel=_PARALLEL_LOOKUPS, timer=timer
         )
 
-    def remembered(self, authorization: str | None, company: str | None) -> Principal | None:
-        """Return what `authenticate` does, if all of it is known: None where that has to look."""
+    def recall(
+        self, authorization: str | None, company: str | None
+    ) -> Callable[[], Principal | None] | None:
+        """Return what tells the bearer of a token that was verified before, time and again.
+
+        It returns what `authenticate` does, None where that has to look, or to refuse. For who
+        shows the same on one connection for every request.
+        """
         if authorization is None or len(authorization) > _LONGEST_HEADER:
             return None
         header = hashlib.sha256(authorization.encode(errors="surrogatepass")).digest()
         session = self._sessions.get(header)
-        if session is None or not self._verifier.still_holds(session.token):
+        return None if session is None else partial(self._recalled, session, company)
+
+    def _recalled(self, session: "_Session", company: str | None) -> Principal | None:
+        if not self._verifier.still_holds(session.token):
             return None
         access = self._users.kept(session.identity)
         return None if access is None else session.known(access, company)

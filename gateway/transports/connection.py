@@ -12,6 +12,7 @@ from types import TracebackType
 from typing import Any, Final, Protocol, Self
 
 from gateway.transports.faults import Headers
+from resolvers.core.principal import Principal
 
 EXTENSION: Final = "gateway.connection"
 """Key of the `Connection` in ``scope["extensions"]``."""
@@ -26,6 +27,10 @@ class Connection(Protocol):
     """Called when the server stops: end what would not end by itself."""
     stopping: bool
     """True once the server stops."""
+    shown: tuple[bytes | None, bytes | None] | None
+    """Credential and company that its last request showed, if they are known."""
+    recall: Callable[[], Principal | None]
+    """Tells who showed them; the transport's own."""
 
     @property
     def lost(self) -> bool:

@@ -181,8 +181,17 @@ class HttpTransport(Answering):
 
     def _remembered(self, exchange: Exchange) -> Principal | None:
         """Return the caller, if all about them is known already."""
+        connection, headers = exchange.connection, exchange.headers
+        shown = headers.get(b"authorization"), headers.get(b"x-company")
+        if connection is not None and connection.shown == shown:
+            return connection.recall()
         authorization, company = exchange.text(b"authorization"), exchange.text(b"x-company")
-        return self._authenticator.remembered(authorization, company)
+        recall = self._authenticator.recall(authorization, company)
+        if recall is None:
+            return None
+        if connection is not None:
+            connection.shown, connection.recall = shown, recall
+        return recall()
 
     async def _principal(self, exchange: Exchange) -> Principal | None:
         """Return the caller, or None for one who may ask about the schema without a name."""

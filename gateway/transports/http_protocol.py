@@ -28,6 +28,7 @@ from gateway.transports.direct import PATH, Answer, DirectExchange
 from gateway.transports.exchange import new_request_id
 from gateway.transports.faults import Headers, error_entry
 from gateway.transports.statuses import CODES, STATUSES, Fault
+from resolvers.core.principal import Principal
 
 LINGER_SECONDS: Final = 2.0
 """How long a refused peer that still sends may take to read why, before the connection is cut."""
@@ -74,6 +75,8 @@ class HttpProtocol(HttpToolsProtocol):
         settings = config.settings
         self._lost = False
         self.stopping = False
+        self.shown: tuple[bytes | None, bytes | None] | None = None
+        self.recall: Callable[[], Principal | None] = lambda: None
         self.on_lost: Callable[[], object] | None = None
         self.on_shutdown: Callable[[], object] | None = None
         self._extensions: Any = {EXTENSION: self}

@@ -35,11 +35,15 @@ ANONYMOUS: Final = Principal(
 """Who asks about the schema without a credential: of no company, so that no row is theirs."""
 
 
+Recall = Callable[[], Principal | None]
+"""Tells who shows a credential, as of now; None where `Authenticator.authenticate` has to look."""
+
+
 class Authenticator(Protocol):
     """Knows callers by their credentials."""
 
-    def remembered(self, authorization: str | None, company: str | None) -> Principal | None:
-        """Return what `authenticate` does, where nothing has to be waited for or refused."""
+    def recall(self, authorization: str | None, company: str | None) -> Recall | None:
+        """Return what tells again who shows these, where it is known; see `Recall`."""
         ...
 
     async def authenticate(self, authorization: str | None, company: str | None) -> Principal:

@@ -20,6 +20,7 @@ from gateway.transports.connection import EXTENSION
 from gateway.transports.faults import Headers
 from gateway.transports.http_protocol import plain_response
 from gateway.transports.statuses import Fault
+from resolvers.core.principal import Principal
 
 _MEDIUM: Final = 126
 """Bytes from which the length of a message takes two bytes more (RFC 6455 section 5.2)."""
@@ -45,6 +46,8 @@ class SocketProtocol(WebSocketsSansIOProtocol):
         self._lost = False
         self._served = False
         self.stopping = False
+        self.shown: tuple[bytes | None, bytes | None] | None = None
+        self.recall: Callable[[], Principal | None] = lambda: None
         self.on_lost: Callable[[], object] | None = None
         self.on_shutdown: Callable[[], object] | None = None
         self.close_timeout = CLOSE_SECONDS

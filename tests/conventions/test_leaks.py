@@ -91,7 +91,7 @@ async def test_answers_and_refusals_of_the_executor_are_scanned(query: str) -> N
 class LeakyDoor:
     """Refuses everybody with the database's words."""
 
-    def remembered(self, authorization: str | None, company: str | None) -> None:
+    def recall(self, authorization: str | None, company: str | None) -> None:
         """Remember nobody."""
 
     async def authenticate(self, authorization: str | None, company: str | None) -> Principal:

@@ -927,6 +927,30 @@ async def test_invalidate_asks_again_at_once(door: Authenticator, owner: Any, ti
     assert await refusal(door.authenticate(header, None)) == INVALID
 
 
+async def test_what_is_recalled_holds_no_longer_than_what_is_asked(
+    door: Authenticator, time: Time
+) -> None:
+    """A connection recalls its caller for as long as the door would let them in unasked."""
+    header = token(time, exp=int(time.now.timestamp()) + 60)
+    assert door.recall(None, None) is None
+    assert door.recall(header, None) is None  # never verified
+    principal = await door.authenticate(header, None)
+    recall, elsewhere = door.recall(header, None), door.recall(header, "SOUTH")
+    assert recall is not None
+    assert elsewhere is not None
+    assert recall() is principal
+    assert elsewhere() is None  # nobody has looked whether that is theirs
+    door.invalidate()
+    assert recall() is None
+    again = await door.authenticate(header, None)
+    assert recall() is again
+    time.advance(authenticator.ACCESS_SECONDS)
+    assert recall() is None
+    await door.authenticate(header, None)
+    time.advance(60 + LEEWAY - authenticator.ACCESS_SECONDS)
+    assert recall() is None
+
+
 async def test_parallel_requests_of_one_token_share_one_lookup(
     door: Authenticator, fetch: CountedFetch, time: Time
 ) -> None:

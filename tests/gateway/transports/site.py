@@ -170,7 +170,7 @@ def person(token: str) -> Principal:
 class Door:
     """Knows every token but a few."""
 
-    def remembered(self, authorization: str | None, company: str | None) -> None:
+    def recall(self, authorization: str | None, company: str | None) -> None:
         """Remember nobody."""
 
     async def authenticate(self, authorization: str | None, company: str | None) -> Principal:
