@@ -14,7 +14,8 @@ from graphql.language import ValueNode
 from strawberry.schema.config import StrawberryConfig
 from strawberry.types.scalar import ScalarDefinition, scalar
 
-_MAX_DIGITS = 28
+_MAX_DIGITS = 40
+"""More than any column holds, so that a number that is too large is refused where it is used."""
 _MAX_SCALE = 12
 _SHORT = _MAX_SCALE + len("0.")
 """Characters of a number that cannot have too many digits."""
@@ -37,7 +38,7 @@ def parse_decimal(value: Any) -> Decimal:
     """Read a decimal given as a string or an integer.
 
     Raises:
-        GraphQLError: not a finite decimal of at most 28 digits, 12 of them behind the point.
+        GraphQLError: not a finite decimal of at most 40 digits, 12 of them behind the point.
 
     """
     if type(value) is str and len(value) <= _SHORT:

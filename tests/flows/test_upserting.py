@@ -182,7 +182,7 @@ async def test_prices_are_plain_numbers(gateway: Gateway, price: str) -> None:
         with pytest.raises(Refused) as raised:
             await gateway.run(document, {"key": "p", "rows": rows})
         [error] = raised.value.errors
-        assert "A Decimal is a plain number of at most 28 digits" in error["message"]
+        assert "A Decimal is a plain number of at most 40 digits" in error["message"]
 
 
 async def test_partners(own_gateway: Gateway, own_database_url: str) -> None:

@@ -52,8 +52,8 @@ def test_decimals_come_back_exactly(number: Decimal) -> None:
         ("12.50", "12.50"),
         ("-12.5000", "-12.5000"),
         ("007", "7"),
-        ("9" * 28, "9" * 28),
-        ("-" + "9" * 16 + "." + "9" * 12, "-" + "9" * 16 + "." + "9" * 12),
+        ("9" * 40, "9" * 40),
+        ("-" + "9" * 28 + "." + "9" * 12, "-" + "9" * 28 + "." + "9" * 12),
         (5, "5"),
         (-5, "-5"),
     ],
@@ -66,8 +66,8 @@ def test_plain_numbers_are_decimals(given_: Any, expected: str) -> None:
 NO_DECIMALS: list[Any] = [
     *("NaN", "-NaN", "sNaN", "Infinity", "-Infinity", "inf", "1e5", "1E5", "1e-5", "0x10"),
     *("", " ", " 1", "1 ", "+1", "1,5", "1.", ".5", ".", "-", "--1", "1.2.3", "1_000", "1\n"),
-    *("\uff11\uff12", "٣", "½", "1\0", "\ud800", "9" * 29, "0." + "1" * 13, "1" * 5_000),
-    *(True, False, None, 1.5, float("nan"), [], ["1"], {}, {"a": 1}, b"1", 10**28),
+    *("\uff11\uff12", "٣", "½", "1\0", "\ud800", "9" * 41, "0." + "1" * 13, "1" * 5_000),
+    *(True, False, None, 1.5, float("nan"), [], ["1"], {}, {"a": 1}, b"1", 10**40),
 ]
 
 
@@ -82,7 +82,7 @@ def test_other_numbers_are_no_decimals(value: Any) -> None:
 def test_any_text_is_a_decimal_or_refused(text: str) -> None:
     """What is taken is a plain ASCII number, whatever Python would take."""
     if re.fullmatch(r"-?[0-9]+(\.[0-9]{1,12})?", text) and not text.endswith("\n"):
-        assume(len(re.sub("[^0-9]", "", text)) <= 28)
+        assume(len(re.sub("[^0-9]", "", text)) <= 40)
         assert parse_decimal(text) == Decimal(text)
     else:
         with pytest.raises(GraphQLError):
