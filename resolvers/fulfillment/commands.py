@@ -5,6 +5,7 @@ An order is locked before its shipments, so that no two of them wait for one ano
 
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import date
 from decimal import Decimal
 from typing import Any, Final
 
@@ -105,6 +106,97 @@ class Shipping:
     """Where it leaves from, if not from all warehouses."""
 
 
+@dataclass(frozen=True, slots=True)
+class Planning:
+    """What is to be picked and when, all that is promised and in no shipment if ``lines`` is None.
+
+    ``planned_on`` is None for today; ``warehouse_id`` tells where it leaves from, if not from all.
+    """
+
+    lines: Sequence[ShipLine] | None = None
+    planned_on: date | None = None
+    warehouse_id: int | None = None
+
+
+async def plan_shipment(context: Context, key: str, asked: Asked, planning: Planning) -> Outcome:
+    """Have shipments prepared of goods that are promised to a confirmed order, one per warehouse.
+
+    Nothing moves, and nothing else is promised. Returns the order's ``id`` and the
+    ``shipment_ids``, of them the first as ``shipment_id``.
+
+    Raises:
+        CommandRefused: there is no such order, it changed, is on hold, or less is promised to it
+            and in no shipment; or the day has passed.
+
+    """
+    today = context.clock().date()
+    planned_on = planning.planned_on or today
+    errors = _check_lines(planning.lines, planning.warehouse_id)
+    if planned_on < today:
+        errors.append(Invalid("plannedOn has passed.", path=("plannedOn",)))
+    if errors:
+        raise CommandRefused(errors)
+
+    async def change(connection: Transaction, order: Any) -> Outcome:
+        rows = await order_lines(connection, order)
+        wanted = await _wanted(connection, order, rows, planning.lines, planning.warehouse_id)
+        sums = _sums(wanted)
+        refuse_part(order, rows, sums, ("orderId",))
+        by_id = {row.id: row for row in rows}
+        shipment_ids = []
+        for from_ in sorted({by_id[id_].warehouse_id for id_ in sums}):
+            lines = [
+                (id_, by_id[id_].product_id, Part(None, None, much))
+                for id_, much in sums.items()
+                if by_id[id_].warehouse_id == from_
+            ]
+            values = {
+                "number": f"SH-{today.year}-",  # completed with the id
+                "warehouse_id": from_,
+                "planned_on": planned_on,
+            }
+            shipment_ids.append(await _write_shipment(connection, order, values, lines))
+        await write_audit(
+            context,
+            connection,
+            operation="planShipment",
+            action="plan",
+            entity="Shipment",
+            changes={id_: {"state": ShipmentState.PLANNED} for id_ in shipment_ids},
+            versions=dict.fromkeys(shipment_ids, 1),
+        )
+        return {"shipment_id": shipment_ids[0], "shipment_ids": shipment_ids}
+
+    return await change_order(
+        context,
+        key,
+        asked,
+        action=SHIP,
+        operation="planShipment",
+        cause="SHIPMENT",
+        change=change,
+        request={
+            "lines": _lines_as_json(planning.lines),
+            "plannedOn": planning.planned_on and planning.planned_on.isoformat(),
+            "warehouseId": planning.warehouse_id,
+        },
+    )
+
+
+def _lines_as_json(lines: Sequence[ShipLine] | None) -> list[Any] | None:
+    if lines is None:
+        return None
+    return [
+        [
+            line.order_line_id,
+            f"{line.quantity.normalize():f}",
+            line.lot_number,
+            *unit_asked(line.uom),
+        ]
+        for line in lines
+    ]
+
+
 async def ship_order(
     context: Context,
     key: str,
@@ -122,32 +214,11 @@ async def ship_order(
             there of a lot than is to leave.
 
     """
-    lines = shipping.lines
     _check(shipping)
 
     async def change(connection: Transaction, order: Any) -> Outcome:
         rows = await order_lines(connection, order)
-        free = await _free(connection, order, rows)
-        wanted = lines
-        if wanted is None:
-            wanted = [
-                ShipLine(row.id, free[row.id])
-                for row in rows
-                if free[row.id] > 0 and shipping.warehouse_id in (None, row.warehouse_id)
-            ]
-            if not wanted:
-                refusal = InsufficientStock(
-                    "All that is reserved is in shipments.", path=("orderId",)
-                )
-                raise CommandRefused([refusal])
-        products = {row.id: row.product_id for row in rows}
-        wanted = await lines_in_stock_units(
-            connection,
-            wanted,
-            lambda line: products.get(line.order_line_id),
-            {"quantity": "qty"},
-        )
-        _refuse_more(wanted, free)
+        wanted = await _wanted(connection, order, rows, shipping.lines, shipping.warehouse_id)
         left = _sums(wanted)
         refuse_part(order, rows, left, ("orderId",))
         by_id = {row.id: row for row in rows}
@@ -156,16 +227,12 @@ async def ship_order(
         _refuse_missing(wanted, chosen)
         goods = _goods(sources, wanted, chosen)
         move_ids = await ship_goods(context, connection, key, goods, source=SALES_ORDER_LINE)
+        sent: dict[int, list[Goods]] = {}
+        for one in goods:
+            sent.setdefault(by_id[one.source_id].warehouse_id, []).append(one)
         shipment_ids = [
-            await _write_shipment(
-                context,
-                connection,
-                order,
-                [one for one in goods if by_id[one.source_id].warehouse_id == from_],
-                warehouse_id=from_,
-                shipping=shipping,
-            )
-            for from_ in sorted({by_id[id_].warehouse_id for id_ in left})
+            await _write_sent(context, connection, order, sent[from_], from_, shipping)
+            for from_ in sorted(sent)
         ]
         if await write_shipped(context, connection, order, left, operation="shipOrder"):
             await _finish_steps(context, connection, order)
@@ -184,17 +251,7 @@ async def ship_order(
         cause="SHIPMENT",
         change=change,
         request={
-            "lines": None
-            if lines is None
-            else [
-                [
-                    line.order_line_id,
-                    f"{line.quantity.normalize():f}",
-                    line.lot_number,
-                    *unit_asked(line.uom),
-                ]
-                for line in lines
-            ],
+            "lines": _lines_as_json(shipping.lines),
             "carrier": shipping.carrier,
             "trackingNo": shipping.tracking_no,
             # appended, so that requests without one are what they were
@@ -596,21 +653,61 @@ def _sums(lines: Sequence[ShipLine]) -> dict[int, Decimal]:
 
 def _check(shipping: Shipping) -> None:
     """Refuse what is wrong by itself, before anything is read."""
-    lines = shipping.lines
     errors: list[ErpError] = [
         Invalid(f"{name} must have 1 to {MAX_TEXT} characters.", path=(name,))
         for name, text in (("carrier", shipping.carrier), ("trackingNo", shipping.tracking_no))
         if text is not None and not 1 <= len(text.strip()) <= MAX_TEXT
     ]
+    errors += _check_lines(shipping.lines, shipping.warehouse_id)
+    if errors:
+        raise CommandRefused(errors)
+
+
+def _check_lines(lines: Sequence[ShipLine] | None, warehouse_id: int | None) -> list[ErpError]:
+    """Return what is wrong with lines by themselves."""
+    errors: list[ErpError] = []
     if lines is not None and not 1 <= len(lines) <= MAX_LINES:
         errors.append(Invalid(f"Give 1 to {MAX_LINES} lines, or none at all.", path=("lines",)))
-    if lines is not None and shipping.warehouse_id is not None:
+    if lines is not None and warehouse_id is not None:
         message = "Lines tell where they leave from; leave warehouseId out."
         errors.append(Invalid(message, path=("warehouseId",)))
     for position, line in enumerate(lines or ()):
         errors += check_quantity(line.quantity, ("lines", str(position), "qty"))
-    if errors:
-        raise CommandRefused(errors)
+    return errors
+
+
+async def _wanted(
+    connection: Transaction,
+    order: Any,
+    rows: Sequence[Any],
+    lines: Sequence[ShipLine] | None,
+    warehouse_id: int | None,
+) -> Sequence[ShipLine]:
+    """Return what is asked for of an order's ``rows``, in their units: all that is free if None.
+
+    Raises:
+        CommandRefused: less of it is promised to the order and in no shipment.
+
+    """
+    free = await _free(connection, order, rows)
+    if lines is None:
+        lines = [
+            ShipLine(row.id, free[row.id])
+            for row in rows
+            if free[row.id] > 0 and warehouse_id in (None, row.warehouse_id)
+        ]
+        if not lines:
+            refusal = InsufficientStock("All that is reserved is in shipments.", path=("orderId",))
+            raise CommandRefused([refusal])
+    products = {row.id: row.product_id for row in rows}
+    wanted = await lines_in_stock_units(
+        connection,
+        lines,
+        lambda line: products.get(line.order_line_id),
+        {"quantity": "qty"},
+    )
+    _refuse_more(wanted, free)
+    return wanted
 
 
 async def _free(connection: Transaction, order: Any, rows: Sequence[Any]) -> dict[int, Decimal]:
@@ -854,12 +951,11 @@ async def _write_parts(
         await connection.execute(insert(shipment_line), added)
 
 
-async def _write_shipment(
+async def _write_sent(  # noqa: PLR0917 - what a shipment is made of
     context: Context,
     connection: Transaction,
     order: Any,
     goods: Sequence[Goods],
-    *,
     warehouse_id: int,
     shipping: Shipping,
 ) -> int:
@@ -869,49 +965,28 @@ async def _write_shipment(
     for one in goods:
         part = Part(one.location_id, one.lot_id, one.quantity)
         left.setdefault((one.source_id, one.product_id), []).append(part)
+    values = {
+        "number": f"SH-{now.year}-",  # completed with the id
+        "warehouse_id": warehouse_id,
+        "state": ShipmentState.SHIPPED,
+        "planned_on": now.date(),
+        "shipped_at": now,
+        "carrier": shipping.carrier,
+        "tracking_no": shipping.tracking_no,
+    }
     lines = [
         (line_id, product_id, part)
         for (line_id, product_id), parts in left.items()
         for part in added_up(parts)
     ]
-    owner = {"company_id": order.company_id, "partner_id": order.partner_id}
-    made = await connection.execute(
-        insert(shipment)
-        .values(
-            **owner,
-            number=f"SH-{now.year}-",  # completed with the id
-            order_id=order.id,
-            warehouse_id=warehouse_id,
-            ship_to_id=order.ship_to_id,
-            state=ShipmentState.SHIPPED,
-            planned_on=now.date(),
-            shipped_at=now,
-            carrier=shipping.carrier,
-            tracking_no=shipping.tracking_no,
-        )
-        .returning(shipment.c.id)
-    )
-    shipment_id = int(made.scalar_one())
-    await connection.execute(
-        insert(shipment_line),
-        [
-            {
-                **owner,
-                "shipment_id": shipment_id,
-                "position": position,
-                "order_line_id": line_id,
-                "product_id": product_id,
-                "quantity": part.quantity,
-                "picked": part.quantity,
-                "location_id": part.location_id,
-                "lot_id": part.lot_id,
-            }
-            for position, (line_id, product_id, part) in enumerate(lines, start=1)
-        ],
-    )
+    shipment_id = await _write_shipment(connection, order, values, lines)
     await connection.execute(
         insert(package).values(
-            **owner, shipment_id=shipment_id, position=1, tracking_no=shipping.tracking_no
+            company_id=order.company_id,
+            partner_id=order.partner_id,
+            shipment_id=shipment_id,
+            position=1,
+            tracking_no=shipping.tracking_no,
         )
     )
     await write_audit(
@@ -922,6 +997,46 @@ async def _write_shipment(
         entity="Shipment",
         changes={shipment_id: {"state": ShipmentState.SHIPPED}},
         versions={shipment_id: 1},
+    )
+    return shipment_id
+
+
+async def _write_shipment(
+    connection: Transaction,
+    order: Any,
+    values: Mapping[str, Any],
+    lines: Sequence[tuple[int, int, Part]],
+) -> int:
+    """Write a shipment of lines of an order, of a product each, and return its id."""
+    owner = {"company_id": order.company_id, "partner_id": order.partner_id}
+    made = await connection.execute(
+        insert(shipment)
+        .values(
+            **owner,
+            order_id=order.id,
+            ship_to_id=order.ship_to_id,
+            **values,
+        )
+        .returning(shipment.c.id)
+    )
+    shipment_id = int(made.scalar_one())
+    left = "shipped_at" in values
+    await connection.execute(
+        insert(shipment_line),
+        [
+            {
+                **owner,
+                "shipment_id": shipment_id,
+                "position": position,
+                "order_line_id": line_id,
+                "product_id": product_id,
+                "quantity": part.quantity,
+                "picked": part.quantity if left else 0,
+                "location_id": part.location_id,
+                "lot_id": part.lot_id,
+            }
+            for position, (line_id, product_id, part) in enumerate(lines, start=1)
+        ],
     )
     return shipment_id
 

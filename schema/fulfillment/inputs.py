@@ -49,6 +49,15 @@ class ShipLineInput:
     uom: str | None = strawberry.field(default=None, description=UOM)
 
 
+@strawberry.input(description="So much of a line of an order that is to be picked.")
+class PlanLineInput:
+    """One line of `planShipment`."""
+
+    sales_order_line_id: strawberry.ID = strawberry.field(description="Line of the order.")
+    qty: Decimal = strawberry.field(description="How much of it, above 0.")
+    uom: str | None = strawberry.field(default=None, description=UOM)
+
+
 @strawberry.input(description="So much of a line of a shipment that was picked from elsewhere.")
 class PickedLineInput:
     """One line of `packShipment`."""

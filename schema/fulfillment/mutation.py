@@ -1,5 +1,7 @@
 """Mutations of shipments, and of orders as far as shipments are concerned."""
 
+from collections.abc import Sequence
+from datetime import date
 from typing import Annotated
 
 import strawberry
@@ -9,12 +11,14 @@ from resolvers.core.context import Context
 from resolvers.core.document import Asked
 from resolvers.fulfillment.commands import (
     PickedLine,
+    Planning,
     ShipLine,
     Shipping,
     cancel_order,
     cancel_shipment,
     confirm_delivery,
     pack_shipment,
+    plan_shipment,
     ship_order,
     ship_shipment,
     start_picking,
@@ -25,7 +29,7 @@ from resolvers.sales.loaders import order_by_id
 from schema.core.fields import argument, column, listed, related
 from schema.core.ids import decode_id
 from schema.core.payload import ExpectedVersion, IdempotencyKey, Payload, UserError, mutation
-from schema.fulfillment.inputs import PickedLineInput, ShipLineInput
+from schema.fulfillment.inputs import PickedLineInput, PlanLineInput, ShipLineInput
 from schema.fulfillment.types import Shipment
 from schema.inventory.types import StockMove
 from schema.sales.types import SalesOrder, SalesOrderPayload
@@ -47,6 +51,24 @@ class ShipOrderPayload(Payload):
         "Entries made in the stock ledger: which lots left, and from where.",
         move_by_id,
         "move_ids",
+    )
+    order: SalesOrder | None = related(
+        "The order as it is now; null when there is no such order.", order_by_id, "id"
+    )
+    user_errors: list[UserError] = column("Why it was refused; empty when it was done.")
+
+
+@strawberry.type(description="What is to be picked for an order, or why it was refused.")
+class PlanShipmentPayload(Payload):
+    """Outcome of `resolvers.fulfillment.commands.plan_shipment`."""
+
+    shipment: Shipment | None = related(
+        "The shipment that was planned, the first of several; null when there is none.",
+        shipment_by_id,
+        "shipment_id",
+    )
+    shipments: list[Shipment] = listed(
+        "The shipments that were planned, one in each warehouse.", shipment_by_id, "shipment_ids"
     )
     order: SalesOrder | None = related(
         "The order as it is now; null when there is no such order.", order_by_id, "id"
@@ -82,6 +104,30 @@ def _shipped(outcome: Outcome) -> ShipOrderPayload:
     """
     first = [outcome["shipment_id"]] if "shipment_id" in outcome else []
     return ShipOrderPayload.done(**{"shipment_ids": first, **outcome})
+
+
+def _lines(
+    lines: Sequence[ShipLineInput | PlanLineInput] | None,
+) -> list[ShipLine] | None:
+    if lines is None:
+        return None
+    return [
+        ShipLine(
+            decode_id(
+                line.sales_order_line_id,
+                "SalesOrderLine",
+                path=("lines", str(position), "salesOrderLineId"),
+            ),
+            line.qty,
+            _trimmed(line.lot_number) if isinstance(line, ShipLineInput) else None,
+            line.uom,
+        )
+        for position, line in enumerate(lines)
+    ]
+
+
+def _warehouse(id_: strawberry.ID | None) -> int | None:
+    return None if id_ is None else decode_id(id_, "Warehouse", path=("warehouseId",))
 
 
 def _picked(line: PickedLineInput, at: tuple[str, ...]) -> PickedLine:
@@ -131,35 +177,53 @@ class Mutation:
     ) -> ShipOrderPayload | None:
         """Run the command."""
         ordered = decode_id(order_id, "SalesOrder", path=("orderId",))
-        asked = None
-        if lines is not None:
-            asked = [
-                ShipLine(
-                    decode_id(
-                        line.sales_order_line_id,
-                        "SalesOrderLine",
-                        path=("lines", str(position), "salesOrderLineId"),
-                    ),
-                    line.qty,
-                    _trimmed(line.lot_number),
-                    line.uom,
-                )
-                for position, line in enumerate(lines)
-            ]
         outcome = await ship_order(
             context,
             idempotency_key,
             Asked(ordered, expected_version, ("orderId",)),
             Shipping(
-                asked,
+                _lines(lines),
                 _trimmed(carrier),
                 _trimmed(tracking_no),
-                None
-                if warehouse_id is None
-                else decode_id(warehouse_id, "Warehouse", path=("warehouseId",)),
+                _warehouse(warehouse_id),
             ),
         )
         return _shipped(outcome)
+
+    @mutation(
+        "Have goods picked that are reserved for an order and in no shipment: all of them, or "
+        "those of the lines given. Nothing moves before it is shipped.",
+        requires="shipments.write",
+    )
+    async def plan_shipment(
+        context: Context,
+        idempotency_key: IdempotencyKey,
+        order_id: Annotated[strawberry.ID, argument("Id of the order.")],
+        *,
+        lines: Annotated[
+            list[PlanLineInput] | None,
+            argument(
+                "What is picked, 1 to 200 lines; null: all that is reserved and in no shipment yet."
+            ),
+        ] = None,
+        warehouse_id: Annotated[
+            strawberry.ID | None,
+            argument("Where it leaves from; null: from all warehouses. Not with lines."),
+        ] = None,
+        planned_on: Annotated[
+            date | None, argument("Day it is planned for, not in the past; null: today.")
+        ] = None,
+        expected_version: ExpectedVersion = None,
+    ) -> PlanShipmentPayload | None:
+        """Run the command."""
+        ordered = decode_id(order_id, "SalesOrder", path=("orderId",))
+        outcome = await plan_shipment(
+            context,
+            idempotency_key,
+            Asked(ordered, expected_version, ("orderId",)),
+            Planning(_lines(lines), planned_on, _warehouse(warehouse_id)),
+        )
+        return PlanShipmentPayload.done(**{"shipment_ids": [], **outcome})
 
     @mutation(
         "Give up what has not left of an order: what is promised to it is free for others, and "

@@ -55,6 +55,9 @@ SINGLE = {
     "ShipOrderPayload.shipment": "a command makes one shipment",
     "ShipOrderPayload.shipments": "all of it left from one warehouse",
     "ShipOrderPayload.moves": "one line left, from one place",
+    "PlanShipmentPayload.order": "a command concerns one order",
+    "PlanShipmentPayload.shipment": "a command makes one shipment",
+    "PlanShipmentPayload.shipments": "all of it leaves one warehouse",
     "ShipmentPayload.shipment": "a command concerns one shipment",
     "PurchaseOrderPayload.order": "a command concerns one order",
     "ReceiveGoodsPayload.order": "a command concerns one order",
@@ -163,6 +166,7 @@ STATEMENTS_OF_ROOTS = {
     "Mutation.packShipment": 0,
     "Mutation.placeSalesOrder": 1,  # the prices, by the same relation as everywhere
     "Mutation.quoteSalesOrder": 1,  # as above
+    "Mutation.planShipment": 0,
     "Mutation.shipShipment": 0,
     "Mutation.startPicking": 0,
     "Mutation.confirmSalesOrder": 0,

@@ -430,6 +430,7 @@ REQUIRED: Final[Mapping[str, Any]] = {
             "holdSalesOrder(id)",
             "releaseHold(id)",
             "reserveOrder(id)",
+            "planShipment(orderId)",
             "shipOrder(orderId)",
         )
     },

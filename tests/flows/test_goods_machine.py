@@ -452,44 +452,49 @@ class GoodsMachine(RuleBasedStateMachine):
             self.same(foretold, told)
 
     @precondition(lambda self: any(o.reservation != "NONE" for o in self.goods.orders))
-    @rule(data=st.data())
-    def plans_a_shipment(self, data: st.DataObject) -> None:
-        """Have a shipment prepared of what is promised, as a program of the warehouse would."""
+    @rule(data=st.data(), everything=st.booleans())
+    def plans_a_shipment(self, data: st.DataObject, everything: bool) -> None:  # noqa: FBT001
+        """Have a shipment prepared of what is promised, and of a bit more now and then."""
         number = self._an_order(data, lambda order: order.reservation != "NONE")
         order = self.goods.orders[number]
-        lines = []
-        for n, line in enumerate(order.lines):
-            free = line.reserved - self.goods.planned(number, n)
-            if free > 0:
-                part = min(free, data.draw(quantities))
-                lines.append(Line(line.product, part, id=line.id))
-        if not lines or order.state != "CONFIRMED":
-            return
-        shipment = Paper(order.warehouse, lines, "PLANNED", order=number)
-        shipment.id = self.run(
-            self.owner.fetchval(
-                """insert into shipment (company_id, number, order_id, partner_id, warehouse_id,
-                                         planned_on)
-                   select 1, 'SH-2026-', id, partner_id, warehouse_id, current_date
-                   from sales_order where id = $1 returning id""",
-                order.id,
-            )
+        lines: list[tuple[int, Decimal]] | None = None
+        if not everything:
+            lines = []
+            for n, line in enumerate(order.lines):
+                free = line.reserved - self.goods.planned(number, n)
+                if free > 0 and data.draw(st.sampled_from([True, True, True, False])):
+                    lines.append((n, data.draw(st.sampled_from([free, free, Decimal(1)]))))
+            if not lines:
+                return
+        version = self.expected(data, order)
+
+        def predict(goods: Goods) -> None:
+            _check_version(version, order)
+            goods.plan(number, lines)
+
+        _, told = self.command(
+            data,
+            "planShipment",
+            {
+                "orderId": ("ID!", encode_id("SalesOrder", order.id)),
+                "expectedVersion": version,
+                "lines": (
+                    "[PlanLineInput!]",
+                    lines
+                    and [
+                        {
+                            "salesOrderLineId": encode_id("SalesOrderLine", order.lines[n].id),
+                            "qty": str(qty),
+                        }
+                        for n, qty in lines
+                    ],
+                ),
+            },
+            "shipment { id }",
+            predict,
         )
-        for position, line in enumerate(lines, 1):
-            self.run(
-                self.owner.execute(
-                    """insert into shipment_line (company_id, partner_id, shipment_id, position,
-                                                  order_line_id, product_id, quantity)
-                       values (1, $1, $2, $3, $4, $5, $6)""",
-                    self.world.partner,
-                    shipment.id,
-                    position,
-                    line.id,
-                    self.product_ids[line.product],
-                    line.quantity,
-                )
-            )
-        self.goods.shipments.append(shipment)
+        if told:
+            self.goods.shipments[-1].id = decode_id(told["shipment"]["id"], "Shipment")
 
     @precondition(lambda self: self.goods.shipments)
     @rule(data=st.data(), again=st.booleans())

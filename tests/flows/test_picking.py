@@ -54,7 +54,7 @@ class Shelves:
         told = await self.told(
             """mutation($key: String!, $input: PlaceSalesOrderInput!) {
               told: placeSalesOrder(idempotencyKey: $key, input: $input)
-              { order { id lines { id } } userErrors { code } } }""",
+              { order { id } userErrors { code } } }""",
             input={
                 "partnerId": encode_id("Partner", partner),
                 "warehouseId": encode_id("Warehouse", 1),
@@ -62,21 +62,15 @@ class Shelves:
                 "lines": [{"sku": "LOTS", "qty": quantity}],
             },
         )
-        [line] = told["order"]["lines"]
-        shipment = await self.owner.fetchval(
-            """with made as (
-                 insert into shipment (company_id, number, order_id, partner_id, warehouse_id,
-                                       planned_on)
-                 select 1, 'SH-2026-', id, partner_id, 1, current_date from sales_order
-                 where id = $1 returning id, partner_id)
-               insert into shipment_line (company_id, partner_id, shipment_id, position,
-                                          order_line_id, product_id, quantity)
-               select 1, m.partner_id, m.id, 1, l.id, l.product_id, l.reserved
-               from made m, sales_order_line l where l.id = $2 returning shipment_id""",
-            decode_id(told["order"]["id"], "SalesOrder"),
-            decode_id(line["id"], "SalesOrderLine"),
+        planned = await self.told(
+            """mutation($key: String!, $id: ID!) {
+              told: planShipment(idempotencyKey: $key, orderId: $id) {
+                shipment { id lines { qty } } shipments { id } userErrors { code } } }""",
+            id=told["order"]["id"],
         )
-        return encode_id("Shipment", shipment)
+        assert planned["shipments"] == [{"id": planned["shipment"]["id"]}]
+        assert planned["shipment"]["lines"] == [{"qty": f"{quantity}.0000"}]
+        return str(planned["shipment"]["id"])
 
     async def work(self, verb: str, shipment: str, more: str = "", **variables: Any) -> Any:
         """Go on with a shipment; return what is told of it."""
