@@ -1,6 +1,7 @@
 """Fixtures of the whole suite; each kind lives in a file of `tests/fixtures`."""
 
 pytest_plugins = [
+    "tests.fixtures.memory",  # first: it says how often garbage is collected
     "tests.fixtures.server",
     "tests.fixtures.gateway",
     "tests.fixtures.blocking",
