@@ -1,5 +1,7 @@
 """Everything that must hold before a change is shared. Runs all steps, then says which failed.
 
+Those besides the tests run at the same time: types take as long as the others together.
+
 The steps that need a database use an embedded PostgreSQL in a temporary folder, so that nothing
 left over from earlier work decides the outcome.
 """
@@ -11,6 +13,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -30,8 +33,12 @@ STEPS: tuple[tuple[str, tuple[str, ...]], ...] = (
 def main() -> int:
     """Run every step; return 1 if any failed."""
     data_dir = tempfile.mkdtemp(prefix="gateway-check-")
+    *quick, (tests, command) = STEPS
     try:
-        outcomes = [(name, *run(name, command, data_dir)) for name, command in STEPS]
+        with ThreadPoolExecutor() as pool:
+            outcomes = list(pool.map(lambda step: run(*step, data_dir), quick))
+        announce(tests, command)
+        outcomes.append(run(tests, command, data_dir, gather=False))
     except KeyboardInterrupt:
         return 130
     finally:
@@ -42,13 +49,33 @@ def main() -> int:
     return 0 if all(passed for _, passed, _ in outcomes) else 1
 
 
-def run(name: str, command: tuple[str, ...], data_dir: str) -> tuple[bool, float]:
-    """Run one step; return whether it passed and the seconds it took."""
-    print(f"\n== {name}: {' '.join(command).replace(f'{BIN}/', '')}", flush=True)
+def announce(name: str, command: tuple[str, ...], output: str = "") -> None:
+    """Print which step it is, at once with what it printed."""
+    called = " ".join(command).replace(f"{BIN}/", "")
+    print(f"\n== {name}: {called}\n{output}", end="", flush=True)
+
+
+def run(
+    name: str, command: tuple[str, ...], data_dir: str, *, gather: bool = True
+) -> tuple[str, bool, float]:
+    """Run one step; return its name, whether it passed and the seconds it took.
+
+    With ``gather`` others run meanwhile, so its output is printed when it is complete.
+    """
     environment: Mapping[str, str] = {**os.environ, "GATEWAY_DATA_DIR": data_dir}
     started = time.monotonic()
-    code = subprocess.run(command, check=False, cwd=ROOT, env=environment).returncode
-    return code == 0, time.monotonic() - started
+    outcome = subprocess.run(
+        command,
+        check=False,
+        cwd=ROOT,
+        env=environment,
+        stdout=subprocess.PIPE if gather else None,
+        stderr=subprocess.STDOUT if gather else None,
+        text=True,
+    )
+    if gather:
+        announce(name, command, outcome.stdout)
+    return name, outcome.returncode == 0, time.monotonic() - started
 
 
 if __name__ == "__main__":
