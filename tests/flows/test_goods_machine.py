@@ -61,13 +61,29 @@ PLACES: Final = {
     "MN-1": ("MN", True),
     "MN-Q": ("MN", False),
 }
+PACK: Final = "PAIR"
+"""Two of any product of the machine."""
+UNITS: Final = {
+    PACK: (Decimal(2), Decimal("0.5")),
+    "PCE": (Decimal(1), Decimal(1)),
+    "DZN": (Decimal(12), Decimal(1)),
+}
+"""What one of a unit is, and what quantities in it are multiples of: there are whole pieces."""
 VIRTUAL: Final = (CUSTOMER, SUPPLIER, LOSS, SCRAP, TRANSIT)
 DAYS: Final = [date(2031, 1, 1), date(2030, 1, 1), None]
 
 quantities = st.sampled_from(["1", "2", "3", "1", "5", "0.5", "2.2500"]).map(Decimal)
 products = st.sampled_from([0, 0, 1, 1, 2])
 warehouses = st.sampled_from(["MA", "MA", "MB", "MN"])
+units = st.sampled_from([None] * 8 + [PACK, PACK, "DZN", "PCE", "KG", "NO"])
 
+_LANDED: Final = """
+select coalesce(sum(e.amount) filter (where e.kind = 'LANDED_COST'), 0),
+       coalesce(-sum(e.amount) filter (where e.kind = 'PRICE_DIFFERENCE'), 0)
+from valuation_entry e join stock_move m on m.id = e.move_id
+join goods_receipt_line l on m.source = 'GOODS_RECEIPT_LINE' and l.id = m.source_id
+where e.id > $1 and l.receipt_id = $2
+"""
 MOVES = """moves { id qty product { sku } lot { number }
                   fromLocation { code kind } toLocation { code kind } }"""
 ERRORS = "userErrors { code }"
@@ -130,7 +146,7 @@ class World:
     async def products(self) -> list[int]:
         """Make products of which there is nothing yet, one of each kind of tracking."""
         self.programs += 1
-        return [
+        made = [
             await self.gateway.owner.fetchval(
                 """insert into product (sku, name, tracking, category_id, uom_id, list_price,
                                         list_currency)
@@ -141,6 +157,14 @@ class World:
             )
             for tracking in TRACKING
         ]
+        await self.gateway.owner.execute(
+            """insert into product_unit (product_id, code, name, factor)
+               select unnest($1::bigint[]), $2, $2, $3""",
+            made,
+            PACK,
+            UNITS[PACK][0],
+        )
+        return made
 
 
 @pytest.fixture
@@ -168,6 +192,8 @@ class GoodsMachine(RuleBasedStateMachine):
             TRACKING,
             world.places,
             frozenset(code for code, negative in WAREHOUSES.items() if negative == "true"),
+            UNITS,
+            frozenset({"KG"}),
         )
         self.commands = 0
         self.done: list[tuple[str, dict[str, Any], Any]] = []
@@ -186,6 +212,8 @@ class GoodsMachine(RuleBasedStateMachine):
                       (select count(*) from idempotency_key), (select count(*) from outbox_event),
                       (select sum(version) from stock_level),
                       (select sum(version) from sales_order),
+                      (select sum(version) from stock_hold),
+                      (select count(*) from valuation_entry),
                       (select count(*) from stock_balance), (select count(*) from lot)"""
         )
 
@@ -329,12 +357,65 @@ class GoodsMachine(RuleBasedStateMachine):
         if told:
             self.same(foretold, told)
 
+    # --- carts
+
+    @rule(data=st.data(), warehouse=warehouses, again=st.sampled_from([False, False, True]))
+    def works_on_a_cart(self, data: st.DataObject, warehouse: str, again: bool) -> None:  # noqa: FBT001
+        """Keep stock for a cart, all of it or none, or let go of one, which may have ended."""
+        if again and self.goods.holds:
+            self._lets_go(data)
+            return
+        lines = data.draw(st.lists(st.tuples(products, quantities), min_size=1, max_size=3))
+        place = encode_id("Warehouse", self.world.warehouses[warehouse])
+        asked = [
+            {"sku": self.sku(product), "qty": str(qty), "warehouseId": place}
+            for product, qty in lines
+        ]
+        _, told = self.command(
+            data,
+            "holdStock",
+            {"lines": ("[StockHoldLineInput!]!", asked), "minutes": ("Int!", 1_440)},
+            "hold { id }",
+            lambda goods: goods.keep(
+                Paper(warehouse, [Line(product, qty) for product, qty in lines], "HELD")
+            ),
+        )
+        if told:
+            self.goods.holds[-1].id = decode_id(told["hold"]["id"], "StockHold")
+
+    def _lets_go(self, data: st.DataObject) -> None:
+        number = data.draw(st.integers(0, len(self.goods.holds) - 1))
+        hold = self.goods.holds[number]
+        version = self.expected(data, hold)
+
+        def predict(goods: Goods) -> None:
+            _check_version(version, hold)
+            goods.let_go(goods.holds[number])
+
+        self.command(
+            data,
+            "releaseStock",
+            {"id": ("ID!", encode_id("StockHold", hold.id)), "expectedVersion": version},
+            "hold { id }",
+            predict,
+        )
+
     # --- sales
 
     @rule(data=st.data(), confirm=st.sampled_from([True, True, False]), warehouse=warehouses)
     def sells(self, data: st.DataObject, confirm: bool, warehouse: str) -> None:  # noqa: FBT001
-        """Place an order, of one product in several lines perhaps."""
-        lines = data.draw(st.lists(st.tuples(products, quantities), min_size=1, max_size=4))
+        """Place an order, of one product in several lines perhaps, and of a cart perhaps."""
+        drawn = data.draw(st.lists(st.tuples(products, quantities), min_size=1, max_size=4))
+        everything = list(range(len(self.goods.holds)))
+        good = [n for n in everything if self.goods.holds[n].state == "HELD"]
+        number = data.draw(st.sampled_from([None, *good * 2, *everything]), label="cart")
+        if number is not None:
+            hold = self.goods.holds[number]
+            warehouse = hold.warehouse
+            if data.draw(st.booleans(), label="as it is"):
+                drawn = [(line.product, line.quantity) for line in hold.lines]
+            event(f"placeSalesOrder of a cart that is {hold.state}")
+        lines = self.entered(data, drawn)
         days = data.draw(st.sampled_from([0, 0, 1, 2]), label="due")
         today = self.world.gateway.runtime.clock().date()
         due = today + timedelta(days=days)
@@ -343,19 +424,42 @@ class GoodsMachine(RuleBasedStateMachine):
             "warehouseId": encode_id("Warehouse", self.world.warehouses[warehouse]),
             "confirm": confirm,
             "requestedOn": due.isoformat() if days else None,
-            "lines": [{"sku": self.sku(product), "qty": str(qty)} for product, qty in lines],
+            "lines": [
+                {"sku": self.sku(product), "qty": str(qty), "uom": unit}
+                for product, qty, unit in lines
+            ],
         }
-        new = Paper(warehouse, [Line(product, qty) for product, qty in lines], "PLACED", due=due)
+        if number is not None:
+            wanted["holdId"] = encode_id("StockHold", self.goods.holds[number].id)
+
+        def predict(goods: Goods) -> None:
+            if number is not None:
+                if not confirm:
+                    raise No("VALIDATION")
+                goods.let_go(goods.holds[number], state="TAKEN")
+            new = Paper(warehouse, goods.measured(lines), "PLACED", due=due)
+            goods.place(new, confirm=confirm)
+
         _, told = self.command(
             data,
             "placeSalesOrder",
             {"input": ("PlaceSalesOrderInput!", wanted)},
             "order { id }",
-            lambda goods: goods.place(new, confirm=confirm),
+            predict,
         )
+        if not told:
+            return
         order = self.goods.orders[-1]
         order.id = decode_id(told["order"]["id"], "SalesOrder")
         self._number(order, "sales_order_line", "order_id")
+
+    @staticmethod
+    def entered(
+        data: st.DataObject, lines: list[tuple[int, Decimal]]
+    ) -> list[tuple[int, Decimal, str | None]]:
+        """Return lines with units they are entered in: a unit is drawn for the first."""
+        unit = data.draw(units, label="unit")
+        return [(*line, None if n else unit) for n, line in enumerate(lines)]
 
     def _number(self, paper: Paper, table: str, parent: str) -> None:
         rows = self.run(
@@ -660,7 +764,8 @@ class GoodsMachine(RuleBasedStateMachine):
     )
     def buys(self, data: st.DataObject, warehouse: str, tolerance: int, steps: int) -> None:
         """Write a purchase order, and most often have it sent and confirmed."""
-        lines = data.draw(st.lists(st.tuples(products, quantities), min_size=1, max_size=3))
+        drawn = data.draw(st.lists(st.tuples(products, quantities), min_size=1, max_size=3))
+        lines = self.entered(data, drawn)
         _, told = self.command(
             data,
             "createPurchaseOrder",
@@ -673,16 +778,16 @@ class GoodsMachine(RuleBasedStateMachine):
                 "lines": (
                     "[PurchaseLineInput!]!",
                     [
-                        {"sku": self.sku(product), "qty": str(qty), "unitPrice": "1"}
-                        for product, qty in lines
+                        {"sku": self.sku(product), "qty": str(qty), "uom": unit, "unitPrice": "1"}
+                        for product, qty, unit in lines
                     ],
                 ),
             },
             "order { id }",
-            lambda goods: goods.purchases.append(
-                Paper(warehouse, [Line(product, qty) for product, qty in lines], "DRAFT")
-            ),
+            lambda goods: goods.purchases.append(Paper(warehouse, goods.measured(lines), "DRAFT")),
         )
+        if not told:
+            return
         purchase = self.goods.purchases[-1]
         purchase.id = decode_id(told["order"]["id"], "PurchaseOrder")
         self._number(purchase, "purchase_order_line", "order_id")
@@ -697,6 +802,8 @@ class GoodsMachine(RuleBasedStateMachine):
             line.over_percent = Decimal(tolerance)
         for verb in ("send", "confirm")[:steps]:
             self._advance(data, len(self.goods.purchases) - 1, verb, seen=False)
+        if steps == 2 and data.draw(st.booleans(), label="comes"):
+            self._receives(data, len(self.goods.purchases) - 1)
 
     @precondition(lambda self: self.goods.purchases)
     @rule(data=st.data(), verb=st.sampled_from([None, None, None, "send", "confirm", "cancel"]))
@@ -731,14 +838,19 @@ class GoodsMachine(RuleBasedStateMachine):
     @rule(data=st.data())
     def receives(self, data: st.DataObject) -> None:
         """Take in a delivery, too much or the wrong lots now and then."""
-        number = data.draw(st.integers(0, len(self.goods.purchases) - 1))
+        everything = list(range(len(self.goods.purchases)))
+        good = [n for n in everything if self.goods.purchases[n].state == "CONFIRMED"]
+        number = data.draw(st.sampled_from([*good * 4, *everything]), label="purchase")
+        self._receives(data, number)
+
+    def _receives(self, data: st.DataObject, number: int) -> None:
         purchase = self.goods.purchases[number]
         lines = []
-        for _ in range(data.draw(st.integers(1, 3))):
+        for _ in range(data.draw(st.sampled_from([1, 1, 2, 3]))):
             n = data.draw(st.integers(0, len(purchase.lines) - 1))
-            product = purchase.lines[n].product
+            product, rest = purchase.lines[n].product, purchase.lines[n].outstanding or Decimal(1)
             qty = (
-                data.draw(quantities)
+                data.draw(st.sampled_from([rest, data.draw(quantities)]))
                 if product < 2
                 else data.draw(st.sampled_from([Decimal(1)] * 4 + [Decimal(2)]))
             )
@@ -775,12 +887,42 @@ class GoodsMachine(RuleBasedStateMachine):
                     ],
                 ),
             },
-            f"{MOVES} reservedOrders {{ id }}",
+            f"receipt {{ id }} {MOVES} reservedOrders {{ id }}",
             predict,
         )
         if told:
             self.same(foretold[0], told)
             self.promised(foretold[1], told)
+            self.goods.receipts[-1].id = decode_id(told["receipt"]["id"], "GoodsReceipt")
+            if data.draw(st.booleans(), label="freight"):
+                self._bears(data, len(self.goods.receipts) - 1)
+
+    @precondition(lambda self: self.goods.receipts)
+    @rule(data=st.data())
+    def bears_a_cost(self, data: st.DataObject) -> None:
+        """Add freight to what came: what is there is worth more, for what has left it is spent."""
+        self._bears(data, data.draw(st.integers(0, len(self.goods.receipts) - 1)))
+
+    def _bears(self, data: st.DataObject, number: int) -> None:
+        amount = data.draw(st.sampled_from(["10", "7.77", "7.77", "0.01", "0", "0.005"]))
+        receipt = self.goods.receipts[number]
+        last = self.run(self.owner.fetchval("select max(id) from valuation_entry"))
+        foretold, told = self.command(
+            data,
+            "addLandedCost",
+            {
+                "receiptId": ("ID!", encode_id("GoodsReceipt", receipt.id)),
+                "amount": ("Decimal!", amount),
+                "description": ("String!", "Freight"),
+            },
+            "receipt { id }",
+            lambda goods: goods.spent(goods.receipts[number], Decimal(amount)),
+        )
+        if told:
+            assert decode_id(told["receipt"]["id"], "GoodsReceipt") == receipt.id
+            landed, spent = self.run(self.owner.fetchrow(_LANDED, last, receipt.id))
+            assert landed == Decimal(amount), "all of it, to the last cent"
+            assert foretold[0] <= spent <= foretold[1]
 
     # --- transfers
 
@@ -794,6 +936,16 @@ class GoodsMachine(RuleBasedStateMachine):
             lines.append(
                 (product, data.draw(quantities), (named and self.lot(data, product)) or None)
             )
+        asked = self.entered(data, [(product, qty) for product, qty, _ in lines])
+
+        def predict(goods: Goods) -> list[Move]:
+            if origin == to:  # then it does not come to units
+                return goods.transfer(origin, to, lines)
+            measured = zip(goods.measured(asked), lines, strict=True)
+            return goods.transfer(
+                origin, to, [(one.product, one.quantity, lot) for one, (_, _, lot) in measured]
+            )
+
         foretold, told = self.command(
             data,
             "transferStock",
@@ -803,13 +955,13 @@ class GoodsMachine(RuleBasedStateMachine):
                 "lines": (
                     "[TransferLineInput!]!",
                     [
-                        {"sku": self.sku(product), "qty": str(qty), "lotNumber": lot}
-                        for product, qty, lot in lines
+                        {"sku": self.sku(product), "qty": str(qty), "uom": unit, "lotNumber": lot}
+                        for (product, qty, unit), (_, _, lot) in zip(asked, lines, strict=True)
                     ],
                 ),
             },
             f"{MOVES} transfer {{ id }}",
-            lambda goods: goods.transfer(origin, to, lines),
+            predict,
         )
         if told:
             self.same(foretold, told)
@@ -992,7 +1144,7 @@ class GoodsMachine(RuleBasedStateMachine):
         promised = {k for k in ((w, p) for w in WAREHOUSES for p in range(3)) if k not in levels}
         assert not any(any(self.goods.level(*key)) for key in promised)
         self.levels = levels
-        for name in ("orders", "purchases", "transfers", "shipments", "counts"):
+        for name in ("orders", "holds", "purchases", "transfers", "shipments", "counts"):
             assert found[name] == {
                 paper.id: self._told(name, paper) for paper in getattr(self.goods, name)
             }
@@ -1094,6 +1246,7 @@ class GoodsMachine(RuleBasedStateMachine):
                 "state, version",
                 "stock_transfer_line:transfer_id:quantity, received, returned",
             ),
+            ("holds", "stock_hold", "state, version", ""),
             (
                 "shipments",
                 "shipment",
