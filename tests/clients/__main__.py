@@ -13,6 +13,7 @@ import shutil
 import subprocess
 import sys
 import venv
+from asyncio.subprocess import PIPE
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -41,6 +42,13 @@ EXAMPLES = ROOT / "docs" / "examples"
 SECRET = "a secret of the client tools, long enough to sign"
 CHANGES = 20
 """Changes of stock that gql listens to."""
+TOKEN_SECONDS = 6
+"""Life of the token that gql begins with, when it is to renew it."""
+CHANGE = (
+    "update stock_level set on_hand = on_hand + 1"
+    " where id = (select min(id) from stock_level where company_id = 1)"
+)
+LOG = "select pub_seq::text from outbox_event order by outbox_event.pub_seq limit $1"
 RELAY = {
     "src": "./relay",
     "schema": "./schema.graphql",
@@ -78,7 +86,7 @@ def prepare(folder: Path) -> None:
     """Lay out what the tools read: the schema, the operations, the screens."""
     folder.mkdir(parents=True, exist_ok=True)
     shutil.copy(ROOT / "schema" / "schema.graphql", folder)
-    for name in ("package.json", "package-lock.json", "use.py", "listen.py"):
+    for name in ("package.json", "package-lock.json", "use.py", "listen.py", "renew.py"):
         shutil.copy(HERE / name, folder)
     for made in ("relay", "operations", "erp_client"):
         shutil.rmtree(folder / made, ignore_errors=True)
@@ -117,6 +125,7 @@ class Site:
 
     process: ServerProcess
     database_url: str
+    settings: Settings
     token: str
 
 
@@ -138,7 +147,7 @@ async def serving(folder: Path) -> AsyncIterator[Site]:
         token = issue_user_token(settings, "admin@demo", timedelta(hours=1), system_clock)
         os.chdir(ROOT)  # where the server's process finds its modules
         async with server_process(gateway_process.__file__, environment=environment) as process:
-            yield Site(process, url, token)
+            yield Site(process, url, settings, token)
 
 
 async def ask(site: Site, folder: Path, python: Path) -> dict[str, Any]:
@@ -183,14 +192,10 @@ async def listen(site: Site, folder: Path, python: Path) -> dict[str, Any]:
     owner = await asyncpg.connect(site.database_url)
     try:
         for _ in range(CHANGES):
-            await owner.execute(
-                "update stock_level set on_hand = on_hand + 1"
-                " where id = (select min(id) from stock_level where company_id = 1)"
-            )
+            await owner.execute(CHANGE)
             await asyncio.sleep(0.05)
         told: dict[str, Any] = json.loads(await listening)
-        log = "select pub_seq::text from outbox_event order by outbox_event.pub_seq limit $1"
-        expected = [row[0] for row in await owner.fetch(log, CHANGES)]
+        expected = [row[0] for row in await owner.fetch(LOG, CHANGES)]
     finally:
         await owner.close()
     refused = "GRAPHQL_VALIDATION_FAILED"
@@ -199,10 +204,50 @@ async def listen(site: Site, folder: Path, python: Path) -> dict[str, Any]:
     return told
 
 
+async def renew(site: Site, folder: Path, python: Path) -> list[str]:
+    """Let gql listen past the end of its token, and compare with the log.
+
+    Raises:
+        ToolFailed: it was told something else, or was cut off.
+
+    """
+    process = await asyncio.create_subprocess_exec(
+        *(str(python), "renew.py", site.process.socket, str(2 * CHANGES)),
+        cwd=folder,
+        stdin=PIPE,
+        stdout=PIPE,
+        stderr=PIPE,
+    )
+    assert process.stdout is not None
+    await process.stdout.readline()
+    tokens = [
+        issue_user_token(site.settings, "admin@demo", timedelta(seconds=life), system_clock)
+        for life in (TOKEN_SECONDS, 3600)
+    ]
+    listening = asyncio.create_task(process.communicate(json.dumps(tokens).encode() + b"\n"))
+    owner = await asyncpg.connect(site.database_url)
+    try:
+        for _ in range(CHANGES):  # after those that it is told of first
+            await owner.execute(CHANGE)
+            await asyncio.sleep(1.6 * TOKEN_SECONDS / CHANGES)
+        output, errors = await asyncio.wait_for(listening, 60)
+        if process.returncode:
+            raise ToolFailed(f"gql did not renew its token: {errors.decode()}")
+        expected = [row[0] for row in await owner.fetch(LOG, 2 * CHANGES)]
+    finally:
+        await owner.close()
+    told: list[str] = json.loads(output)
+    if told != expected:
+        raise ToolFailed(f"gql was told {told}, and the log holds {expected}")
+    return told
+
+
 async def with_a_server(folder: Path, python: Path) -> tuple[dict[str, Any], dict[str, Any]]:
     """Run what needs a server; return what the clients were told."""
     async with serving(folder) as site:
-        return await ask(site, folder, python), await listen(site, folder, python)
+        told = await ask(site, folder, python), await listen(site, folder, python)
+        await renew(site, folder, python)
+        return told
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -239,7 +284,8 @@ def main(arguments: Sequence[str]) -> int:
         f"relay-compiler: {compiled} artifacts",
         f"ariadne-codegen: a client of {operations} operations; it read order {told['order']}"
         f" of {len(told['lines'])} lines and {len(told['bills'])} bills from a running server",
-        f"gql: told of {len(heard['seqs'])} changes of stock, in {heard['sessions']} sessions",
+        f"gql: told of {len(heard['seqs'])} changes of stock, in {heard['sessions']} sessions;"
+        " it renewed its token on one connection",
     )
     return 0
 
