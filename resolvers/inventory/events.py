@@ -115,17 +115,23 @@ class SummaryInterest:
 
     warehouse_ids: frozenset[int] | None
     product_ids: frozenset[int] | None
+    category_ids: frozenset[int] | None
     groups: tuple[StockGroup, ...]
     first: int
 
     @property
+    def changes(self) -> StockInterest:
+        """Return which changes are of a level that is added up."""
+        return StockInterest(self.warehouse_ids, self.product_ids, self.category_ids)
+
+    @property
     def index(self) -> tuple[str, frozenset[Any]] | None:
         """Return the narrowest field that decides."""
-        return StockInterest(self.warehouse_ids, self.product_ids).index
+        return self.changes.index
 
     def accepts(self, event: PublishedEvent) -> bool:
         """Tell whether ``event`` is of a level that is added up."""
-        return StockInterest(self.warehouse_ids, self.product_ids).accepts(event)
+        return self.changes.accepts(event)
 
 
 _categories = category.table
@@ -136,6 +142,10 @@ _BELOW = select(_categories.c.id).where(
         _categories.c.path.startswith(_category.c.path),
     )
 )
+OF_CATEGORIES: Final = stock_level.c.product_id.in_(
+    select(product.columns["id"]).where(product.columns["category_id"].in_(_BELOW))
+)
+"""Condition of the levels whose products are in the categories ``category_ids``, or below them."""
 _STATEMENTS: dict[frozenset[str], Statement] = {}
 
 
@@ -147,9 +157,7 @@ def _levels(given: frozenset[str]) -> Statement:
         conditions = {
             "warehouse_ids": level.warehouse_id == any_(unseen("warehouse_ids", ARRAY(BigInteger))),
             "product_ids": level.product_id == any_(unseen("product_ids", ARRAY(BigInteger))),
-            "category_ids": level.product_id.in_(
-                select(product.columns["id"]).where(product.columns["category_id"].in_(_BELOW))
-            ),
+            "category_ids": OF_CATEGORIES,
             "below": level.on_hand - level.reserved < bindparam("below", type_=Numeric),
         }
         chosen = [condition for name, condition in conditions.items() if name in given]

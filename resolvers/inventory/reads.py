@@ -1,13 +1,14 @@
 """Lists of warehouses, levels, moves, reservations and what is on its way."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 from resolvers.catalog.loaders import product
 from resolvers.core.aggregation import Aggregation, Grouping, days_and_months
 from resolvers.core.context import Reads
-from resolvers.core.listing import AmountBetween, Between, Flag, Listing, OneOf
-from resolvers.inventory.events import SummaryInterest
+from resolvers.core.listing import AmountBetween, Between, Condition, Filter, Flag, Listing, OneOf
+from resolvers.inventory.events import OF_CATEGORIES, SummaryInterest
 from resolvers.inventory.loaders import (
     incoming_stock,
     lot,
@@ -101,6 +102,23 @@ stock_level_aggregates = Aggregation(
 )
 
 
+@dataclass(frozen=True)
+class _OfCategories(Filter):
+    """The product is in one of the categories, or below one."""
+
+    def conditions(self, name: str) -> Mapping[str, Condition]:
+        return {name: Condition(OF_CATEGORIES, name)}
+
+    def leaves(self, name: str, value: Any) -> dict[str, Any]:
+        return {name: list(value)}
+
+
+_levels_summed = replace(
+    stock_levels,
+    filters={**stock_levels.filters, "category_ids": _OfCategories()},
+    _statements={},
+)
+_sums = replace(stock_level_aggregates, listing=_levels_summed, _statements={})
 _SUMMED = frozenset({"count", *(f"sum_{name}" for name in ("on_hand", "reserved", "available"))})
 _KEYS = frozenset({"warehouse_id", "product_id", "category_id"})
 
@@ -110,11 +128,15 @@ async def sums_of(reads: Reads, summing: SummaryInterest) -> Sequence[Any]:
 
     Of the quantities those alone whose changes are published.
     """
-    given = {"warehouse_ids": summing.warehouse_ids, "product_ids": summing.product_ids}
+    given = {
+        "warehouse_ids": summing.warehouse_ids,
+        "product_ids": summing.product_ids,
+        "category_ids": summing.category_ids,
+    }
     filters = {name: sorted(keys) for name, keys in given.items() if keys is not None}
-    page = stock_levels.request(filters=filters)
-    asked = stock_level_aggregates.request(summing.groups, first=summing.first)
-    return await stock_level_aggregates.rows(reads, page, asked, _SUMMED | _KEYS)
+    page = _levels_summed.request(filters=filters)
+    asked = _sums.request(summing.groups, first=summing.first)
+    return await _sums.rows(reads, page, asked, _SUMMED | _KEYS)
 
 
 stock_move_aggregates = Aggregation(

@@ -133,6 +133,7 @@ class Subscription:
     )
     def stock_summary_changed(
         context: Context,
+        *,
         group_by: Annotated[
             list[StockGroup], argument("Keys: levels with the same values of all make a group.")
         ] = (),  # type: ignore[assignment]
@@ -141,6 +142,10 @@ class Subscription:
         ] = None,
         product_ids: Annotated[
             list[strawberry.ID] | None, argument("Of these products; of all without it.")
+        ] = None,
+        category_ids: Annotated[
+            list[strawberry.ID] | None,
+            argument("Of products in these categories or below them; of all without it."),
         ] = None,
         first: Annotated[int, argument("At most so many groups, up to 1,000.")] = 100,
         max_per_second: Annotated[
@@ -159,6 +164,7 @@ class Subscription:
             interest=SummaryInterest(
                 warehouse_ids=wanted_keys(warehouse_ids, "Warehouse", "warehouseIds"),
                 product_ids=wanted_keys(product_ids, "Product", "productIds"),
+                category_ids=wanted_keys(category_ids, "ProductCategory", "categoryIds"),
                 groups=tuple(dict.fromkeys(group_by)),
                 first=first,
             ),

@@ -445,6 +445,44 @@ subscription Keys {
 """
 
 
+async def test_a_summary_of_categories(gateway: Gateway) -> None:
+    """Of what is in them or below; a change elsewhere makes none."""
+    owner = gateway.owner
+    inside = (
+        "exists (select from product_category b where b.id = any($1) and x.path like b.path || '%')"
+    )
+    levels = f"""from stock_level l join product p on p.id = l.product_id
+                 join product_category x on x.id = p.category_id
+                 where l.company_id = 1 and {{}}{inside}"""
+    [wanted] = await owner.fetch(
+        "select array_agg(id) as ids from (select c.id from product_category c"
+        " where c.parent_id is not null"
+        " and exists (select from product p where p.category_id = c.id)"
+        " order by 1 limit 2) as two"
+    )
+    below = [encode_id("ProductCategory", id_) for id_ in wanted["ids"]]
+    query = """subscription Of($categories: [ID!]) {
+      stockSummaryChanged(categoryIds: $categories, maxPerSecond: 10) { groups { count onHand } }
+    }"""
+    first = "select l.id {} order by l.id limit 1"
+    one = await owner.fetchval(first.format(levels.format("")), wanted["ids"])
+    other = await owner.fetchval(first.format(levels.format("not ")), wanted["ids"])
+    more = "update stock_level set on_hand = on_hand + 1 where id = $1"
+    await last_place(gateway)
+    async with listening(gateway, query, categories=below) as answers:
+        for step in range(2):
+            [group] = (await told(answers))["groups"]
+            sums = f"select count(*), sum(l.on_hand) as on_hand {levels.format('')}"
+            [row] = await owner.fetch(sums, wanted["ids"])
+            assert (group["count"], Decimal(group["onHand"])) == (row["count"], row["on_hand"])
+            if not step:
+                before = len(gateway.reports)
+                await owner.execute(more, other)
+                await last_place(gateway)
+                assert len(gateway.reports) == before
+                await owner.execute(more, one)
+
+
 async def test_the_keys_of_a_summary_are_read_together(gateway: Gateway) -> None:
     """However many groups there are: one statement for each of the keys, four for the state."""
     async with listening(gateway, KEYS) as answers:
