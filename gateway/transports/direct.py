@@ -15,7 +15,7 @@ from starlette.types import Message, Send
 from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
 
 from gateway.transports.connection import Connection
-from gateway.transports.exchange import Exchange, headers_of, request_id_of
+from gateway.transports.exchange import Exchange, request_id_of
 from gateway.transports.faults import Headers
 from gateway.transports.negotiation import MediaType
 
@@ -69,12 +69,12 @@ class DirectExchange(Exchange):
 
     message_event: Final = _NobodyWaits()
 
-    def __init__(self, below: Below, listed: list[tuple[bytes, bytes]]) -> None:
+    def __init__(self, below: Below, headers: dict[bytes, bytes]) -> None:
         # all that the base class sets, from what is there: there is no scope
         self._below = self.connection = below
         self.method = "POST"
         self.query_string = b""
-        self.headers = headers = headers_of(listed)
+        self.headers = headers
         self.request_id = request_id_of(headers)
         self.started: int | None = None
         self.task: asyncio.Task[Any] | None = None

@@ -25,7 +25,7 @@ from uvicorn.server import ServerState
 from gateway.settings import Settings
 from gateway.transports.connection import EXTENSION
 from gateway.transports.direct import PATH, Answer, DirectExchange
-from gateway.transports.exchange import new_request_id
+from gateway.transports.exchange import headers_of, new_request_id
 from gateway.transports.faults import Headers, error_entry
 from gateway.transports.statuses import CODES, STATUSES, Fault
 from resolvers.core.principal import Principal
@@ -80,10 +80,12 @@ class HttpProtocol(HttpToolsProtocol):
         self.on_lost: Callable[[], object] | None = None
         self.on_shutdown: Callable[[], object] | None = None
         self._extensions: Any = {EXTENSION: self}
-        self._url_limit = settings.max_url_bytes
-        self._header_limit = settings.max_header_bytes
-        self._header_seconds = settings.header_timeout_seconds
-        self._body_seconds = settings.body_timeout_seconds
+        self._url_limit, self._header_limit = settings.max_url_bytes, settings.max_header_bytes
+        self._seconds = {
+            _HEADER: settings.header_timeout_seconds,
+            _BODY: settings.body_timeout_seconds,
+        }
+        """How long each part of a request may take."""
         self._defaults: list[tuple[bytes, bytes]] = []
         """Headers of every response, as uvicorn keeps them."""
         self._default_lines = b""
@@ -95,6 +97,10 @@ class HttpProtocol(HttpToolsProtocol):
         """Whether what pages ask is answered like the rest: no header is to be added for them."""
         self._whole: DirectExchange | None = None
         """The small request being read."""
+        self._head = b""
+        """Head of the last request, if that was small and came alone: most clients repeat it."""
+        self._last: DirectExchange | None = None
+        """The request that it was of."""
         self._worker: asyncio.Task[None] | None = None
         """Answers small requests one after the other: a task for each would be felt."""
         self._next: asyncio.Future[DirectExchange] | None = None
@@ -124,7 +130,7 @@ class HttpProtocol(HttpToolsProtocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Start to wait for the first request."""
         super().connection_made(transport)
-        self._timer = self.loop.call_later(self._header_seconds, self._too_slow)
+        self._timer = self.loop.call_later(self._seconds[_HEADER], self._too_slow)
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Tell whoever works for the client that it left."""
@@ -141,16 +147,17 @@ class HttpProtocol(HttpToolsProtocol):
         """Forget what refers back to this: the collector looks for such circles seldom."""
         if self._next is not None:
             self._next.cancel()
-        self._running = self._whole = self._direct = None
+        self._running = self._whole = self._last = self._direct = None
         self.cycle = None  # type: ignore[assignment]
         self.scope = {}  # type: ignore[typeddict-item]
         self._extensions = {}
 
     def data_received(self, data: bytes) -> None:
         """Parse what came; bound how much and how long it takes."""
-        if self._refused:
+        if self._refused or (self._last is not None and self._is_repeated(self._last, data)):
             return
         self._received += len(data)
+        alone, requests = not self._reading, self._requests
         try:
             self.parser.feed_data(data)
         except httptools.HttpParserUpgrade:
@@ -165,10 +172,42 @@ class HttpProtocol(HttpToolsProtocol):
             return
         if self._whole is not None:
             self._begin_without_rest(self._whole)
+        elif self._last is not None:
+            self._keep_head(data, alone=alone and self._requests == requests + 1)
         if self._reading and self._unfinished > self._header_limit:
             self._refuse_header()
         elif self._reading or (self._timer is not None and self._requests):
             self._watch_time()
+
+    def _keep_head(self, data: bytes, *, alone: bool) -> None:
+        """Keep the head of the small request in ``data``, which is there alone or not."""
+        head = data[: len(data) - self._length] if alone and not self._reading else b""
+        if head.endswith(b"\r\n\r\n"):
+            self._head = head
+        else:
+            self._head, self._last = b"", None
+
+    def _is_repeated(self, last: DirectExchange, data: bytes) -> bool:
+        """Begin the request in ``data`` if its head is that of the last one, to the byte.
+
+        It then means the same, and its body has the same length: there is nothing to parse.
+        """
+        head = self._head
+        if (
+            len(data) != len(head) + self._length
+            or not data.startswith(head)
+            or not last.over
+            or self._answering
+            or self._reading
+            or self._timer is not None
+        ):
+            return False
+        self._requests += 1
+        exchange = DirectExchange(self, last.headers)
+        exchange.whole = data[len(head) :]
+        self._running = self.cycle = self._last = exchange  # type: ignore[assignment]
+        self._begin(exchange)
+        return True
 
     def shutdown(self) -> None:
         """Close when the running request is answered; end what would not end by itself."""
@@ -244,6 +283,7 @@ class HttpProtocol(HttpToolsProtocol):
         self.expect_100_continue = False
         self._length = -1
         self._simple = True
+        self._last = None
         self._header_bytes = 0
         self._hosts = 0
         self._requests += 1
@@ -291,7 +331,7 @@ class HttpProtocol(HttpToolsProtocol):
         self._received = 0
         self._reading = _BODY
         if self._is_direct():
-            self._whole = DirectExchange(self, self.headers)
+            self._whole = DirectExchange(self, headers_of(self.headers))
             self._running = self.cycle = self._whole  # type: ignore[assignment]
             return
         self.scope = self._scope(self.headers)
@@ -341,13 +381,17 @@ class HttpProtocol(HttpToolsProtocol):
         if whole is None:
             super().on_message_complete()
             return
-        waiting = self._next
-        if waiting is not None and not waiting.done():
-            waiting.set_result(whole)
-        else:
-            self._worker = self.loop.create_task(self._work(whole))
+        self._last = whole
+        self._begin(whole)
 
     # Requests that are answered without ASGI
+
+    def _begin(self, exchange: DirectExchange) -> None:
+        waiting = self._next
+        if waiting is not None and not waiting.done():
+            waiting.set_result(exchange)
+        else:
+            self._worker = self.loop.create_task(self._work(exchange))
 
     async def _work(self, exchange: DirectExchange) -> None:
         """Answer small requests, one after the other; uvicorn waits for it while it does."""
@@ -477,8 +521,7 @@ class HttpProtocol(HttpToolsProtocol):
             self._start_timer()
 
     def _start_timer(self) -> None:
-        seconds = self._body_seconds if self._reading == _BODY else self._header_seconds
-        self._timer = self.loop.call_later(seconds, self._too_slow)
+        self._timer = self.loop.call_later(self._seconds[self._reading], self._too_slow)
 
     def _stop_timer(self) -> None:
         self._timed = _NOTHING

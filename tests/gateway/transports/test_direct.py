@@ -154,6 +154,43 @@ async def test_requests_of_both_kinds_may_follow_each_other_closely(watched: Wat
     writer.close()
 
 
+async def test_a_head_that_comes_again_means_the_same(watched: Watched) -> None:
+    """Only the body is looked at, if the head is the same to the byte; and never more than that."""
+    bodies = [asked(f'{{ hello(name: "{name}") }}') for name in ("Ada", "Bob", "Cyd")]
+    reader, writer = await watched.address.connect()
+    answers = []
+    direct = watched.direct
+    for body in bodies:
+        writer.write(request(body=body))
+        answers.append(json.loads((await one(reader))[2])["data"]["hello"].split()[-1])
+    assert watched.direct == direct + 3
+    writer.write(request(b"X-Company: OTHER", body=bodies[0]))
+    assert (await one(reader))[0] == b"HTTP/1.1 403 Forbidden"
+    for data in (
+        request(body=bodies[0]) + request(body=bodies[1]),  # two at once, of which each begins so
+        request(body=bodies[2]) * 2,
+    ):
+        writer.write(data)
+        both = [await one(reader), await one(reader)]
+        answers += [json.loads(body)["data"]["hello"].split()[-1] for _, _, body in both]
+    writer.write(request(body=bodies[0]).replace(b"Bearer sales", b"Bearer other"))
+    assert json.loads((await one(reader))[2])["data"]["hello"].startswith("user:other")
+    # as long as before, but the first of its kind: the head has not come before
+    writer.write(request(body=bodies[0]).replace(b"Bearer other", b"Bearer sales"))
+    answers.append(json.loads((await one(reader))[2])["data"]["hello"].split()[-1])
+    assert answers == ["Ada", "Bob", "Cyd", "Ada", "Bob", "Cyd", "Cyd", "Ada"]
+    # the same head while the last answer is under way: it waits for its turn
+    slow = request(body=asked("{ sleep(seconds: 0.3) }"))
+    writer.write(slow)
+    await one(reader)
+    writer.write(slow)
+    await asyncio.sleep(0.05)
+    writer.write(slow)
+    for _ in range(2):
+        assert json.loads((await one(reader))[2]) == {"data": {"sleep": True}}
+    writer.close()
+
+
 async def test_a_client_that_does_not_read_is_waited_for(watched: Watched) -> None:
     """What it asked for next is sent when it has read, and all of it arrives."""
     size = 6_000_000
