@@ -63,6 +63,11 @@ class LimitedConfig(uvicorn.Config):
 class HttpProtocol(HttpToolsProtocol):
     """One HTTP connection, with bounds on what a request may be and on the time to send it."""
 
+    _length = -1
+    """Announced length of the body of the request that is read."""
+    _simple = True
+    """Whether none of its headers asks for more than a small answer."""
+
     def __init__(
         self,
         config: uvicorn.Config,
@@ -105,10 +110,6 @@ class HttpProtocol(HttpToolsProtocol):
         """Answers small requests one after the other: a task for each would be felt."""
         self._next: asyncio.Future[DirectExchange] | None = None
         """What the worker waits for."""
-        self._length = -1
-        """Announced length of the body."""
-        self._simple = True
-        """Whether no header asks for more than a small answer."""
         self._idle_since = 0.0
         self._idle_timer: asyncio.TimerHandle | None = None
         self._running: RequestResponseCycle | DirectExchange | None = None
