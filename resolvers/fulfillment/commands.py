@@ -11,6 +11,7 @@ from typing import Any, Final
 
 from sqlalchemy import BigInteger, Integer, any_, bindparam, func, insert, select, update
 from sqlalchemy.dialects.postgresql import ARRAY
+from sqlalchemy.dialects.postgresql import insert as upsert
 
 from resolvers.catalog.commands import lines_in_stock_units, unit_asked
 from resolvers.core.command import CommandRefused, Outcome, run_command, write_audit
@@ -36,6 +37,7 @@ from resolvers.core.table import as_given, quantity
 from resolvers.core.transaction import Transaction
 from resolvers.fulfillment.rules import (
     OPEN,
+    FulfillmentStepName,
     Part,
     ShipmentAction,
     ShipmentState,
@@ -43,6 +45,7 @@ from resolvers.fulfillment.rules import (
     added_up,
     divided,
     shipment_actions,
+    steps_done,
 )
 from resolvers.fulfillment.tables import fulfillment_step, package, shipment, shipment_line
 from resolvers.inventory.commands import Goods, ship_goods, stock_to_pick
@@ -165,6 +168,7 @@ async def plan_shipment(context: Context, key: str, asked: Asked, planning: Plan
             changes={id_: {"state": ShipmentState.PLANNED} for id_ in shipment_ids},
             versions=dict.fromkeys(shipment_ids, 1),
         )
+        await _write_steps(context, connection, order)
         return {"shipment_id": shipment_ids[0], "shipment_ids": shipment_ids}
 
     return await change_order(
@@ -416,7 +420,6 @@ async def pack_shipment(
     _check_packing(packages, lines)
 
     async def change(connection: Transaction, row: Any, order: Any) -> Outcome:
-        del order
         if lines:
             await _repick(context, connection, row, lines)
         await connection.execute(
@@ -438,6 +441,7 @@ async def pack_shipment(
         )
         values = {"state": ShipmentState.PACKED}
         await _write(context, connection, row, values, operation="packShipment", action="pack")
+        await _write_steps(context, connection, order)
         return {}
 
     return await change_shipment(
@@ -557,8 +561,8 @@ async def ship_shipment(context: Context, key: str, asked: Asked, shipping: Ship
         }
         await _write(context, connection, row, values, operation="shipShipment", action="ship")
         left = _sums(wanted)
-        if await write_shipped(context, connection, order, left, operation="shipShipment"):
-            await _finish_steps(context, connection, order)
+        await write_shipped(context, connection, order, left, operation="shipShipment")
+        await _write_steps(context, connection, order, left=True)
         return {"move_ids": move_ids}
 
     return await change_shipment(
@@ -581,9 +585,9 @@ async def cancel_shipment(context: Context, key: str, asked: Asked) -> Outcome:
     """
 
     async def change(connection: Transaction, row: Any, order: Any) -> Outcome:
-        del order
         values = {"state": ShipmentState.CANCELED}
         await _write(context, connection, row, values, operation="cancelShipment", action="cancel")
+        await _write_steps(context, connection, order)
         return {}
 
     return await change_shipment(
@@ -1039,6 +1043,48 @@ async def _write_shipment(
         ],
     )
     return shipment_id
+
+
+async def _write_steps(
+    context: Context, connection: Transaction, order: Any, *, left: bool = False
+) -> None:
+    """Say which steps of the work on a locked order are done, by its shipments; the others are not.
+
+    ``left`` tells that its last shipment did. A step that is done again counts once more.
+    """
+    prepared = await connection.execute(
+        select(shipment.c.state, shipment.c.tracking_no).where(
+            shipment.c.order_id == order.id, shipment.c.state.in_(OPEN)
+        )
+    )
+    done = steps_done([(row.state, row.tracking_no is not None) for row in prepared], left=left)
+    now = context.clock()
+    made = upsert(fulfillment_step)
+    step, new = fulfillment_step.c, made.excluded
+    await connection.execute(
+        made.on_conflict_do_update(
+            index_elements=[step.order_id, step.step],
+            set_={
+                "state": new.state,
+                "attempts": step.attempts + new.attempts,
+                "finished_at": new.finished_at,
+            },
+            where=(step.state == StepState.DONE) != (new.state == StepState.DONE),
+        ),
+        [
+            {
+                "company_id": order.company_id,
+                "partner_id": order.partner_id,
+                "order_id": order.id,
+                "step": name,
+                "position": position,
+                "state": StepState.DONE if name in done else StepState.PENDING,
+                "attempts": int(name in done),
+                "finished_at": now if name in done else None,
+            }
+            for position, name in enumerate(FulfillmentStepName, start=1)
+        ],
+    )
 
 
 async def _finish_steps(context: Context, connection: Transaction, order: Any) -> None:

@@ -65,6 +65,22 @@ def shipment_actions(state: str) -> Sequence[ShipmentAction]:
     return list(_ACTIONS[ShipmentState(state)])
 
 
+def steps_done(
+    prepared: Sequence[tuple[str, bool]], *, left: bool
+) -> Sequence[FulfillmentStepName]:
+    """Return which steps of an order are done, by its shipments that are being ``prepared``.
+
+    Of each its state, and whether the carrier has labeled it; the one that is least far tells.
+    Where there is none, all is done if the last of them ``left``.
+    """
+    steps = tuple(FulfillmentStepName)
+    if not prepared:
+        return steps if left else steps[:1]
+    if any(state != ShipmentState.PACKED for state, _ in prepared):
+        return steps[:1]
+    return steps[: 4 if all(labeled for _, labeled in prepared) else 3]
+
+
 @dataclass(frozen=True, slots=True)
 class Part:
     """So much of a line that is at one location, of one lot if it is tracked; None: not found."""

@@ -26,7 +26,9 @@ class SalesOrderShipments:
         size=2,
     )
     fulfillment_steps: list[FulfillmentStep] | None = related(
-        "Steps of the work on it, in order; they are forgotten some weeks after it is done.",
+        "Steps of the work on it, in order, from when a shipment of it is planned; of several that "
+        "are being prepared the one that is least far tells. They may be forgotten some weeks "
+        "after it is done.",
         steps_by_order,
         "id",
         requires="shipments.read",

@@ -75,11 +75,12 @@ class Shelves:
     async def work(self, verb: str, shipment: str, more: str = "", **variables: Any) -> Any:
         """Go on with a shipment; return what is told of it."""
         moves = "moves { qty lot { number } fromLocation { code } }" * (verb == "shipShipment")
+        steps = "order { fulfillmentSteps { step state attempts finishedAt } }"
         lines = ", $lines: [PickedLineInput!]" * bool(more)
         return await self.told(
             f"""mutation($key: String!, $id: ID!{lines}) {{
               told: {verb}(idempotencyKey: $key, id: $id {more}) {{ {moves}
-                shipment {{ state {LINES} }} userErrors {{ code path }} }} }}""",
+                shipment {{ state {steps} {LINES} }} userErrors {{ code path }} }} }}""",
             id=shipment,
             **variables,
         )
@@ -133,6 +134,14 @@ def places_of(told: Any) -> list[tuple[str, str | None, str | None]]:
     ]
 
 
+def done(told: Any) -> str:
+    """Return the first letters of the steps that are done of an order whose shipment is told."""
+    steps = told["shipment"]["order"]["fulfillmentSteps"]
+    assert [step["step"] for step in steps] == ["RESERVE", "PICK", "PACK", "LABEL", "SHIP"]
+    assert all((step["state"] == "DONE") == bool(step["finishedAt"]) for step in steps)
+    return "".join(step["step"][0] for step in steps if step["state"] == "DONE")
+
+
 async def test_nobody_is_sent_for_what_another_fetches(
     shelves: Shelves, own_database_url: str
 ) -> None:
@@ -153,8 +162,10 @@ async def test_nobody_is_sent_for_what_another_fetches(
     ]
     # what one was sent for at the first place is gone: it was broken
     await shelves.adjust((first, "A", "-2"))
-    assert (await shelves.pack(one))["userErrors"] == []
+    packed = await shelves.pack(one)
+    assert packed["userErrors"] == []
     left = await shelves.work("shipShipment", one)
+    assert [done(told) for told in (picking, packed, left)] == ["R", "RPP", "RPPLS"]
     assert places_of(left) == [("1", first, "A"), ("2", second, "A"), ("2", first, "B")]
     assert sorted(
         (move["qty"], move["fromLocation"]["code"], move["lot"]["number"]) for move in left["moves"]
@@ -185,6 +196,7 @@ async def test_another_lot_may_be_picked(shelves: Shelves, own_database_url: str
     [error] = (await shelves.pack(shipment, (stranger, "1", None, None)))["userErrors"]
     assert (error["code"], error["path"]) == ("NOT_FOUND", ["lines", "0", "shipmentLineId"])
     packed = await shelves.pack(shipment, (line, "2", "B", None), (line, "1", None, second))
+    assert done(packed) == "RPP"
     assert places_of(packed) == [("2", first, "B"), ("2", second, "A"), ("1", second, "A")]
     assert all(line["picked"] == line["qty"] for line in packed["shipment"]["lines"])
     assert places_of(await shelves.work("shipShipment", shipment)) == places_of(packed)
