@@ -702,6 +702,9 @@ async def _wanted(
         ]
         if not lines:
             refusal = InsufficientStock("All that is reserved is in shipments.", path=("orderId",))
+            if warehouse_id is not None:
+                message = "Nothing is reserved there that is in no shipment."
+                refusal = InsufficientStock(message, path=("warehouseId",))
             raise CommandRefused([refusal])
     products = {row.id: row.product_id for row in rows}
     wanted = await lines_in_stock_units(

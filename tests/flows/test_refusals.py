@@ -44,6 +44,10 @@ DOCUMENTS: Final[Mapping[str, str]] = {
                                $version: Int) {{
         shipOrder(idempotencyKey: $key, orderId: $id, lines: $lines,
                   expectedVersion: $version) {{ order {{ version }} {ERRORS} }} }}""",
+    "planShipment": f"""mutation ($key: String!, $id: ID!, $lines: [PlanLineInput!],
+                                  $version: Int, $warehouse: ID) {{
+        planShipment(idempotencyKey: $key, orderId: $id, lines: $lines, warehouseId: $warehouse,
+                     expectedVersion: $version) {{ order {{ version }} {ERRORS} }} }}""",
     "returnGoods": f"""mutation ($key: String!, $id: ID!, $lines: [ReturnLineInput!]!,
                                  $version: Int) {{
         returnGoods(idempotencyKey: $key, orderId: $id, lines: $lines, reason: "Broken",
@@ -111,6 +115,12 @@ async def asked(gateway: Gateway, verb: str) -> dict[str, Any]:
                and not exists (select from shipment s where s.order_id = d.id)""",
         ),
         "returnGoods": ("SalesOrder", "sales_order", "l.shipped - l.returned >= 1"),
+        "planShipment": (
+            "SalesOrder",
+            "sales_order",
+            """d.state = 'CONFIRMED' and d.hold is null and l.reserved >= 1
+               and not exists (select from shipment s where s.order_id = d.id)""",
+        ),
     }[verb]
     owner = table if table.startswith("stock") else "order"
     key = {"stock_transfer": "transfer_id", "stock_count": "count_id"}.get(owner, "order_id")
@@ -240,6 +250,9 @@ async def test_rows_of_another_company_are_not_there(own_gateway: Gateway) -> No
         told = await run(own_gateway, verb, asks)
         [error] = told["userErrors"]
         assert (error["code"], error["path"]) == ("NOT_FOUND", path), verb
+    planned = {**await asked(own_gateway, "planShipment"), "lines": None, "warehouse": OTHERS}
+    [error] = (await run(own_gateway, "planShipment", planned))["userErrors"]
+    assert (error["code"], error["path"]) == ("INSUFFICIENT_STOCK", ["warehouseId"])
 
 
 async def test_what_was_archived_is_not_traded(own_gateway: Gateway) -> None:
