@@ -136,9 +136,6 @@ class HttpProtocol(HttpToolsProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """Tell whoever works for the client that it left."""
         self._stop_timer()
-        if self._idle_timer is not None:
-            self._idle_timer.cancel()
-            self._idle_timer = None
         super().connection_lost(exc)
         self._lose()
         self._tell_lost()
@@ -146,6 +143,9 @@ class HttpProtocol(HttpToolsProtocol):
 
     def _let_go(self) -> None:
         """Forget what refers back to this: the collector looks for such circles seldom."""
+        if self._idle_timer is not None:
+            self._idle_timer.cancel()
+            self._idle_timer = None
         if self._next is not None:
             self._next.cancel()
         self._running = self._whole = self._last = self._direct = None
@@ -381,6 +381,8 @@ class HttpProtocol(HttpToolsProtocol):
         whole, self._whole = self._whole, None
         if whole is None:
             super().on_message_complete()
+            if not self._answering:  # answered before its end, which may have come late
+                self._begin_to_idle()
             return
         self._last = whole
         self._begin(whole)
@@ -404,10 +406,9 @@ class HttpProtocol(HttpToolsProtocol):
                 exchange.task = worker
                 if self._direct is not None:
                     await self._direct(exchange)
-                if worker.cancelling() or self.transport.is_closing():
-                    return
                 if not exchange.over:
                     self.transport.close()
+                if worker.cancelling() or self.transport.is_closing():
                     return
                 self.tasks.discard(worker)
                 self._next = self.loop.create_future()
@@ -459,7 +460,10 @@ class HttpProtocol(HttpToolsProtocol):
             on_response=self.on_response_complete,
         )
         cycle.disconnected = exchange.disconnected
-        self._running = self.cycle = exchange.cycle = cycle
+        last: Any = self.cycle
+        self._running = exchange.cycle = cycle
+        if last is exchange:  # else another request came, which waits for this one
+            self.cycle = cycle
         return cast("Send", cycle.send)
 
     def on_response_complete(self) -> None:
@@ -475,6 +479,9 @@ class HttpProtocol(HttpToolsProtocol):
             cycle, app = self.pipeline.pop()
             self._start_asgi_task(cycle, app)
             return
+        self._begin_to_idle()
+
+    def _begin_to_idle(self) -> None:
         self._idle_since = self.loop.time()
         if self._idle_timer is None:
             self._idle_timer = self.loop.call_later(self.timeout_keep_alive, self._close_idle)

@@ -191,6 +191,21 @@ async def test_a_head_that_comes_again_means_the_same(watched: Watched) -> None:
     writer.close()
 
 
+async def test_what_follows_a_stream_closely_waits_for_it(watched: Watched) -> None:
+    """Also a request of which a part comes while the stream begins; and what comes after it."""
+    stream = request(b"Accept: text/event-stream", body=asked("{ sleep(seconds: 0.2) }"))
+    slow = request(MODERN, body=asked("{ sleep(seconds: 0.3) }"))
+    reader, writer = await watched.address.connect()
+    writer.write(stream + slow[:-5])
+    await asyncio.wait_for(reader.readuntil(b"0\r\n\r\n"), GRACE)
+    writer.write(slow[-5:])
+    await until(watched.address, lambda found: found["sleeping"] == 1)
+    writer.write(request(MODERN, body=asked("{ hello }")))
+    answers = [json.loads((await one(reader))[2])["data"] for _ in range(2)]
+    assert answers == [{"sleep": True}, {"hello": "user:sales greets you"}]
+    writer.close()
+
+
 async def test_a_client_that_does_not_read_is_waited_for(watched: Watched) -> None:
     """What it asked for next is sent when it has read, and all of it arrives."""
     size = 6_000_000
@@ -222,6 +237,41 @@ async def test_a_connection_on_which_nothing_is_asked_is_closed(
             await asyncio.sleep(0.4)
         assert await asyncio.wait_for(reader.read(), GRACE) == b""
         assert loop.time() - asked_at > 0.9
+        writer.close()
+
+
+async def test_a_request_that_ends_after_its_answer_does_not_keep_a_connection(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Silence ends the connection also where the rest of a refused body came late."""
+    monkeypatch.setattr(server, "KEEP_ALIVE_SECONDS", 0.3)
+    async with site.site_with(body_timeout_seconds=GRACE) as address:
+        reader, writer = await address.connect()
+        data = REQUESTS["a forged token"]
+        writer.write(data[:-1])
+        assert (await one(reader))[0] == b"HTTP/1.1 401 Unauthorized"
+        await asyncio.sleep(0.5)  # so that the connection would be idle, but for the rest
+        writer.write(data[-1:])
+        assert await asyncio.wait_for(reader.read(), GRACE) == b""
+        writer.close()
+
+
+async def test_a_socket_may_follow_a_request(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Proxies open one on a connection that had requests: it is no idle connection then."""
+    monkeypatch.setattr(server, "KEEP_ALIVE_SECONDS", 0.3)
+    async with site.site_with(ws_init_timeout_seconds=GRACE) as address:
+        reader, writer = await address.connect()
+        writer.write(request())
+        await one(reader)
+        writer.write(
+            b"GET /graphql HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
+            b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n"
+            b"Sec-WebSocket-Protocol: graphql-transport-ws\r\n\r\n"
+        )
+        head = await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), GRACE)
+        assert head.startswith(b"HTTP/1.1 101 ")
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(reader.read(1), 0.6)
         writer.close()
 
 
