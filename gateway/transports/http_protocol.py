@@ -174,17 +174,22 @@ class HttpProtocol(HttpToolsProtocol):
         if self._whole is not None:
             self._begin_without_rest(self._whole)
         elif self._last is not None:
-            self._keep_head(data, alone=alone and self._requests == requests + 1)
+            alone = alone and not self._reading and self._requests == requests + 1
+            self._keep_head(self._last, data, alone=alone)
         if self._reading and self._unfinished > self._header_limit:
             self._refuse_header()
         elif self._reading or (self._timer is not None and self._requests):
             self._watch_time()
 
-    def _keep_head(self, data: bytes, *, alone: bool) -> None:
-        """Keep the head of the small request in ``data``, which is there alone or not."""
-        head = data[: len(data) - self._length] if alone and not self._reading else b""
-        if head.endswith(b"\r\n\r\n"):
-            self._head = head
+    def _keep_head(self, last: DirectExchange, data: bytes, *, alone: bool) -> None:
+        """Keep the head of the small request in ``data``, which is there alone or not.
+
+        Line breaks may follow a body, and it may begin with some: only what ends with the first
+        empty line, and has just the body after it, is a head.
+        """
+        head, end, rest = data.partition(b"\r\n\r\n")
+        if alone and end and rest == last.whole:
+            self._head = head + end
         else:
             self._head, self._last = b"", None
 

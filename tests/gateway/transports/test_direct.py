@@ -191,6 +191,19 @@ async def test_a_head_that_comes_again_means_the_same(watched: Watched) -> None:
     writer.close()
 
 
+async def test_line_breaks_around_a_body_are_of_no_head(watched: Watched) -> None:
+    """A body that begins with a line break, and one after it, do not shift what comes next."""
+    reader, writer = await watched.address.connect()
+    data = request(body=b"\r\n" + asked('{ hello(name: "Ada") }'))
+    writer.write(data + b"\r\n")
+    assert b"greets Ada" in (await one(reader))[2]
+    writer.write(data + data[:2])  # as long as before, with the beginning of another
+    assert b"greets Ada" in (await one(reader))[2]
+    writer.write(data[2:])
+    assert b"greets Ada" in (await one(reader))[2]
+    writer.close()
+
+
 async def test_what_follows_a_stream_closely_waits_for_it(watched: Watched) -> None:
     """Also a request of which a part comes while the stream begins; and what comes after it."""
     stream = request(b"Accept: text/event-stream", body=asked("{ sleep(seconds: 0.2) }"))
