@@ -491,8 +491,6 @@ class _Line:
         async with aclosing(stream):
             while (delivery := await self._next(stream)) is not None:
                 fault = _fault(delivery.body)
-                if delivery.part:  # there is one place for all of them, and a message has its own
-                    raise _Stopped(_too_old(self._row["seq"]))
                 if delivery.cursor is None:
                     if fault is None or fault.code in _OURS or fault.passes:
                         await self._rest()
@@ -690,12 +688,8 @@ def _fault(body: bytes) -> _Fault | None:
 
 def _ended(fault: _Fault, seq: int) -> str:
     if fault.code == _LAGGED:
-        return _too_old(seq)
+        return (
+            f"Changes after {seq} are not kept any more. Read the state anew, and have it go on "
+            "by replayWebhook after a place that is in the log."
+        )
     return f"Its subscription does not run any more: {fault.message}"
-
-
-def _too_old(seq: int) -> str:
-    return (
-        f"Changes after {seq} are not kept any more. Read the state anew, and have it go on "
-        "by replayWebhook after a place that is in the log."
-    )

@@ -33,8 +33,6 @@ class Delivery(NamedTuple):
     """Changes that it tells of."""
     batch: Batch | None = None
     """What it is told within, where more of that comes after it."""
-    part: bool = False
-    """Whether it is a part of the state, of a stream that tells it so."""
 
 
 class State(NamedTuple):

@@ -155,12 +155,11 @@ class Group:
         )
         if any(map(passes, answers)):
             raise Overloaded("The state cannot be read; subscribe again.")
-        part = opened.stream.in_parts
         deliveries = []
         for left, answer in zip(reversed(range(len(answers))), answers, strict=True):
             cursor = str(place) if opened.stream.resumes and not left else None
             body = encoded(answer, cursor)
-            deliveries.append(Delivery(body, cursor, place, over=answer.over, part=part))
+            deliveries.append(Delivery(body, cursor, place, over=answer.over))
         return State(place, shown, deliveries)
 
     async def _work(self) -> None:

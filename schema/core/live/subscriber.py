@@ -313,12 +313,14 @@ class Subscriber(AsyncIterator[Delivery]):
         """Yield the state in place of changes that are gone.
 
         Raises:
-            SubscriberLagged: there is none, or it is too large.
+            SubscriberLagged: there is none, or it is too large, or cannot be told here in one.
 
         """
         self._returning = None
         self._leave_feed()
-        if opened.stream.snapshot is None:
+        stream = opened.stream
+        # where nobody is connected each message is kept by its place, and parts have one for all
+        if stream.snapshot is None or (stream.in_parts and self.transport is None):
             raise lagged
         self._forget_waiting()
         try:

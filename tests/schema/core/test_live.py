@@ -345,11 +345,13 @@ class World:
 
         return opened
 
-    def subscriber(self, text: str, *permissions: str, **variables: Any) -> Subscriber:
+    def subscriber(
+        self, text: str, *permissions: str, over: str | None = "WEBSOCKET", **variables: Any
+    ) -> Subscriber:
         """Subscribe."""
         request = GraphQLRequest(text, None, variables)
         prepared = self.executor.prepare(request, known_caller=True)
-        return self.executor.subscribe(prepared, self.contexts(*permissions), transport="WEBSOCKET")
+        return self.executor.subscribe(prepared, self.contexts(*permissions), transport=over)
 
     async def follow(self, text: str, **variables: Any) -> list[dict[str, Any]]:
         """Subscribe, and return everything that is told until the broker is closed."""
@@ -479,7 +481,15 @@ async def test_only_the_last_part_of_a_state_is_a_place_to_resume_after() -> Non
     async with aclosing(world.subscriber(THINGS, after="3")) as reader:
         parts = [await anext(reader) for _ in range(3)]
     assert [part.cursor for part in parts] == [None, None, "20"]
-    assert all(part.part for part in parts)
+
+
+async def test_a_state_in_parts_is_told_to_nobody_who_needs_a_place_for_each() -> None:
+    """A webhook hears that changes are gone also where no part would tell it: nothing is left."""
+    world = World(events=20)
+    world.oldest = 11
+    async with aclosing(hearing(world.subscriber(THINGS, over=None, after="3"))) as reader:
+        answer = await anext(reader)
+    assert [error["extensions"]["code"] for error in answer.errors] == ["SUBSCRIBER_LAGGED"]
 
 
 async def test_who_is_moved_between_two_parts_is_told_the_state_anew() -> None:
