@@ -906,7 +906,7 @@ async def test_one_who_fell_behind_can_be_told_what_was_dropped() -> None:
 async def test_one_who_fell_behind_can_be_ended(text: str, policy: str) -> None:
     """Where it asked for that, and where there are no notices, it ends with an error."""
     world = World(queue=4)
-    variables = {"state": False} if text == ITEMS else {}
+    variables: dict[str, Any] = {"state": False} if text == ITEMS else {}
     async with aclosing(hearing(world.subscriber(text, slow=policy, **variables))) as answers:
         following = asyncio.ensure_future(anext(answers))
         await world.settle()
