@@ -5,9 +5,10 @@ from collections.abc import Callable
 from time import thread_time
 
 import pytest
-from graphql import GraphQLSyntaxError, build_schema
+from graphql import GraphQLSyntaxError, build_schema, parse, validate
 
 from schema.core.documents import (
+    _RULES,
     MAX_ERRORS,
     Document,
     DocumentCache,
@@ -196,3 +197,23 @@ def test_kept_documents_are_bounded_in_memory() -> None:
     assert len(cache) == 2
     cache.keep(read("#" + "x" * 150_000 + "\n{ name }"))
     assert len(cache) == 3
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "{ name nothing self }",
+        "query A { ...F } query A($a: Int, $b: Nothing) { name @include(if: 1) } { name }",
+        "fragment F on Query { self { ...G } name { x } } fragment G on Query { ...F } { ...F }",
+        'query($v: [Int]) { list(values: [[1, "a"]], filter: { name: "\\u0000" }) { name } }',
+        "{ list(values: $v, values: 1, no: 2) @nope { ... on Filter { name } a: name a: self } }",
+        "subscription { name } query($v: String) { list(values: $v) }",
+    ],
+)
+def test_rules_together_find_what_they_find_alone(text: str) -> None:
+    """The same errors in the same order as when graphql-core asks each rule about every node."""
+    document = read(text)
+    found = validation_errors(SCHEMA, document, suggest=True)
+    alone = validate(SCHEMA, parse(text), _RULES, max_errors=MAX_ERRORS)
+    assert [error.formatted for error in found] == [error.formatted for error in alone]
+    assert found
