@@ -1,5 +1,9 @@
 """Fixtures of the whole suite; each kind lives in a file of `tests/fixtures`."""
 
+import os
+
+import pytest
+
 pytest_plugins = [
     "tests.fixtures.memory",  # first: it says how often garbage is collected
     "tests.fixtures.server",
@@ -11,3 +15,9 @@ pytest_plugins = [
     "tests.fixtures.equality",
     "tests.fixtures.papers",
 ]
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers() -> int:
+    """Return three workers for two cores: much of what tests do is wait, for timers and others."""
+    return -(-3 * (os.cpu_count() or 1) // 2)
