@@ -9,7 +9,19 @@ from datetime import date
 from decimal import Decimal
 from typing import Any, Final
 
-from sqlalchemy import BigInteger, Integer, any_, bindparam, func, insert, select, update
+from sqlalchemy import (
+    BigInteger,
+    ColumnElement,
+    Integer,
+    Text,
+    any_,
+    bindparam,
+    func,
+    insert,
+    literal_column,
+    select,
+    update,
+)
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.dialects.postgresql import insert as upsert
 
@@ -787,8 +799,9 @@ async def _choose(
         product_id, warehouse_id = sources[line.order_line_id]
         wanted.setdefault(warehouse_id, []).append(product_id)
     pickers = await stock_to_pick(connection, context.principal.company_id, wanted)
-    for one in await _allocated(connection, wanted, besides):
-        pickers[one.warehouse_id].keep(one.product_id, one.location_id, one.lot_id, one.quantity)
+    for warehouse_id, picker in pickers.items():
+        for one in await _allocated(connection, warehouse_id, wanted[warehouse_id], besides):
+            picker.keep(one.product_id, one.location_id, one.lot_id, one.quantity)
     parts: list[list[Part]] = [[] for _ in lines]
 
     def take(position: int, rest: Decimal, **where: Any) -> None:
@@ -816,38 +829,50 @@ def _found(parts: Sequence[Part]) -> Decimal:
     return sum((part.quantity for part in parts), Decimal(0))
 
 
+def _being_prepared() -> ColumnElement[bool]:
+    # literals and not parameters, so that the partial index matches
+    return shipment.c.state.in_([literal_column(f"'{state}'", Text) for state in OPEN])
+
+
 async def _allocated(
-    connection: Transaction, wanted: Mapping[int, Sequence[int]], besides: int | None
+    connection: Transaction, warehouse_id: int, product_ids: Sequence[int], besides: int | None
 ) -> Sequence[Any]:
     """Return what shipments that are being prepared are to take from where, but for one of them.
 
-    Of locked products in warehouses, so that nobody is sent anywhere meanwhile.
+    Of locked products in a warehouse, so that nobody is sent anywhere meanwhile.
     """
-    line = shipment_line.c
+    line, at = shipment_line.c, shipment.c
+    warehouse = bindparam("warehouse", type_=as_given(at.warehouse_id.type))
+    # of a product that is sold every day, lines that left long ago are not looked at
+    first = (
+        select(func.min(at.id))
+        .where(at.warehouse_id == warehouse, _being_prepared())
+        .scalar_subquery()
+    )
     rows = await connection.execute(
         select(
-            shipment.c.warehouse_id,
             line.product_id,
             line.location_id,
             line.lot_id,
             func.sum(line.quantity).label("quantity"),
         )
-        .join(shipment, shipment.c.id == line.shipment_id)
+        .join(shipment, at.id == line.shipment_id)
         .where(
-            shipment.c.warehouse_id == any_(bindparam("warehouses", type_=ARRAY(Integer))),
-            shipment.c.state.in_(OPEN),
-            shipment.c.id != bindparam("besides", type_=BigInteger),
+            at.warehouse_id == warehouse,
+            _being_prepared(),
+            at.id != bindparam("besides", type_=BigInteger),
+            line.shipment_id >= first,
             line.product_id == any_(bindparam("products", type_=ARRAY(BigInteger))),
             line.location_id.is_not(None),
         )
-        .group_by(shipment.c.warehouse_id, line.product_id, line.location_id, line.lot_id),
+        .group_by(line.product_id, line.location_id, line.lot_id),
         {
-            "warehouses": sorted(wanted),
-            "products": sorted({id_ for products in wanted.values() for id_ in products}),
+            "warehouse": warehouse_id,
+            "products": sorted(set(product_ids)),
             "besides": besides or 0,
         },
     )
-    return [row for row in rows if row.product_id in wanted[row.warehouse_id]]
+    return rows.all()
 
 
 def _refuse_missing(lines: Sequence[ShipLine], chosen: Sequence[Sequence[Part]]) -> None:

@@ -119,6 +119,12 @@ shipment_line = table(
     CheckConstraint("quantity > 0", name="quantity"),
     CheckConstraint("picked between 0 and quantity", name="picked"),
     Index("ix_shipment_line_order_line", "order_line_id", "id"),
+    Index(
+        "ix_shipment_line_allocated",
+        "product_id",
+        "shipment_id",
+        postgresql_where=text("location_id is not null"),
+    ),
     rows=owned("insert", "update", partner="partner_id = {partner}"),
     comment="How much of an order line is in a shipment, of one lot and from one location.",
 )

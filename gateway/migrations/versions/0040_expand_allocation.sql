@@ -68,6 +68,8 @@ comment on table shipment_line is
   'How much of an order line is in a shipment, of one lot and from one location.';
 create index ix_shipment_warehouse_work on shipment (warehouse_id, id)
   where state in ('PLANNED', 'PICKING', 'PACKED');
+create index ix_shipment_line_allocated on shipment_line (product_id, shipment_id)
+  where location_id is not null;
 create or replace function shipment_line_work_changed() returns trigger
 language plpgsql security definer set search_path = public as $$
 begin
