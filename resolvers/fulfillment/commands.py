@@ -558,7 +558,9 @@ async def ship_shipment(context: Context, key: str, asked: Asked, shipping: Ship
             for line in rows
         ]
         lines = await order_lines(connection, order)
-        refuse_part(order, lines, _sums(wanted), ("id",))
+        # of several shipments, one from each warehouse, the first leaves once all are packed
+        packed = await _in_shipments(connection, order, (ShipmentState.PACKED,))
+        refuse_part(order, lines, packed, ("id",))
         sources = _sources(row, rows)
         chosen = await _choose(context, connection, sources, wanted, besides=row.id)
         _refuse_missing(wanted, chosen)
@@ -731,14 +733,21 @@ async def _wanted(
 
 async def _free(connection: Transaction, order: Any, rows: Sequence[Any]) -> dict[int, Decimal]:
     """Return what is promised to each line and in no shipment that is being prepared."""
+    in_shipments = await _in_shipments(connection, order, OPEN)
+    return {row.id: row.reserved - in_shipments.get(row.id, Decimal(0)) for row in rows}
+
+
+async def _in_shipments(
+    connection: Transaction, order: Any, states: Sequence[ShipmentState]
+) -> dict[int, Decimal]:
+    """Return how much of each line of an order is in its shipments in some states."""
     planned = await connection.execute(
         select(shipment_line.c.order_line_id, func.sum(shipment_line.c.quantity).label("planned"))
         .join(shipment, shipment.c.id == shipment_line.c.shipment_id)
-        .where(shipment.c.order_id == order.id, shipment.c.state.in_(OPEN))
+        .where(shipment.c.order_id == order.id, shipment.c.state.in_(states))
         .group_by(shipment_line.c.order_line_id)
     )
-    in_shipments = {row.order_line_id: row.planned for row in planned}
-    return {row.id: row.reserved - in_shipments.get(row.id, Decimal(0)) for row in rows}
+    return {row.order_line_id: row.planned for row in planned}
 
 
 def _refuse_more(lines: Sequence[ShipLine], free: dict[int, Decimal]) -> None:

@@ -520,6 +520,37 @@ async def test_all_goods_of_an_order_with_a_service_leave_at_once(
     await sound(own_database_url)
 
 
+async def test_all_or_nothing_may_leave_in_a_shipment_from_each_warehouse(
+    own_gateway: Gateway, own_database_url: str
+) -> None:
+    """The first of those planned leaves when all are packed."""
+    shop = await Shop.open(own_gateway)
+    await shop.free(shop.skus[0], 4, 0)
+    await shop.free(shop.skus[1], 0, 3)
+    placed = await shop.place(4, 3, fulfillmentPolicy="ALL_OR_NOTHING")
+
+    async def work(verb: str, id_: str, more: str = "") -> list[str]:
+        document = f"""mutation($key: String!, $id: ID!) {{
+          {verb}(idempotencyKey: $key, id: $id{more}) {{ userErrors {{ code }} }} }}"""
+        told = await own_gateway.data(document, {"key": f"{verb} {id_} {more}", "id": id_})
+        return [error["code"] for error in told[verb]["userErrors"]]
+
+    planned = await own_gateway.data(
+        """mutation($id: ID!) { planShipment(idempotencyKey: "plan", orderId: $id) {
+          shipments { id } } }""",
+        {"id": await shop.id_of(placed["order"])},
+    )
+    first, second = (one["id"] for one in planned["planShipment"]["shipments"])
+    for id_ in (first, second):
+        assert await work("startPicking", id_) == []
+    assert await work("packShipment", first, ", packages: 1") == []
+    assert await work("shipShipment", first) == ["INVALID_TRANSITION"]
+    assert await work("packShipment", second, ", packages: 1") == []
+    assert await work("shipShipment", first, ', carrier: "Van"') == []
+    assert await work("shipShipment", second) == []
+    await sound(own_database_url)
+
+
 async def test_many_at_once_share_what_all_warehouses_have(
     own_gateway: Gateway, own_database_url: str
 ) -> None:
