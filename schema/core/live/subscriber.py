@@ -514,8 +514,9 @@ class Subscriber(AsyncIterator[Delivery]):
         await broker.begun()
         if opened.coalesce_seconds:
             # what another process told is not to be gathered here once more
+            reached = (self._told or 0) if self._batch is None else self._batch.until
             for _ in range(_AHEAD_TRIES):
-                if broker.position >= (self._told or 0) or self._over():
+                if broker.position >= reached or self._over():
                     break
                 await asyncio.sleep(_AHEAD_SECONDS)
         self._opened = opened

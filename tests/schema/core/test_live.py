@@ -527,6 +527,20 @@ async def test_a_cursor_ahead_of_this_process_is_waited_for() -> None:
     assert seqs(await reader) == world.wanted(8)
 
 
+async def test_a_batch_that_ends_ahead_of_this_process_is_waited_for() -> None:
+    """What it tells is not gathered here once more."""
+    world = World(events=10, seed=1)
+    for _ in range(10):
+        world.write()
+    world.relay()
+    reader = asyncio.create_task(world.follow(CHANGES, after="1.0.20", ms=50))
+    await asyncio.sleep(0.01)
+    world.publish(10)
+    await asyncio.sleep(0.1)
+    world.broker.close()
+    assert sum(change["coalesced"] for change in await reader) == len(world.wanted())
+
+
 async def test_a_subscriber_waits_for_its_process_to_follow() -> None:
     """Before a process knows its place in the log, it cannot say what was missed."""
     world = World(events=3)
