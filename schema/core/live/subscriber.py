@@ -333,6 +333,7 @@ class Subscriber(AsyncIterator[Delivery]):
     async def _replayed(self, opened: Opened, log: Log) -> AsyncGenerator[Delivery, None]:
         """Yield what was missed; who resumes is told where that ends."""
         held: Delivery | None = None
+        before = last = self._told, self._batch
         async with aclosing(self._missed(opened, log)) as answers:
             async for delivery in answers:
                 if self._returning is None or opened.caught_up:
@@ -340,8 +341,11 @@ class Subscriber(AsyncIterator[Delivery]):
                     continue
                 if held is not None:
                     yield held
-                held = delivery
-        if held is not None:
+                held, before, last = delivery, last, (self._told, self._batch)
+        if held is not None and self._returning is not None and self._moving:
+            self._told, self._batch = before
+            self._returning -= held.number
+        elif held is not None:
             if self._returning is not None and not self._over():
                 held, self._returning = caught_up(held, self._returning), None
             yield held
@@ -428,9 +432,9 @@ class Subscriber(AsyncIterator[Delivery]):
         assert self._group is not None
         for part in parts(wanted):
             deliveries = await self._group.evaluate(stream, part)
-            if self._moving:
-                return
             for delivery in deliveries:
+                if self._moving:
+                    return
                 self._told, self._batch = delivery.seq, delivery.batch
                 if self._returning is not None:
                     self._returning += delivery.number

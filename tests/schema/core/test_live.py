@@ -18,7 +18,7 @@ import strawberry
 from resolvers.core.broker import Broker, PublishedEvent
 from resolvers.core.clock import system_clock
 from resolvers.core.context import Context, OperationStats
-from resolvers.core.errors import Overloaded
+from resolvers.core.errors import Forbidden, Overloaded
 from resolvers.core.principal import STAFF_ROLE, CompanyAccess, Principal, RowScope
 from resolvers.core.statement import Statement
 from resolvers.core.stream import Index, LogPage, Told
@@ -500,6 +500,31 @@ async def test_who_is_moved_between_two_parts_is_told_the_state_anew() -> None:
         member.move(world.contexts())
         again = [one(await anext(reader)) for _ in range(3)]
     assert (first["thing"], [part["thing"] for part in again]) == (0, [0, 1, 2])
+
+
+@pytest.mark.parametrize("over", ["WEBSOCKET", None])
+async def test_what_was_missed_is_told_to_who_may_still_hear_it(over: str | None) -> None:
+    """What was evaluated before its caller changed is evaluated again, or told no more."""
+    world = World(events=30)
+
+    def returning() -> Subscriber:
+        return world.subscriber(CHANGES, over=over, after="0", ms=1)
+
+    async with aclosing(hearing(returning())) as reader:
+        wanted = [one(await anext(reader)) for _ in range(3)]
+    assert world.live.evaluated == 3
+    async with aclosing(hearing(member := returning())) as reader:
+        told = [one(await anext(reader))]
+        member.move(world.contexts())
+        told += [one(answer := await anext(reader)) for _ in range(2)]
+    assert told == wanted
+    assert world.live.evaluated == 3 + 3 + 2
+    assert answer.extensions.get("caughtUp") == (over and {"replayed": len(world.wanted())})
+    async with aclosing(hearing(member := returning())) as reader:
+        await anext(reader)
+        member.stop(Forbidden("No more."))
+        [error] = (await anext(reader)).errors
+    assert error["extensions"]["code"] == "FORBIDDEN"
 
 
 async def test_who_missed_nothing_is_live_at_once() -> None:
