@@ -209,6 +209,9 @@ class Subscriber(AsyncIterator[Delivery]):
     def move(self, contexts: Any) -> None:
         """Go on as another caller, or as the same one with other permissions: without a gap."""
         self._keep_place(publishing=False)
+        if self._queue:  # evaluated for the caller that it was
+            self._keep_place_before(self._queue[0])
+            self._forget_waiting()
         self._contexts = contexts
         self._moving = True
         self._leave_feed()
@@ -534,6 +537,11 @@ class Subscriber(AsyncIterator[Delivery]):
         if self._waiter is not None and not self._queue and self._feed is not None:
             self._advance(self._feed.given(publishing=publishing))
 
+    def _keep_place_before(self, oldest: Delivery) -> None:
+        """Remember how far it is: what is before the oldest that waits was told, or is not its."""
+        if not self._reading and self._batch is None:
+            self._advance(oldest.first - 1 if oldest.batch is None else oldest.batch.before)
+
     def _advance(self, place: int) -> None:
         """Know that up to a place nothing is left to be told."""
         if self._told is None or place > self._told:
@@ -561,10 +569,7 @@ class Subscriber(AsyncIterator[Delivery]):
         if policy is SlowPolicy.DROP and self._opened.stream.notice is not None:
             self._drop(delivery)
             return
-        oldest = self._queue[0]
-        # what is before the oldest that waits was told, or is not for this subscriber
-        if not self._reading and self._batch is None:
-            self._advance(oldest.first - 1 if oldest.batch is None else oldest.batch.before)
+        self._keep_place_before(self._queue[0])
         self._queue.clear()
         self._leave_feed()
         if policy in (SlowPolicy.DROP, SlowPolicy.CLOSE):

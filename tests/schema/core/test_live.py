@@ -527,6 +527,23 @@ async def test_what_was_missed_is_told_to_who_may_still_hear_it(over: str | None
     assert error["extensions"]["code"] == "FORBIDDEN"
 
 
+async def test_what_waits_is_told_to_who_may_still_hear_it() -> None:
+    """It is evaluated again for the caller that it is now, in whole and once."""
+    world = World(seed=1)
+    async with aclosing(hearing(member := world.subscriber(CHANGES))) as reader:
+        first = asyncio.ensure_future(anext(reader))
+        await world.settle()
+        world.publish(20)
+        told = [one(await first)]
+        await world.settle()
+        evaluated = world.live.evaluated
+        assert evaluated == len(world.wanted())
+        member.move(world.contexts())
+        told += [one(await anext(reader)) for _ in world.wanted()[1:]]
+    assert seqs(told) == world.wanted()
+    assert world.live.evaluated == 2 * evaluated - 1
+
+
 async def test_who_missed_nothing_is_live_at_once() -> None:
     """At the head of the log nothing is read."""
     world = World(events=5)
