@@ -173,6 +173,7 @@ def tail_command(
             company=company,
             after=after,
             caught_up=lambda number: typer.echo(f"caught up: {number} events", err=True),
+            gap=lambda place: typer.echo(f"not kept any more: events up to {place}", err=True),
         )
         try:
             asyncio.run(tail.run())

@@ -147,6 +147,11 @@ where event.pub_seq > $1 and event.pub_seq <= $2
 order by event.pub_seq limit {_LOG_PAGE}
 """  # noqa: S608 - a constant of ours
 
+_REACH: Final = """
+select last_seq, coalesce((select min(pub_seq) from outbox_event), last_seq + 1) - 1
+from outbox_counter
+"""
+
 _BACKLOG: Final = f"""
 select (select count(*) from (select from outbox_event where published_at = '{WAITING}' limit $1)
           as counted),
@@ -497,7 +502,8 @@ class Tail:
 
     Begins after the place ``after``, else with what is published from now on, and goes on where it
     was when a connection is lost. ``caught_up`` is told once how many it told of those that were
-    there already, if it began after a place. Connects as the owner of the tables.
+    there already, if it began after a place; ``gap`` is told after which place it goes on where
+    what follows the one it was at is not kept any more. Connects as the owner of the tables.
     """
 
     def __init__(
@@ -509,9 +515,11 @@ class Tail:
         company: str | None = None,
         after: int | None = None,
         caught_up: Callable[[int], object] = lambda _number: None,
+        gap: Callable[[int], object] = lambda _place: None,
     ) -> None:
         self._database_url = database_url
         self._write = write
+        self._gap = gap
         self._caught_up = caught_up
         self._returning = None if after is None else 0
         self._topic = topic
@@ -527,9 +535,13 @@ class Tail:
         await connection.add_listener(PUBLISHED_CHANNEL, self._signal.set)
         connection.add_termination_listener(self._signal.set)
         while True:
-            until = await connection.fetchval("select last_seq from outbox_counter")
+            [[until, kept_after]] = await connection.fetch(_REACH)
             if self._after is None:
                 self._after = until
+            if self._after < kept_after:
+                if self._after:  # 0 is all that is kept
+                    self._gap(kept_after)
+                self._after = kept_after
             whole = await self._tell_page(connection, until)
             if whole:
                 self._after = max(self._after, until)

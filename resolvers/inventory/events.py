@@ -63,6 +63,16 @@ class StockChange:
         return crossing(self.previous_available, self.available, given)
 
 
+def is_stock_as_before(told: Told) -> bool:
+    """Tell whether after several changes a level has what it had before them."""
+    change = StockChange.of(told)
+    return (
+        told.number > 1
+        and change.on_hand == change.previous_on_hand
+        and change.reserved == change.previous_reserved
+    )
+
+
 @dataclass(frozen=True, slots=True)
 class StockInterest:
     """Which changes a subscriber wants; all conditions must hold, None is no condition."""

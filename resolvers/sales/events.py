@@ -34,6 +34,11 @@ def axis_of_order(event: PublishedEvent) -> Any:
     return event.entity_id, event.payload.get("axis") or event.event_id
 
 
+def is_order_as_before(told: Told) -> bool:
+    """Tell whether after several changes an axis of an order is what it was before them."""
+    return told.number > 1 and told.first.payload["from"] == told.last.payload["to"]
+
+
 @dataclass(frozen=True, slots=True)
 class OrderInterest:
     """Which changes a subscriber wants; all conditions must hold, None is no condition."""

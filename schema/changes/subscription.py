@@ -1,19 +1,27 @@
 """The subscription to whatever changes."""
 
-from typing import Annotated
+from collections.abc import Mapping
+from typing import Annotated, Any
 
 import strawberry
 
-from resolvers.changes.events import TOPICS, WORDS, ChangesInterest, thing_of
+from resolvers.changes.events import TOPICS, WORDS, ChangesInterest, is_undone, thing_of
 from resolvers.changes.rules import as_one, denied
 from resolvers.core.context import Context
 from resolvers.core.errors import Forbidden, Invalid
 from resolvers.core.stream import Told
 from schema.changes.enums import ChangeTopic
-from schema.changes.types import Change, text_of
+from schema.changes.types import (
+    NOTHING,
+    Change,
+    ChangeGap,
+    ChangeStreamItem,
+    ChangeStreamNotice,
+    text_of,
+)
 from schema.core.fields import RowType, argument
 from schema.core.kinds import kind_of
-from schema.core.stream import Stream, stream
+from schema.core.stream import SnapshotReason, Stream, stream
 
 
 @strawberry.type
@@ -24,7 +32,8 @@ class Subscription:
         "Changes of all that you ask for, in one order: what an integration follows. Each topic "
         "requires the permission to read what it is of; an API client bound to a partner is told "
         "of its own orders and shipments.",
-        item=Change,
+        item=ChangeStreamItem,
+        notices=True,
     )
     def changes(
         context: Context,
@@ -40,11 +49,16 @@ class Subscription:
                 path=("of",),
                 details={"topics": ", ".join(refused)},
             )
+        topics = tuple(topic for topic in ChangeTopic if topic in of)
         return Stream(
-            topics=tuple(TOPICS[topic] for topic in ChangeTopic if topic in of),
-            interest=ChangesInterest(context.principal.partner_id),
+            topics=tuple(TOPICS[topic] for topic in topics),
+            interest=ChangesInterest(topics, context.principal.partner_id),
             tell=_change,
             key=thing_of,
+            is_undone=is_undone,
+            snapshot=_gap,
+            shows=False,
+            notice=_notice,
         )
 
 
@@ -61,6 +75,7 @@ def _change(told: Told, interest: ChangesInterest) -> RowType:
         "kind": kind_of(event.entity),
         "key": event.entity_id,
         "cause": payload.get("cause"),
+        "reason": None,
         "document": payload.get("document"),
         "coalesced": told.number,
         "payload": [
@@ -68,4 +83,28 @@ def _change(told: Told, interest: ChangesInterest) -> RowType:
         ],
     }
     wrapped: RowType = Change.of(row)
+    return wrapped
+
+
+async def _gap(
+    interest: ChangesInterest, place: str, reason: SnapshotReason, context: Context
+) -> Any:
+    # nothing is read of it but what the log holds at this moment
+    page = await context.log.read(
+        company_id=context.principal.company_id, topics=(), after=0, until=0
+    )
+    return ChangeGap.of(
+        {
+            **NOTHING,
+            "seq": place,
+            "at": context.clock(),
+            "reason": reason,
+            "topics": list(interest.topics),
+            "kept_after": str(page.oldest - 1),
+        }
+    )
+
+
+def _notice(row: Mapping[str, Any]) -> RowType:
+    wrapped: RowType = ChangeStreamNotice.of({**NOTHING, **row, "reason": row["code"]})
     return wrapped

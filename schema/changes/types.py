@@ -1,7 +1,9 @@
-"""A change of whatever it is."""
+"""A change of whatever it is, and what its stream tells besides."""
 
 import json
+from collections.abc import Mapping
 from datetime import datetime
+from typing import Any, Final
 
 import strawberry
 
@@ -10,7 +12,7 @@ from schema.core.fields import ID, RowType, column, computed, held
 from schema.core.ids import encode_id
 from schema.core.kinds import related_any
 from schema.core.node import Node, row_type
-from schema.core.stream import document_id
+from schema.core.stream import StreamNotice, document_id
 
 
 @row_type("ChangeValue", "One value that a change tells.")
@@ -21,25 +23,38 @@ class ChangeValue(RowType):
     value: str | None = column("The value: a text as it is, anything else as JSON, null if null.")
 
 
-@row_type("Change", "A change of something: told once, after it was committed.")
-class Change(RowType):
-    """An event of the log."""
+def _entity_id(row: Mapping[str, Any]) -> str | None:
+    return None if row["entity"] is None else encode_id(row["entity"], row["key"])
 
-    event_id: strawberry.ID = column("Id of the event, unique for ever.")
+
+@strawberry.interface(
+    name="ChangeStreamItem",
+    description="What `changes` tells: a change, or that some are not kept any more, or a notice.",
+)
+class ChangeStreamItem(RowType):
+    """What all items have; null in those that have no such thing."""
+
+    event_id: strawberry.ID | None = column(
+        "Id of the event, unique for ever; null for what is no event."
+    )
     seq: str = column(
         "Place in the log of changes: grows with every change, as a decimal string. Give the last "
         "one back as after, to resume."
     )
-    at: datetime = column("When the change was made.")
-    topic: ChangeTopic = column("What it is of.")
-    entity: str = column("Type of the object that changed.")
-    entity_id: ID = computed(
-        "Id of the object that changed.",
-        lambda row: encode_id(row["entity"], row["key"]),
+    at: datetime | None = column("When the change was made, or was found not to be kept any more.")
+    topic: ChangeTopic | None = column("What it is of; null for what is no change.")
+    entity: str | None = column("Type of the object that changed; null for what is no change.")
+    entity_id: ID | None = computed(
+        "Id of the object that changed; null for what is no change.",
+        _entity_id,
         needs=("entity", "key"),
     )
     cause: str | None = column(
         "Why, such as SHIPMENT; EXTERNAL if made outside the gateway, null where nobody says."
+    )
+    reason: str | None = column(
+        "Why you are told what is no change: TOO_OLD, some are not kept any more; DROPPED or "
+        "CAUGHT_UP of a notice. Null for a change."
     )
     document_id: ID | None = computed(
         "Id of the order, shipment or other document that it was done for; null if none is known.",
@@ -47,16 +62,61 @@ class Change(RowType):
         needs=("document",),
     )
     coalesced: int = column(
-        "How many changes this one stands for: 1, unless several were told as one."
+        "How many changes this one stands for: 1, unless several were told as one; 0 for what is "
+        "no change."
     )
     payload: list[ChangeValue] = held(
-        "What was before and what is after, by the names the log has, in the order of these.",
+        "What was before and what is after, by the names the log has, in the order of these; "
+        "nothing for what is no change.",
         "payload",
         size=16,
     )
     node: Node | None = related_any(
         "The object as it is now; null where it is not yours to see.", "kind", "key"
     )
+
+
+NOTHING: Final[Mapping[str, Any]] = {
+    **dict.fromkeys(
+        ("event_id", "at", "topic", "entity", "kind", "key", "cause", "reason", "document")
+    ),
+    "coalesced": 0,
+    "payload": [],
+}
+"""What the row of an item has that is no change."""
+
+
+@row_type("Change", "A change of something: told once, after it was committed.")
+class Change(ChangeStreamItem):
+    """An event of the log."""
+
+    event_id: strawberry.ID = column("Id of the event, unique for ever.")
+    at: datetime = column("When the change was made.")
+    topic: ChangeTopic = column("What it is of.")
+    entity: str = column("Type of the object that changed.")
+    entity_id: ID = computed("Id of the object that changed.", _entity_id, needs=("entity", "key"))
+
+
+@row_type(
+    "ChangeGap",
+    "Changes that you were not told and that may not be kept any more: all of the topics up to its "
+    "seq. Read anew what you have a copy of, then apply what is told after it.",
+)
+class ChangeGap(ChangeStreamItem):
+    """What the stream of all changes tells in place of those that are gone, to go on after it."""
+
+    at: datetime = column("When they were found not to be kept any more.")
+    reason: str = column("Always TOO_OLD: changes after your cursor are not kept any more.")
+    topics: list[ChangeTopic] = column("What they may have been of: the topics you asked for.")
+    kept_after: str = column(
+        "The log is kept after this place. To be told what there still is before seq, too, "
+        "subscribe after it; what is up to it is gone."
+    )
+
+
+@row_type("ChangeStreamNotice", "Something about the stream of all changes itself, in its order.")
+class ChangeStreamNotice(ChangeStreamItem, StreamNotice):
+    """What a subscriber is told in place of changes that it missed."""
 
 
 def text_of(value: object) -> str | None:

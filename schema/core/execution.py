@@ -416,6 +416,8 @@ class Executor:
             with deadline:
                 async with contexts() as context, cast(SteadyReads, context.reads).at_once():
                     [[place, shown]] = await context.reads.fetch(LOG_POSITION, {})
+                    if not stream.shows:
+                        shown = ()
                     told = await make(stream.interest, str(place), reason, context)
                     if stream.in_parts:
                         answers = await self._parts(prepared, context, told)

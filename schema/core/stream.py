@@ -22,7 +22,7 @@ from typing import Annotated, Any, Final
 from resolvers.core.broker import Interest, PublishedEvent
 from resolvers.core.context import Context
 from resolvers.core.errors import Invalid
-from resolvers.core.stream import Place, Told
+from resolvers.core.stream import Place, Told, in_order
 from schema.core.enums import describe_enum
 from schema.core.fields import RowType, argument, column, declare_field, with_arguments_of
 from schema.core.ids import encode_id
@@ -158,9 +158,14 @@ class Stream:
     """Makes what is told of a change, from it and the interest; its row is all plain values."""
     key: Callable[[PublishedEvent], Any] = _of_the_same
     """What a change is of: those of the same can become one."""
+    is_undone: Callable[[Told], bool] | None = None
+    """Tells of several changes that became one whether they left all as it was: such are not told.
+    """
     snapshot: Callable[[Any, str, SnapshotReason, Context], Awaitable[Any]] | None = None
     """Reads the state, by interest, place, reason and context: what is told, None where there is
     nothing; with ``in_parts`` a list of it."""
+    shows: bool = True
+    """Whether the state shows what was committed and has no place yet, which then is not told."""
     in_parts: bool = False
     """Whether the state is told in parts, one after the other: no item can hold it whole."""
     begins: bool = False
@@ -175,6 +180,17 @@ class Stream:
     """Whether what is told like the last time is not told."""
     over: Callable[[Mapping[str, Any]], bool] | None = None
     """Tells of the payload of an event, or of the row of the state, whether nothing comes after."""
+
+    def become(self, gathered: Mapping[Any, Told]) -> list[Told]:
+        """Return what is told of changes that were gathered, in order.
+
+        What is undone is still within the batch of the others: who resumes there finds it undone
+        again, and not its end alone.
+        """
+        ordered = in_order(gathered.values())
+        if self.is_undone is None:
+            return ordered
+        return [told for told in ordered if not self.is_undone(told)]
 
     def is_over(self, told: Mapping[str, Any] | None) -> bool:
         """Tell whether nothing comes after an event with this payload, or after this state."""

@@ -12,7 +12,13 @@ from resolvers.core.broker import PublishedEvent
 from resolvers.core.context import Context
 from resolvers.core.errors import Invalid
 from resolvers.core.stream import Told
-from resolvers.inventory.events import STOCK_CHANGED, StockInterest, SummaryInterest, levels_of
+from resolvers.inventory.events import (
+    STOCK_CHANGED,
+    StockInterest,
+    SummaryInterest,
+    is_stock_as_before,
+    levels_of,
+)
 from resolvers.inventory.events import StockChange as StockChangeEvent
 from resolvers.inventory.loaders import level_by_id, warehouse_by_id
 from resolvers.inventory.reads import sums_of
@@ -196,6 +202,7 @@ class Subscription:
             topics=(STOCK_CHANGED,),
             interest=_interest(filter or StockChangeFilter()),
             tell=_change,
+            is_undone=is_stock_as_before,
             snapshot=_snapshot,
             notice=StreamNotice.of,
         )

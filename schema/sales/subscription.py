@@ -14,6 +14,7 @@ from resolvers.sales.events import (
     OrderChange,
     OrderInterest,
     axis_of_order,
+    is_order_as_before,
     orders_of,
 )
 from resolvers.sales.loaders import order_by_id
@@ -177,6 +178,7 @@ class Subscription:
             interest=interest,
             tell=_change,
             key=axis_of_order,
+            is_undone=is_order_as_before,
             snapshot=_snapshot,
             notice=_notice,
         )

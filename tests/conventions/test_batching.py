@@ -88,6 +88,8 @@ SINGLE = {
     "StockChange.level": "an event tells of one level, and is an operation of its own",
     "StockSnapshot.levels": "a stream tells one state at a time, and is an operation of its own",
     "Change.node": "an event tells of one object, and is an operation of its own",
+    "ChangeGap.node": "always null",
+    "ChangeStreamNotice.node": "always null",
     **{
         f"StockSummaryGroup.{name}": "a summary is told by a stream, whose tests count for it"
         for name in ("warehouse", "product", "category")

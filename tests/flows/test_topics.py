@@ -5,6 +5,7 @@ import json
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing, asynccontextmanager
 from decimal import Decimal
+from functools import partial
 from typing import Any
 from uuid import uuid4
 
@@ -39,7 +40,8 @@ def listen(
     """Subscribe."""
     executor, who = gateway.runtime.executor, caller or principal()
     prepared = executor.prepare(GraphQLRequest(query, None, variables), known_caller=True)
-    return hearing(executor.subscribe(prepared, lambda: gateway.runtime.open_context(who, "watch")))
+    contexts = partial(gateway.runtime.open_context, who, "watch")
+    return hearing(executor.subscribe(prepared, contexts, transport="WEBSOCKET"))
 
 
 @asynccontextmanager
@@ -58,6 +60,11 @@ async def told(answers: AsyncGenerator[Heard, None]) -> Any:
     assert answer.data is not None
     [value] = answer.data.values()
     return value
+
+
+def valued(change: Any) -> dict[str, Any]:
+    """Return the payload of a change by its names."""
+    return {value["name"]: value["value"] for value in change["payload"]}
 
 
 async def last_place(gateway: Gateway) -> str:
@@ -216,6 +223,15 @@ subscription Everything($of: [ChangeTopic!]!, $after: String) {
   }
 }
 """
+WITH_GAPS = """
+subscription WithGaps($of: [ChangeTopic!]!, $after: String, $caughtUp: Boolean! = false) {
+  changes(of: $of, after: $after, caughtUp: $caughtUp) {
+    __typename seq at topic reason
+    ... on ChangeGap { topics keptAfter }
+    ... on ChangeStreamNotice { dropped replayed }
+  }
+}
+"""
 EVERY_TOPIC = ["STOCK", "ORDER_STATUS", "SHIPMENT_WORK", "JOB"]
 
 
@@ -252,7 +268,7 @@ async def test_everything_in_one_order(gateway: Gateway) -> None:
     held, stocked, carried, asked = found
     assert (held["cause"], held["documentId"]) == ("HOLD", held["entityId"])
     assert held["node"]["hold"] == "ADDRESS"
-    values = {value["name"]: value["value"] for value in stocked["payload"]}
+    values = valued(stocked)
     assert values["delta_on_hand"] == "1.0000"
     assert values["level_id"] == str(level)
     assert (carried["cause"], carried["node"]["state"]) == ("EXTERNAL", carried["node"]["state"])
@@ -285,6 +301,68 @@ async def test_everything_that_one_may_know(gateway: Gateway) -> None:
     assert answer.errors[0]["extensions"]["code"] == "VALIDATION"
 
 
+async def test_what_is_not_kept_of_everything_is_one_message(gateway: Gateway) -> None:
+    """With the place to go on after, the topics and where the log begins; also to old documents."""
+    owner = gateway.owner
+    carried = "update shipment set carrier = $1 where id = (select min(id) from shipment)"
+    for carrier in ("Flo", "Gil", "Hal"):
+        await owner.execute(carried, carrier)
+    last = int(await last_place(gateway))
+    await owner.execute("delete from outbox_event where pub_seq < $1", last - 1)
+    bound = principal(partner_id=await owner.fetchval("select partner_id from shipment limit 1"))
+    of = ["SHIPMENT_WORK", "ORDER_STATUS"]
+    async with (
+        listening(gateway, EVERYTHING, of=of, after="0") as plain,
+        listening(gateway, WITH_GAPS, of=of, after="0") as whole,
+        listening(gateway, WITH_GAPS, of=["JOB"], after="0") as jobs,
+        listening(gateway, WITH_GAPS, bound, of=of, after="0") as bounded,
+    ):
+        nothing, gap = await told(plain), await told(whole)
+        assert nothing.pop("seq") == gap["seq"] == str(last)
+        assert (nothing.pop("coalesced"), nothing.pop("payload")) == (0, [])
+        assert not any(nothing.values())
+        assert gap["__typename"] == "ChangeGap"
+        assert (gap["reason"], gap["topics"]) == ("TOO_OLD", ["ORDER_STATUS", "SHIPMENT_WORK"])
+        assert gap["keptAfter"] == str(last - 2)
+        assert gap["at"]
+        assert (await told(jobs))["topics"] == ["JOB"]
+        assert (await told(bounded))["keptAfter"] == gap["keptAfter"]
+        live = asyncio.gather(told(plain), told(whole))
+        await owner.execute(carried, "Ina")
+        for change in await live:
+            assert (change["topic"], int(change["seq"]) > last) == ("SHIPMENT_WORK", True)
+    kept = gap["keptAfter"]
+    async with listening(gateway, WITH_GAPS, of=of, after=kept, caughtUp=True) as answers:
+        found = [await told(answers) for _ in range(4)]
+    assert [one["topic"] for one in found] == [*["SHIPMENT_WORK"] * 3, None]
+    assert (found[-1]["reason"], found[-1]["replayed"]) == ("CAUGHT_UP", 3)
+
+
+async def test_changes_of_everything_that_are_dropped_are_counted(
+    gateway: Gateway, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Who reads too slowly, and asked for that, is told how many it missed."""
+    owner = gateway.owner
+    monkeypatch.setattr(gateway.runtime.executor.live, "queue", 2)
+    asked = WITH_GAPS.replace("after: $after", "after: $after, whenSlow: DROP")
+    start = await last_place(gateway)
+    async with listening(gateway, asked, of=["JOB"], after=start, caughtUp=True) as answers:
+        assert (await told(answers))["reason"] == "CAUGHT_UP"
+        first = asyncio.ensure_future(told(answers))
+        await asyncio.sleep(0)
+        async with asyncio.timeout(SOON):
+            await owner.execute(
+                "insert into job (company_id, kind, created_by)"
+                " select 1, 'law', 'ada' from generate_series(1, 7)"
+            )
+            found = [await first]
+            while found[-1]["reason"] is None:
+                found.append(await told(answers))
+    *changes, notice = found
+    assert (notice["__typename"], notice["reason"]) == ("ChangeStreamNotice", "DROPPED")
+    assert len(changes) + notice["dropped"] == 7
+
+
 # -- stock and orders
 
 STOCK = """
@@ -295,6 +373,7 @@ subscription Stock($filter: StockChangeFilter, $after: String) {
   }
 }
 """
+LEVELS = "select id from stock_level where company_id = 1 and reserved = 0 order by id limit 2"
 IN_CATEGORIES = """
 select l.id, p.category_id, c.parent_id from stock_level l
 join product p on p.id = l.product_id
@@ -510,6 +589,7 @@ subscription Board($orders: [ID!], $snapshot: Boolean! = false, $after: String, 
   }
 }
 """
+HELD = ("HOLD", None, "CREDIT")
 SHIPPED = """
 select o.id, o.number, o.shipment_status, o.payment_status, o.partner_id from sales_order o
 where o.company_id = 1 and o.hold is null and o.payment_status = 'NOT_PAID'
@@ -553,29 +633,56 @@ async def test_orders_tell_each_axis(gateway: Gateway) -> None:
 
 
 async def test_changes_of_one_axis_become_one(gateway: Gateway) -> None:
-    """From before the first to after the last; those of another axis are told by themselves."""
-    [order, *_] = await gateway.owner.fetch(SHIPPED)
+    """From before the first to after the last, others alone; what is undone is no change."""
+    owner = gateway.owner
+    [order, *_] = await owner.fetch(SHIPPED)
     start = await last_place(gateway)
-    for hold in ("ADDRESS", "CREDIT"):
-        await gateway.owner.execute(
-            "update sales_order set hold = $2 where id = $1", order["id"], hold
-        )
-    await gateway.owner.execute(
-        "update sales_order set payment_status = 'PARTIAL', hold = null where id = $1", order["id"]
+    turns = (
+        "hold = 'ADDRESS'",
+        "shipment_status = case shipment_status when 'PARTIAL' then 'NONE' else 'PARTIAL' end",
+        "payment_status = 'PARTIAL', hold = 'CREDIT'",
+        f"shipment_status = '{order['shipment_status']}'",
     )
+    for turn in turns:
+        await owner.execute(f"update sales_order set {turn} where id = $1", order["id"])
     await last_place(gateway)
-    async with listening(gateway, BOARD, after=start, ms=50) as answers:
-        held, paid = [await told(answers) for _ in range(2)]
-    assert (held["axis"], held["from"], held["to"], held["coalesced"]) == ("HOLD", None, None, 3)
-    assert (paid["axis"], paid["to"], paid["coalesced"]) == ("PAYMENT", "PARTIAL", 1)
     asked = EVERYTHING.replace("after: $after", "after: $after, coalesceMs: 50")
-    async with listening(gateway, asked, of=["ORDER_STATUS"], after=start) as answers:
-        held, paid = [await told(answers) for _ in range(2)]
-    values = {value["name"]: value["value"] for value in held["payload"]}
-    assert (values["axis"], values["from"], values["to"]) == ("HOLD", None, None)
-    await gateway.owner.execute(
+    async with (
+        listening(gateway, BOARD, after=start, ms=50) as board,
+        listening(gateway, asked, of=["ORDER_STATUS"], after=start) as everything,
+    ):
+        held, paid = [await told(board) for _ in range(2)]
+        assert (held["axis"], held["from"], held["to"], held["coalesced"]) == (*HELD, 2)
+        assert (paid["axis"], paid["to"], paid["coalesced"]) == ("PAYMENT", "PARTIAL", 1)
+        values = [valued(await told(everything)) for _ in range(2)]
+        assert [one["axis"] for one in values] == ["HOLD", "PAYMENT"]
+        assert (values[0]["axis"], values[0]["from"], values[0]["to"]) == HELD
+        live = asyncio.gather(told(board), told(everything))
+        await owner.execute("update sales_order set hold = null where id = $1", order["id"])
+        released, payload = await live
+    assert (released["axis"], released["from"], released["to"]) == ("HOLD", "CREDIT", None)
+    assert valued(payload)["from"] == "CREDIT"
+    await owner.execute(
         "update sales_order set payment_status = 'NOT_PAID' where id = $1", order["id"]
     )
+
+
+async def test_stock_that_is_as_it_was_is_not_told(gateway: Gateway) -> None:
+    """Told less often, a level that came back to what it had is no change; in neither stream."""
+    owner = gateway.owner
+    one, other = [row["id"] for row in await owner.fetch(LEVELS)]
+    start = await last_place(gateway)
+    more = "update stock_level set on_hand = on_hand + $2 where id = $1"
+    for level, delta in ((one, 1), (other, 3), (one, -1), (other, -2)):
+        await owner.execute(more, level, Decimal(delta))
+    asked = STOCK.replace("after: $after", "after: $after, coalesceMs: 50")
+    async with listening(gateway, asked, after=start) as answers:
+        found = await told(answers)
+    assert (found["level"]["id"], found["delta"]) == (encode_id("StockLevel", other), "1.0000")
+    asked = EVERYTHING.replace("after: $after", "after: $after, coalesceMs: 50")
+    async with listening(gateway, asked, of=["STOCK"], after=start) as answers:
+        found = await told(answers)
+    assert (found["entityId"], found["coalesced"]) == (encode_id("StockLevel", other), 2)
 
 
 async def test_events_of_several_axes_are_still_told(gateway: Gateway) -> None:

@@ -758,6 +758,8 @@ async def test_the_tail_tells_what_is_published(url: str) -> None:
     everything: list[dict[str, Any]] = []
     chosen: list[dict[str, Any]] = []
     fresh: list[dict[str, Any]] = []
+    late: list[dict[str, Any]] = []
+    gaps: list[int] = []
     event = """insert into outbox_event (company_id, topic, entity, entity_id, payload)
                select 1 + n % 2, case when n % 3 = 0 then 'orders' else 'stock' end, 'Level', n,
                       '{"n": 1}'
@@ -801,6 +803,19 @@ async def test_the_tail_tells_what_is_published(url: str) -> None:
                 wanted = "select pub_seq from outbox_event where company_id = 2 and topic = 'stock'"
                 rows = await connection.fetch(f"{wanted} and pub_seq > 100 order by pub_seq")
                 await eventually(lambda: as_many(chosen, len(rows)))
+            await connection.execute("delete from outbox_event where pub_seq <= 400")
+            for after in (0, 399, 400):
+                late.clear()
+                tail = Tail(
+                    url,
+                    lambda line: late.append(orjson.loads(line)),
+                    after=after,
+                    gap=gaps.append,
+                )
+                async with running(tail):
+                    await eventually(lambda: as_many(late, last - 400))
+                assert [told["seq"] for told in late] == list(range(401, last + 1))
+    assert gaps == [400], "0 is all that is kept, and nothing is gone after 400"
     assert [told["seq"] for told in everything] == list(range(1, last + 1))
     assert len(caught_up) == 1
     assert caught_up[0] >= 500

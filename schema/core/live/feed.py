@@ -6,7 +6,7 @@ from time import monotonic
 from typing import Any, Final, Protocol
 
 from resolvers.core.broker import Broker, Interest, PublishedEvent
-from resolvers.core.stream import Told, in_order
+from resolvers.core.stream import Told
 from schema.core.live.delivery import Delivery
 from schema.core.stream import Opened, Stream, coalesced
 
@@ -192,8 +192,9 @@ class Feed:
             self._timer.cancel()
             self._timer = None
         if self._gathered:
-            gathered, self._gathered = in_order(self._gathered.values()), {}
-            self._ask(*parts(gathered))
+            gathered, self._gathered = self._stream.become(self._gathered), {}
+            if gathered:
+                self._ask(*parts(gathered))
 
     def _stop(self) -> None:
         if self._timer is not None:

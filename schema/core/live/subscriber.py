@@ -15,7 +15,7 @@ from resolvers.core.broker import Broker, PublishedEvent, SubscriberLagged
 from resolvers.core.context import Context
 from resolvers.core.errors import Invalid, LimitExceeded
 from resolvers.core.principal import Principal
-from resolvers.core.stream import Batch, Log, Place, Told, in_order, missed
+from resolvers.core.stream import Batch, Log, Place, Told, missed
 from schema.core.live.delivery import Delivery, Evaluates, Push, caught_up, encoded
 from schema.core.live.feed import MOST_KEYED, Feed, parts
 from schema.core.live.group import Group, Groups
@@ -382,13 +382,13 @@ class Subscriber(AsyncIterator[Delivery]):
                         coalesced(gathered, wanted, stream.key)
                         if len(gathered) < MOST_KEYED:
                             continue
-                        wanted, gathered = in_order(gathered.values()), {}
+                        wanted, gathered = stream.become(gathered), {}
                     async for delivery in self._evaluated(stream, wanted):
                         yield delivery
                     if self._moving:  # it is read again, as the caller that it is now
                         return
                     self._told, self._batch = events[-1].seq, None
-            async for delivery in self._evaluated(stream, in_order(gathered.values())):
+            async for delivery in self._evaluated(stream, stream.become(gathered)):
                 yield delivery
         finally:
             self._reading = False
@@ -412,7 +412,7 @@ class Subscriber(AsyncIterator[Delivery]):
                         path=("after",),
                     )
         told = self._told or 0
-        return [one for one in in_order(gathered.values()) if one.last.seq > told]
+        return [one for one in stream.become(gathered) if one.last.seq > told]
 
     def _pages(
         self, opened: Opened, log: Log, after: int, until: int

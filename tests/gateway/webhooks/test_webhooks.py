@@ -556,26 +556,31 @@ class TestFailing:
 
         A replay mends that.
         """
-        everything = "subscription { changes(of: [ORDER_STATUS]) { seq } }"
-        id_ = (await site.create(everything))["webhook"]["id"]
         work = f'{{ shipmentWorkChanged(warehouseId: "{encode_id("Warehouse", 1)}") {{ id }} }}'
         in_parts = (await site.create(f"subscription {work}"))["webhook"]["id"]
         await site.create("subscription { orderStatusChanged { seq axis reason } }")
+        await site.create("subscription { changes(of: [STOCK]) { seq topic reason } }")
         await site.change(2)
         last = await site.last()
         await site.gateway.owner.execute("delete from outbox_event where pub_seq < $1", last)
         async with site.delivering():
-            shown = await site.until(id_, lambda shown: shown["state"] == "DISABLED")
-            assert "not kept any more" in shown["lastError"]
             shown = await site.until(in_parts, lambda shown: shown["state"] == "DISABLED")
             assert "not kept any more" in shown["lastError"]
-            [got] = await site.receiver.wait_for(1)
-            state = {"seq": str(last), "axis": None, "reason": "TOO_OLD"}
-            assert got.data["orderStatusChanged"] == state
-            refused = await site.run("replayWebhook", id_, after="0")
+            told: dict[str, Any] = {}
+            for got in await site.receiver.wait_for(2):
+                told |= got.data
+            assert told == {
+                "orderStatusChanged": {"seq": str(last), "axis": None, "reason": "TOO_OLD"},
+                "changes": {"seq": str(last), "topic": None, "reason": "TOO_OLD"},
+            }
+            await site.change()
+            [*_, got] = await site.receiver.wait_for(3)
+            after = {"seq": str(last + 1), "topic": "STOCK", "reason": None}
+            assert got.data["changes"] == after
+            refused = await site.run("replayWebhook", in_parts, after="0")
             assert [e["path"] for e in refused["userErrors"]] == [["after"]]
-            assert (await site.run("replayWebhook", id_, after=str(last)))["userErrors"] == []
-            await site.until(id_, lambda shown: shown["state"] == "ACTIVE")
+            assert (await site.run("replayWebhook", in_parts, after=str(last)))["userErrors"] == []
+            await site.until(in_parts, lambda shown: shown["state"] == "ACTIVE")
 
 
 class TestWorkers:

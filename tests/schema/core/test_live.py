@@ -88,6 +88,11 @@ def tell(told: Told, interest: Wanted) -> RowType:
     return made
 
 
+def is_undone(told: Told) -> bool:
+    """Tell whether several changes left all as it was."""
+    return told.number > 1 and told.first.payload["before"] == told.last.payload["value"]
+
+
 async def state(interest: Wanted, place: str, reason: SnapshotReason, context: Context) -> RowType:
     """Tell the state, which takes a while."""
     del interest
@@ -172,6 +177,20 @@ class Subscription:
             key=lambda event: event.payload["thing"],
         )
 
+    @stream("Lasting.", item=Item)
+    def lasting(context: Context) -> Stream:  # noqa: N805 - no instance
+        """Tell changes that last, and a state that shows nothing of what has no place yet."""
+        del context
+        return Stream(
+            topics=("stock",),
+            interest=Wanted(),
+            tell=tell,
+            key=lambda event: event.payload["thing"],
+            is_undone=is_undone,
+            snapshot=state,
+            shows=False,
+        )
+
 
 SCHEMA = strawberry.Schema(
     query=Query, subscription=Subscription, types=[StreamNotice], config=schema_config()
@@ -196,6 +215,14 @@ subscription Items(
 """
 
 
+LASTING = """
+subscription Lasting($after: String, $ms: Int, $slow: SlowPolicy! = REPLAY) {
+  lasting(after: $after, coalesceMs: $ms, whenSlow: $slow) {
+    ... on Changed { seq thing before value coalesced }
+    ... on State { seq reason }
+  }
+}
+"""
 THINGS = """
 subscription Things($after: String, $state: Boolean! = true) {
   things(after: $after, snapshot: $state) { seq thing before value coalesced }
@@ -216,6 +243,8 @@ class World:
         self.events: list[PublishedEvent] = []
         self.written = 0
         self.oldest = 1
+        self.values: int | None = None
+        """How many values things have; each event has its own without it."""
         self.busy = 0.0
         """How likely something happens whenever somebody looks."""
         self.executor = Executor(SCHEMA, Limits())
@@ -237,6 +266,7 @@ class World:
         self.written += 1
         thing, wanted = self.dice.randrange(3), self.dice.random() < 0.8
         mine = self.dice.random() < 0.8
+        value = self.written if self.values is None else self.dice.randrange(self.values)
         event = PublishedEvent(
             seq=0,
             event_id=str(self.written),
@@ -248,13 +278,13 @@ class World:
                 "thing": thing,
                 "wanted": wanted,
                 "before": self.at[thing],
-                "value": self.written,
+                "value": value,
             },
             created_at=datetime(2026, 1, 1, tzinfo=UTC),
         )
         self.unpublished.append(event)
         if accepts(event):
-            self.at[thing] = self.written
+            self.at[thing] = value
 
     def relay(self) -> None:
         """Give all events their places; this process has not heard of it."""
@@ -657,6 +687,23 @@ async def test_what_happens_while_the_state_is_read_anew_is_told_once(seed: int)
     assert applied(told) == world.at
 
 
+@pytest.mark.parametrize("seed", range(6))
+async def test_a_state_that_shows_nothing_is_followed_by_all_that_is_published(seed: int) -> None:
+    """Also by what was written before it was read, and had no place yet."""
+    world = World(events=20, seed=seed)
+    world.oldest = 11
+    world.busy = 0.8
+    reader = asyncio.create_task(world.follow(LASTING, after="9"))
+    await world.settle()
+    world.busy = 0.0
+    world.publish(10)
+    await world.settle()
+    world.broker.close()
+    told = await reader
+    assert told[0]["reason"] == "TOO_OLD"
+    assert seqs(told[1:]) == world.wanted(int(told[0]["seq"]))
+
+
 async def test_a_cursor_of_the_future_is_refused() -> None:
     """No event ever had that place: the cursor is of another log."""
     world = World(events=5)
@@ -1054,6 +1101,42 @@ async def test_connections_that_break_within_a_batch_lose_no_count(seed: int) ->
     world.broker.close()
     others = await neighbor
     assert sum(change["coalesced"] for change in others) == len(world.wanted())
+
+
+@pytest.mark.parametrize("seed", range(6))
+async def test_what_became_one_and_left_all_as_it_was_is_not_told(seed: int) -> None:
+    """Wherever the connection breaks: each change begins where the one before it ended."""
+    world = World(seed=seed)
+    world.values = 2
+    dice = random.Random(seed)
+    world.live.queue = dice.choice((1, 2, 1_000))
+    told: list[dict[str, Any]] = []
+    after = "0"
+    for _ in range(20):
+        slow = dice.choice(("REPLAY", "COALESCE"))
+        reading = world.subscriber(LASTING, after=after, ms=dice.choice((1, 2)), slow=slow)
+        async with aclosing(hearing(reading)) as answers:
+            for _ in range(dice.randrange(1, 4)):
+                coming = asyncio.ensure_future(anext(answers))
+                while not coming.done():
+                    world.publish(dice.randrange(6))
+                    await asyncio.sleep(0.0005)
+                answer = coming.result()
+                told.append(one(answer))
+                after = answer.extensions["seq"]
+    world.publish(20)
+    world.values = None
+    world.publish(20)  # which is nothing that was before
+    async with aclosing(hearing(world.subscriber(LASTING, after=after, ms=1))) as answers:
+        while int(told[-1]["seq"]) < world.wanted()[-1]:
+            told.append(one(await asyncio.wait_for(anext(answers), 5)))
+    assert sum(change["coalesced"] for change in told) < len(world.wanted())
+    values = [0, 0, 0]
+    for change in told:
+        assert change["before"] == values[change["thing"]]
+        assert change["coalesced"] == 1 or change["before"] != change["value"]
+        values[change["thing"]] = change["value"]
+    assert values == world.at
 
 
 async def test_what_comes_of_a_batch_says_how_far_it_is() -> None:
