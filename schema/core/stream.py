@@ -46,7 +46,8 @@ CoalesceMs = Annotated[
     int | None,
     argument(
         "Tell at most this often, in milliseconds, up to 60000: several changes of the same thing "
-        "become one, from the state before the first to the state after the last."
+        "become one, from the state before the first to the state after the last. Stock and orders "
+        "that are in the end what they were are not told."
     ),
 ]
 """Argument of subscriptions whose changes can become one."""
