@@ -14,6 +14,7 @@ from functools import partial
 from time import perf_counter
 from typing import Any, NamedTuple, Protocol, TypeGuard, cast
 
+import orjson
 import strawberry
 import structlog
 from graphql import (
@@ -60,6 +61,7 @@ from schema.core.documents import (
 from schema.core.error_format import Log, tell_expected, tell_failures, tell_refusal
 from schema.core.fields import RowType
 from schema.core.info import CoreInfo
+from schema.core.introspection import Introspections
 from schema.core.limits import Limits, OperationMeasure, excess
 from schema.core.live import Live, Subscriber, passes
 from schema.core.node import node_of
@@ -142,6 +144,8 @@ class Prepared(NamedTuple):
     """Whether the document had been read before."""
     traced: bool = False
     """Whether the answer is to tell how it came about."""
+    introspection: bool = False
+    """Whether it asks about the schema alone."""
 
 
 @dataclass(slots=True)
@@ -258,6 +262,7 @@ class Executor:
         self._on_admission = on_admission
         self._shadow = shadow
         self._told_untrusted: set[str] = set()
+        self._introspections = Introspections()
         self.live = Live()
         """The live streams of this process."""
 
@@ -309,6 +314,7 @@ class Executor:
             values,
             kept is not None,
             request.extensions is not None and request.extensions.get("trace") is True,
+            operation.introspection,
         )
 
     def execute(self, prepared: Prepared, contexts: ContextFactory) -> Coroutine[Any, Any, Answer]:
@@ -636,6 +642,12 @@ class Executor:
             if planned is not None:
                 return self._told(planned, context.request_id)
         core = self._core(prepared, context, root_value)
+        if (
+            prepared.introspection
+            and prepared.cost
+            and prepared.operation_type is OperationType.QUERY
+        ):
+            return self._told(await self._introspected(prepared, core), context.request_id)
         if engine is not None and prepared.operation_type is not OperationType.QUERY:
             core.complete = partial(engine.selection, prepared, context)
         try:
@@ -646,6 +658,16 @@ class Executor:
             await _end_leftovers(core)
         errors = [*(result.errors or ()), *denials(context.denied.values(), result.data)]
         return self._told(ExecutionResult(result.data, errors), context.request_id)
+
+    async def _introspected(self, prepared: Prepared, core: CompletingExecutor) -> ExecutionResult:
+        """Return what an operation says about the schema."""
+        variables = orjson.dumps(prepared.variables, repr, orjson.OPT_SORT_KEYS)
+        key = prepared.source.text, prepared.operation_name, variables
+
+        def execute() -> ExecutionResult:
+            return cast("ExecutionResult", execute_root_selection_set(core))
+
+        return await self._introspections.result(key, execute)
 
     async def _source(
         self, prepared: Prepared, context: Context

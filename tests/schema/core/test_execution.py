@@ -2,6 +2,7 @@
 
 import asyncio
 import gc
+import threading
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from time import thread_time
@@ -11,6 +12,7 @@ import asyncpg
 import pytest
 import strawberry
 from graphql import get_introspection_query
+from graphql.execution import execute_root_selection_set
 
 from resolvers.core.broker import Broker
 from resolvers.core.clock import system_clock
@@ -364,6 +366,31 @@ async def test_mutations_run_one_after_the_other() -> None:
     """The second root field of a mutation starts when the first has ended."""
     assert await Bench().run("mutation { two one }") == {"data": {"two": "two", "one": "one"}}
     assert WORLD.log[:4] == ["two starts", "two ends", "one starts", "one ends"]
+
+
+async def test_introspection_holds_up_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A thread answers about the schema, once for each question, whoever asks meanwhile."""
+    threads: list[int] = []
+
+    def counted(core: Any) -> Any:
+        threads.append(threading.get_ident())
+        return execute_root_selection_set(core)
+
+    monkeypatch.setattr("schema.core.execution.execute_root_selection_set", counted)
+    bench = Bench()
+    query = "query Q($n: String!) { __type(name: $n) { name kind fields { name } } }"
+    asked = [bench.prepare(query, {"n": name}) for name in ("Query", "Query", "Mutation")]
+    running = (bench.executor.execute(prepared, bench.contexts) for prepared in asked)
+    first, second, third = [answer.body() for answer in await asyncio.gather(*running)]
+    assert first == second != third
+    assert first["data"]["__type"]["name"] == "Query"
+    assert await bench.run(query, variables={"n": "Query"}) == first
+    assert len(threads) == 2
+    assert threading.get_ident() not in threads
+    await bench.run("{ __typename hello }")
+    assert threads[2:] == [threading.get_ident()]  # what asks for more than the schema
+    refused = await bench.run(query, variables={"n": "None"})
+    assert refused == {"data": {"__type": None}}
 
 
 async def test_introspection_runs() -> None:

@@ -1,0 +1,52 @@
+"""Answers about the schema: long, and the same for everybody while the process lives.
+
+All of the schema takes graphql-core most of a second, in which an event loop would do nothing else.
+So they are made by a thread, once, and kept.
+"""
+
+import asyncio
+from collections import OrderedDict
+from collections.abc import Callable, Hashable
+from typing import Final
+
+from graphql import ExecutionResult
+
+_MOST_KEPT: Final = 4
+"""Answers kept; clients and tools ask with a handful of documents."""
+
+
+class Introspections:
+    """Makes answers about one schema, each once for all who wait for it. For one event loop."""
+
+    def __init__(self, most: int = _MOST_KEPT) -> None:
+        self._most = most
+        self._kept: OrderedDict[Hashable, ExecutionResult] = OrderedDict()
+        self._making: dict[Hashable, asyncio.Task[ExecutionResult]] = {}
+
+    async def result(
+        self, key: Hashable, execute: Callable[[], ExecutionResult]
+    ) -> ExecutionResult:
+        """Return what ``execute`` returns, or returned before for the same ``key``.
+
+        It runs in a thread, to its end even if nobody waits for it any more. What it returns is
+        shared: nobody may change it.
+        """
+        kept = self._kept.get(key)
+        if kept is not None:
+            self._kept.move_to_end(key)
+            return kept
+        making = self._making.get(key)
+        if making is None:
+            making = self._making[key] = asyncio.create_task(self._make(key, execute))
+        return await asyncio.shield(making)
+
+    async def _make(self, key: Hashable, execute: Callable[[], ExecutionResult]) -> ExecutionResult:
+        try:
+            made = await asyncio.to_thread(execute)
+        finally:
+            del self._making[key]
+        if not made.errors:
+            self._kept[key] = made
+            if len(self._kept) > self._most:
+                self._kept.popitem(last=False)
+        return made
