@@ -41,6 +41,7 @@ from tests.fixtures.schema_walk import (
 RESERVED = {
     "operations.trace": "it is asked for in the extensions of a request, and by no field",
     "catalog.read": "products and categories are open to every caller of the company",
+    "subscriptions.end": "one's own are everybody's to end; it decides whether others' are, too",
 }
 """Permissions that no field requires, and why."""
 
