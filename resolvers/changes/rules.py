@@ -48,7 +48,14 @@ def as_one(first: Mapping[str, Any], last: Mapping[str, Any], number: int) -> di
     if number == 1:
         return dict(last)
     return {
-        name: first.get(name) if name == "from" or name.startswith("previous_") else value
+        name: first.get(name) if _is_before(name, last) else value
         for name, value in last.items()
         if not name.startswith("delta_") and name != "crossing"
     }
+
+
+def _is_before(name: str, last: Mapping[str, Any]) -> bool:
+    """Tell whether a value is of before the change; one of an axis leaves the others alone."""
+    if not name.startswith("previous_"):
+        return name == "from"
+    return "axis" not in last or last[name] != last[name.removeprefix("previous_")]

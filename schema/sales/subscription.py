@@ -34,8 +34,6 @@ from schema.sales.enums import (
 )
 from schema.sales.types import SalesOrder
 
-_BEFORE = tuple(f"previous_{status}" for status in AXES.values())
-
 
 @strawberry.interface(
     name="OrderStreamItem",
@@ -188,7 +186,8 @@ def _change(told: Told, interest: OrderInterest) -> RowType:
     change, event = OrderChange.of(told, interest), told.last
     row = {
         **event.payload,
-        **{name: told.first.payload[name] for name in _BEFORE},
+        # as after, of what it is not of: a change of that is told by itself
+        f"previous_{AXES[change.axis]}": change.before,
         "axis": change.axis,
         "from": change.before,
         "to": change.after,

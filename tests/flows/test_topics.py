@@ -583,7 +583,7 @@ BOARD = """
 subscription Board($orders: [ID!], $snapshot: Boolean! = false, $after: String, $ms: Int) {
   orderStatusChanged(orderIds: $orders, snapshot: $snapshot, after: $after, coalesceMs: $ms) {
     __typename seq axis from to cause reason order { id }
-    ... on OrderStatusChange { coalesced previousHold hold paymentStatus }
+    ... on OrderStatusChange { coalesced previousHold hold previousPaymentStatus paymentStatus }
     ... on OrderSnapshot { orders { id state paymentStatus } isComplete }
     ... on OrderStreamNotice { code dropped }
   }
@@ -654,9 +654,11 @@ async def test_changes_of_one_axis_become_one(gateway: Gateway) -> None:
         held, paid = [await told(board) for _ in range(2)]
         assert (held["axis"], held["from"], held["to"], held["coalesced"]) == (*HELD, 2)
         assert (paid["axis"], paid["to"], paid["coalesced"]) == ("PAYMENT", "PARTIAL", 1)
+        assert held["previousPaymentStatus"] == held["paymentStatus"] == "PARTIAL"
         values = [valued(await told(everything)) for _ in range(2)]
         assert [one["axis"] for one in values] == ["HOLD", "PAYMENT"]
         assert (values[0]["axis"], values[0]["from"], values[0]["to"]) == HELD
+        assert values[0]["previous_payment_status"] == values[0]["payment_status"]
         live = asyncio.gather(told(board), told(everything))
         await owner.execute("update sales_order set hold = null where id = $1", order["id"])
         released, payload = await live
@@ -803,11 +805,11 @@ async def test_changes_of_orders_that_are_dropped_are_counted(
                 for hold in ("ADDRESS", "CREDIT", None, "MANUAL", None, "PAYMENT", None):
                     await owner.execute(turn, order["id"], hold)
             found = [await first]
-            while found[-1]["__typename"] != "OrderStreamNotice":
+            while sum(one.get("dropped", 1) for one in found) < 7:
                 found.append(await told(answers))
-        *changes, notice = found
+        assert sum(one.get("dropped", 1) for one in found) == 7
+        notice = next(one for one in found if one["__typename"] == "OrderStreamNotice")
         assert (notice["reason"], notice["code"]) == ("DROPPED", "DROPPED")
-        assert len(changes) + notice["dropped"] == 7
         assert notice["axis"] is notice["order"] is None
         after = asyncio.ensure_future(told(answers))
         await owner.execute(turn, order["id"], "ADDRESS")

@@ -27,3 +27,12 @@ def test_several_changes_are_told_as_one() -> None:
     last = {"on_hand": "4", "previous_on_hand": "3", "delta_on_hand": "1", "crossing": "NONE"}
     assert as_one(first, last, 1) == last
     assert as_one(first, last, 3) == {"on_hand": "4", "previous_on_hand": "1"}
+
+
+def test_changes_of_an_axis_leave_the_others_as_they_are() -> None:
+    """What changed meanwhile of another one is told by itself."""
+    first = {"axis": "HOLD", "from": None, "to": "A", "hold": "A", "previous_hold": None}
+    first |= {"state": "DRAFT", "previous_state": "DRAFT"}
+    last = {"axis": "HOLD", "from": "A", "to": "B", "hold": "B", "previous_hold": "A"}
+    last |= {"state": "CONFIRMED", "previous_state": "CONFIRMED"}
+    assert as_one(first, last, 2) == {**last, "from": None, "previous_hold": None}
