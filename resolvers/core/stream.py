@@ -60,6 +60,13 @@ class Told(NamedTuple):
     number: int
     batch: Batch | None = None
     """What it is told within, where more of that is told after it."""
+    undone: int | None = None
+    """Place of the first change gathered with it that is undone, and so never told, if any is."""
+
+    @property
+    def begun(self) -> int:
+        """Place of the first change to read again for it and what comes after it."""
+        return self.first.seq if self.undone is None else min(self.first.seq, self.undone)
 
     @property
     def place(self) -> Place:

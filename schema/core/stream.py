@@ -191,7 +191,14 @@ class Stream:
         ordered = in_order(gathered.values())
         if self.is_undone is None:
             return ordered
-        return [told for told in ordered if not self.is_undone(told)]
+        told: list[Told] = []
+        undone: int | None = None
+        for one in ordered:
+            if not self.is_undone(one):
+                told.append(one if undone is None else one._replace(undone=undone))
+            elif undone is None or one.first.seq < undone:
+                undone = one.first.seq
+        return told
 
     def is_over(self, told: Mapping[str, Any] | None) -> bool:
         """Tell whether nothing comes after an event with this payload, or after this state."""

@@ -25,7 +25,7 @@ class Delivery(NamedTuple):
     """Where to resume after it, if it can be."""
     seq: int = 0
     first: int = 0
-    """Place of the first change that it tells of."""
+    """Place of the first change to read again where it is not told, with what comes after it."""
     event_id: str = ""
     over: bool = False
     """Whether nothing comes after it."""

@@ -221,7 +221,7 @@ class Group:
                     bodies[place],
                     cursors[place],
                     told.last.seq,
-                    told.first.seq,
+                    told.begun,
                     told.last.event_id,
                     request.stream.is_over(told.last.payload),
                     told.number,
