@@ -1139,31 +1139,14 @@ async def test_what_became_one_and_left_all_as_it_was_is_not_told(seed: int) -> 
     assert values == world.at
 
 
-@pytest.mark.parametrize("seed", range(12))
-async def test_what_is_undone_is_read_again_in_whole(seed: int) -> None:
+def test_what_is_undone_is_read_again_in_whole() -> None:
     """Who falls behind goes on before it, and not between its changes."""
-    world = World(seed=seed, queue=1)
-    world.values = 2
-    told: list[dict[str, Any]] = []
-    async with aclosing(hearing(world.subscriber(LASTING, ms=1))) as answers:
-        first = asyncio.ensure_future(anext(answers))
-        await world.settle()
-        while not first.done():
-            world.publish()
-            await asyncio.sleep(0.003)
-        told.append(one(first.result()))
-        for _ in range(3):
-            world.publish(8)
-            await asyncio.sleep(0.003)
-        world.values = None
-        world.publish(10)
-        while int(told[-1]["seq"]) < world.wanted()[-1]:
-            told.append(one(await asyncio.wait_for(anext(answers), 5)))
-    values = [0, 0, 0]
-    for change in told:
-        assert change["before"] == values[change["thing"]]
-        values[change["thing"]] = change["value"]
-    assert values == world.at
+    world = World(events=9)
+    at = [replace(event, payload={"before": 0, "value": 0}) for event in world.events]
+    undone, lasts = Told(at[1], at[5], 2), Told(at[3], replace(at[7], payload={"value": 1}), 2)
+    stream = Stream(topics=(), interest=Wanted(), tell=tell, is_undone=is_undone)
+    [told] = stream.become({"undone": undone, "lasts": lasts})
+    assert (told.first.seq, told.begun, told.last.seq) == (4, 2, 8)
 
 
 async def test_what_comes_of_a_batch_says_how_far_it_is() -> None:
