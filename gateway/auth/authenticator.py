@@ -191,18 +191,15 @@ class Authenticator:
 class _Session:
     """A verified token, and the principals it stands for under its user's present access."""
 
-    __slots__ = ("_access", "_credential", "_principals", "token")
+    __slots__ = ("_access", "_credential", "_principals", "identity", "token")
 
     def __init__(self, token: VerifiedToken, digest: bytes) -> None:
         self.token = token
+        self.identity: Identity = (token.email, token.token_id)
+        """What the database is asked about."""
         self._credential = f"token:{token.token_id or digest.hex()[:16]}"
         self._access: UserAccess | None = None
         self._principals: dict[str | None, Principal] = {}
-
-    @property
-    def identity(self) -> Identity:
-        """What the database is asked about."""
-        return self.token.email, self.token.token_id
 
     def known(self, access: UserAccess, company: str | None) -> Principal | None:
         """Return the principal for ``company``, if it was made under this access."""

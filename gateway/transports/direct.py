@@ -64,7 +64,6 @@ class DirectExchange(Exchange):
         "keep_alive",
         "response_complete",
         "response_started",
-        "whole",
     )
 
     message_event: Final = _NobodyWaits()

@@ -62,6 +62,7 @@ class Exchange:
         "send",
         "started",
         "task",
+        "whole",
     )
 
     def __init__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -73,6 +74,8 @@ class Exchange:
         self.headers = headers_of(scope["headers"])
         self.request_id = request_id_of(self.headers)
         self.connection = connection_of(scope)
+        self.whole = b""
+        """The body, where all of it is here already."""
         self.task: asyncio.Task[Any] | None = None
         """The task that answers it, where that is known."""
         self.started: int | None = None

@@ -184,7 +184,9 @@ class HttpTransport(Answering):
         connection, headers = exchange.connection, exchange.headers
         shown = headers.get(b"authorization"), headers.get(b"x-company")
         if connection is not None and connection.shown == shown:
-            return connection.recall()
+            known = connection.recall()
+            if known is not None:
+                return known
         authorization, company = exchange.text(b"authorization"), exchange.text(b"x-company")
         recall = self._authenticator.recall(authorization, company)
         if recall is None:
@@ -205,7 +207,7 @@ class HttpTransport(Answering):
             if exchange.method == "GET":
                 return request_from_query_string(exchange.query_string, max_depth=depth)
             _check_content(exchange)
-            body = await exchange.body(self._limits.body)
+            body = exchange.whole or await exchange.body(self._limits.body)
             return request_from_json(decode_json(body, max_depth=depth))
         except Malformed as problem:
             raise HttpFault(Fault.MALFORMED, str(problem)) from None
@@ -292,7 +294,8 @@ def _check_content(exchange: Exchange) -> None:
     problem = content_problem(headers.get(b"content-type"))
     if problem is not None:
         raise HttpFault(Fault.CONTENT, problem, headers=((b"accept", b"application/json"),))
-    if headers.get(b"content-encoding", b"identity").lower() != b"identity":
+    encoding = headers.get(b"content-encoding")
+    if encoding is not None and encoding.lower() != b"identity":
         raise HttpFault(
             Fault.CONTENT,
             "The body must not be compressed.",

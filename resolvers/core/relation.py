@@ -7,7 +7,7 @@ with the parents' keys, whether it finds one row or many, and the arguments that
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Final
 
 from sqlalchemy import ColumnElement, Select, any_, select
 from sqlalchemy.dialects.postgresql import ARRAY
@@ -25,6 +25,9 @@ Narrow = Callable[[], ColumnElement[bool]]
 Source = Callable[[ColumnElement[Any], Sequence[ColumnElement[Any]], frozenset[str]], Select[Any]]
 """Builds the statement of a relation that is more than a lookup: gets the bound array of keys, the
 wanted columns and the names of the arguments given; the first column it selects is the key."""
+
+
+_NOTHING_GIVEN: Final[frozenset[str]] = frozenset()
 
 
 @dataclass(frozen=True, eq=False)
@@ -106,6 +109,15 @@ class Relation:
         for row in rows:
             lists[row[0]].append(row)
         return [lists[key] for key in keys]
+
+    async def one(self, reads: Reads, key: Any, columns: frozenset[str]) -> Any:
+        """Fetch the row of one key of a to-one relation, None where there is none.
+
+        What `batch` does for a list of one, without a list.
+        """
+        statement = self.statement(columns, _NOTHING_GIVEN)
+        rows = await reads.fetch(statement, {"keys": [key]})
+        return rows[-1] if rows else None
 
     def loader(self, context: Context, arguments: Arguments) -> "BatchLoader[Any, Any]":
         """Return the operation's loader for this relation and these arguments."""

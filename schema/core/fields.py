@@ -305,7 +305,7 @@ async def follow(
 async def find(context: Context, relation: Relation, key: Any, columns: frozenset[str]) -> Any:
     """Return the row a to-one relation finds for ``key``, None where there is none."""
     if context.alone:
-        return (await relation.batch(context.reads, [key], columns, {}))[0]
+        return await relation.one(context.reads, key, columns)
     return await relation.loader(context, {}).load(key, columns)
 
 

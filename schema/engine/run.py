@@ -84,8 +84,9 @@ class Compiled:
         """
         context.stats.batches += self.plan.batches
         arguments = {level.number: _bind(level, context, variables) for level in self.bound}
-        for number, choice in self.choices.items():
-            arguments[number] = partial(choice.answer, context, variables, arguments[number])
+        if self.choices:
+            for number, choice in self.choices.items():
+                arguments[number] = partial(choice.answer, context, variables, arguments[number])
         answers: list[Any] = await self.function(context, context.reads, arguments, rows)
         return answers
 
@@ -251,7 +252,7 @@ class Engine:
         if answers is None:
             return None
         [data], denied = answers
-        return ExecutionResult(data, denials(denied, data))
+        return ExecutionResult(data, denials(denied, data) if denied else None)
 
     async def selection(
         self,
@@ -357,7 +358,7 @@ class Engine:
         included = kept.get(name)
         if included is None:
             included = kept[name] = _including_variables(operation, asked.fragments)
-        choices = tuple((v, asked.variables.get(v)) for v in included)
+        choices = tuple([(v, asked.variables.get(v)) for v in included]) if included else ()
         key = (name, asked.permissions, choices, type_.name, path, asked.traced)
         found: Compiled | NotCompiled | None = kept.get(key)
         if found is None:

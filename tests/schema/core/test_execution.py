@@ -393,6 +393,29 @@ async def test_introspection_holds_up_nobody(monkeypatch: pytest.MonkeyPatch) ->
     assert refused == {"data": {"__type": None}}
 
 
+async def test_questions_about_the_schema_do_not_pile_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever varies them is sent away while one thread has enough to do."""
+    free = threading.Event()
+
+    def held(core: Any) -> Any:
+        free.wait(10)
+        return execute_root_selection_set(core)
+
+    monkeypatch.setattr("schema.core.execution.execute_root_selection_set", held)
+    bench = Bench()
+    asked = [
+        bench.prepare(f'{{ a{number}: __type(name: "Query") {{ name }} }}') for number in range(9)
+    ]
+    running = [
+        asyncio.create_task(bench.executor.execute(prepared, bench.contexts)) for prepared in asked
+    ]
+    refused = await running[-1]
+    free.set()
+    answers = [await one for one in running[:-1]]
+    assert codes(refused.errors) == ["OVERLOADED"]
+    assert not any(answer.errors for answer in answers)
+
+
 async def test_introspection_runs() -> None:
     """The standard introspection query passes all limits and answers."""
     body = await Bench().run(get_introspection_query())
