@@ -183,10 +183,7 @@ async def test_random_selections(world: World, root: Edge) -> None:
         outcomes[compared.outcome] += 1
         codes = {error["extensions"]["code"] for error in compared.answer.errors}
         assert "INTERNAL" not in codes
-    # what validation refuses has no way to run: of an interface, a field in two types
-    ran = outcomes.total() - outcomes["refused"]
-    assert ran > outcomes.total() / 2, outcomes
-    assert outcomes[COMPILED] > ran * 0.6, outcomes
+    assert outcomes[COMPILED] > outcomes.total() * 0.6, outcomes
     assert set(outcomes) <= {COMPILED, "refused", "Invalid", "Forbidden"}
 
 
