@@ -86,7 +86,7 @@ def build_schema(*, extra: tuple[SchemaModule, ...] = ()) -> strawberry.Schema:
             *(node.python_type for node in NODE_TYPES.values()),
             *(type_ for m in modules for type_ in m.types),
         ],
-        config=schema_config(),
+        config=schema_config({key: one for m in modules for key, one in m.scalars.items()}),
     )
     core = core_schema(schema)
     check_fields(core)

@@ -31,7 +31,8 @@ def axis_of_order(event: PublishedEvent) -> Any:
 
     One that is of several axes is told by itself.
     """
-    return event.entity_id, event.payload.get("axis") or event.event_id
+    axis = event.payload.get("axis")
+    return event.entity_id, event.event_id if axis is None else OrderAxis(axis)
 
 
 def is_order_as_before(told: Told) -> bool:

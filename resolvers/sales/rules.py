@@ -62,16 +62,21 @@ class OrderPaymentStatus(StrEnum):
 class OrderAxis(StrEnum):
     """In which respect an order is how far it is."""
 
-    STATE = "STATE"
+    LIFECYCLE = "LIFECYCLE"
     HOLD = "HOLD"
     RESERVATION = "RESERVATION"
     SHIPMENT = "SHIPMENT"
     INVOICE = "INVOICE"
     PAYMENT = "PAYMENT"
 
+    @classmethod
+    def _missing_(cls, value: object) -> "OrderAxis | None":
+        """Return what events written before revision 0041 call otherwise."""
+        return cls.LIFECYCLE if value == "STATE" else None
+
 
 AXES: Mapping[OrderAxis, str] = {
-    OrderAxis.STATE: "state",
+    OrderAxis.LIFECYCLE: "state",
     OrderAxis.HOLD: "hold",
     OrderAxis.RESERVATION: "reservation_status",
     OrderAxis.SHIPMENT: "shipment_status",
@@ -84,7 +89,7 @@ AXES: Mapping[OrderAxis, str] = {
 def axes_changed(told: Mapping[str, Any]) -> list[OrderAxis]:
     """Return what an event tells of; a new order has a state and nothing else worth telling."""
     if told["previous_state"] is None:
-        return [OrderAxis.STATE]
+        return [OrderAxis.LIFECYCLE]
     return [axis for axis, name in AXES.items() if told[name] != told[f"previous_{name}"]]
 
 

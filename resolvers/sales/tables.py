@@ -306,7 +306,7 @@ _EVENT_OF_ORDER = f"""
         'document', nullif(current_setting('app.document', true), ''))
 """
 _OF_NEW_ORDER = _EVENT_OF_ORDER.format(
-    axis=f"'{OrderAxis.STATE}'",
+    axis=f"'{OrderAxis.LIFECYCLE}'",
     old="null",
     new="n.state",
     previous=", ".join(f"'previous_{status}', null" for status in _STATUSES),

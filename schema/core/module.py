@@ -1,7 +1,10 @@
 """How a module of the schema introduces itself."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from types import ModuleType
+
+from strawberry.types.scalar import ScalarDefinition
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,5 +19,7 @@ class SchemaModule:
     mutation: type | None = None
     subscription: type | None = None
     types: tuple[type, ...] = ()
+    scalars: Mapping[object, ScalarDefinition] = field(default_factory=dict)
+    """What the scalars of the module are in the schema, by their Python types."""
     extensions: ModuleType | None = None
     """The module whose import adds fields to lower modules' types."""

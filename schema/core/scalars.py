@@ -5,12 +5,15 @@ PostgreSQL to the client without ever being rounded or rewritten.
 """
 
 import re
+from collections.abc import Mapping
 from datetime import UTC, date, datetime
 from decimal import Decimal
+from enum import StrEnum
 from typing import Any, NewType
 
 from graphql import GraphQLError
 from graphql.language import ValueNode
+from graphql.pyutils import did_you_mean, inspect, suggestion_list
 from strawberry.schema.config import StrawberryConfig
 from strawberry.types.scalar import ScalarDefinition, scalar
 
@@ -165,6 +168,27 @@ SCALARS: dict[object, ScalarDefinition] = {
 }
 
 
-def schema_config(**options: Any) -> StrawberryConfig:
-    """Return the configuration every schema of the product is built with."""
-    return StrawberryConfig(scalar_map=SCALARS, **options)
+def words_scalar(name: str, description: str, words: type[StrEnum]) -> ScalarDefinition:
+    """Return a scalar for the words of a rule, given as strings in small letters.
+
+    For arguments that programs give strings, where an enum takes none. As an enum does, it takes
+    the words in capitals too, and refuses any other before something runs. Parsed, it is the word.
+    """
+    small = {word.value.lower(): word.value for word in words}
+    known = small | {word.value: word.value for word in words}
+    expected = ", ".join(f'"{word}"' for word in small)
+
+    def parse(value: Any) -> str:
+        if not isinstance(value, str):
+            raise GraphQLError(f"{inspect(value)} is no {name}, which is one of {expected}.")
+        if value in known:
+            return known[value]
+        meant = did_you_mean(suggestion_list(value.lower(), small))
+        raise GraphQLError(f'"{value}" is no {name}, which is one of {expected}.{meant}')
+
+    return _definition(name, description, str.lower, parse)
+
+
+def schema_config(scalars: Mapping[object, ScalarDefinition] | None = None) -> StrawberryConfig:
+    """Return the configuration every schema of the product is built with, and its own scalars."""
+    return StrawberryConfig(scalar_map={**SCALARS, **(scalars or {})})

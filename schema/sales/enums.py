@@ -53,7 +53,7 @@ describe_enum(
     OrderAxis,
     "In which respect a sales order got further, or back.",
     {
-        "STATE": "Where it is in its life.",
+        "LIFECYCLE": "Where it is in its life: its `state`.",
         "HOLD": "Whether work on it is stopped.",
         "RESERVATION": "How much is reserved.",
         "SHIPMENT": "How much has left the warehouse.",

@@ -1,16 +1,36 @@
-"""Filters and orders of sales orders."""
+"""Filters and orders of sales orders, and the names of their axes."""
+
+from collections.abc import Mapping
+from typing import Final, NewType
 
 import strawberry
+from strawberry.types.scalar import ScalarDefinition
 
 from resolvers.sales.reads import sales_order_lines, sales_orders
 from schema.core.connection import DateRange, order_input
+from schema.core.scalars import words_scalar
 from schema.sales.enums import (
     InvoiceStatus,
+    OrderAxis,
     OrderHold,
     OrderPaymentStatus,
     OrderState,
     ShipmentStatus,
 )
+
+OrderAxisName = NewType("OrderAxisName", str)
+"""The word of an `OrderAxis`."""
+
+SCALARS: Final[Mapping[object, ScalarDefinition]] = {
+    OrderAxisName: words_scalar(
+        "OrderAxisName",
+        "In which respect a sales order got further, or back, as a string: "
+        + ", ".join(f'"{axis.lower()}"' for axis in OrderAxis)
+        + ". Means what the value of `OrderAxis` with this name does, which is taken as well.",
+        OrderAxis,
+    )
+}
+"""What these names are in the schema."""
 
 
 @strawberry.input(description="Which sales orders to list; all conditions must hold.")

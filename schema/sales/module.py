@@ -2,6 +2,7 @@
 
 from schema.core.module import SchemaModule
 from schema.sales import extends
+from schema.sales.inputs import SCALARS
 from schema.sales.mutation import Mutation
 from schema.sales.query import Query
 from schema.sales.subscription import (
@@ -17,5 +18,6 @@ MODULE = SchemaModule(
     mutation=Mutation,
     subscription=Subscription,
     types=(OrderStatusChange, OrderSnapshot, OrderStreamNotice),
+    scalars=SCALARS,
     extensions=extends,
 )

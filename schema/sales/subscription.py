@@ -32,6 +32,7 @@ from schema.sales.enums import (
     ReservationStatus,
     ShipmentStatus,
 )
+from schema.sales.inputs import OrderAxisName
 from schema.sales.types import SalesOrder
 
 
@@ -86,7 +87,7 @@ class OrderStatusChange(OrderStreamItem):
 
     event_id: strawberry.ID = column("Id of the event, unique for ever.")
     at: datetime = column("When the change was made.")
-    axis: OrderAxis = column("What changed; of a new order its STATE.")
+    axis: OrderAxis = column("What changed; of a new order its LIFECYCLE.")
     cause: str = column(
         "What was done, such as SHIPMENT or HOLD; EXTERNAL if made outside the gateway."
     )
@@ -161,14 +162,14 @@ class Subscription:
             list[strawberry.ID] | None, argument("Of these customers; of all without it.")
         ] = None,
         axes: Annotated[
-            list[OrderAxis] | None, argument("When one of these changed; any without it.")
+            list[OrderAxisName] | None, argument("When one of these changed; any without it.")
         ] = None,
     ) -> Stream:
         """Tell each change of the orders wanted."""
         interest = OrderInterest(
             order_ids=wanted_keys(order_ids, "SalesOrder", "orderIds"),
             partner_ids=wanted_keys(partner_ids, "Partner", "partnerIds"),
-            axes=None if axes is None else frozenset(axes),
+            axes=None if axes is None else frozenset(map(OrderAxis, axes)),
             own=context.principal.partner_id,
         )
         return Stream(

@@ -411,6 +411,7 @@ RIGHT: Final[Mapping[str, Any]] = {
     "Date": "2026-06-01",
     "DateTime": "2026-06-01T00:00:00Z",
     "ID": encode_id("StockLocation", 1),
+    "OrderAxisName": "shipment",
 }
 REQUIRED: Final[Mapping[str, Any]] = {
     "Query.node(id)": encode_id("Product", 1),
@@ -518,6 +519,7 @@ WRONG: Final[Mapping[str, list[Any]]] = {
     ],
     "ID": ["", "x", 5, 0, -5, "0", "Product:1", encode_id("Nothing", 1), 1.5, True, [], {}],
     "String": [5, 1.5, True, [], {}],
+    "OrderAxisName": ["NOPE", "", "state", "Shipment", "shipment ", 0, 1, True, 1.5, [], {}],
 }
 """Values that no place of the type accepts; lists take the empty list, and any object with ids
 takes what is not refused as null."""
@@ -557,6 +559,7 @@ LITERALS: Final[Mapping[str, list[str]]] = {
     "Date": ["1", "true", "today", "2026", '"x"', "{a: 1}", "[1, 2]", '"\\u0000"'],
     "DateTime": ["1", "true", "now", "2026", '"x"', "{a: 1}", "[1, 2]", '"\\u0000"'],
     "ID": ["1.5", "true", "ME", "{a: 1}", '"\\u0000"'],
+    "OrderAxisName": ["1", "true", "STATE", '"nope"', "{a: 1}", '"Shipment"'],
     "String": ["1", "1.5", "true", "X", "{a: 1}", '"\\u0000"', '"a\\u{0}b"'],
 }
 """Wrong values written into the document."""

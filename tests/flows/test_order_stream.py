@@ -13,7 +13,7 @@ from tests.fixtures.gateway import Gateway, principal
 from tests.flows.test_selling import RESERVED, act, order_that, ship, unlimited
 
 WATCH = """
-subscription Orders($orders: [ID!], $partners: [ID!], $axes: [OrderAxis!], $after: String) {
+subscription Orders($orders: [ID!], $partners: [ID!], $axes: [OrderAxisName!], $after: String) {
   orderStatusChanged(orderIds: $orders, partnerIds: $partners, axes: $axes, after: $after) {
     seq cause axis from to
     ... on OrderStatusChange {
@@ -67,7 +67,7 @@ async def test_an_order_tells_of_every_step(own_gateway: Gateway) -> None:
     assert (held["axis"], held["cause"]) == ("HOLD", "HOLD")
     assert (held["previousHold"], held["hold"]) == (None, "MANUAL")
     assert (released["previousHold"], released["hold"]) == ("MANUAL", None)
-    assert {change["axis"] for change in shipped} == {"STATE", "RESERVATION", "SHIPMENT"}
+    assert {change["axis"] for change in shipped} == {"LIFECYCLE", "RESERVATION", "SHIPMENT"}
     assert shipped[0]["cause"] == "SHIPMENT"
     assert shipped[-1]["shipmentStatus"] == "SHIPPED"
     assert shipped[-1]["order"]["state"] == "FULFILLED"
@@ -111,7 +111,7 @@ async def test_filters_choose_what_is_told(own_gateway: Gateway) -> None:
     for variables in (
         {"orders": order},
         {"partners": partner},
-        {"orders": order, "partners": partner, "axes": ["STATE", "HOLD"]},
+        {"orders": order, "partners": partner, "axes": ["lifecycle", "HOLD"]},
     ):
         async with watching(own_gateway, **variables) as answers:
             held, released = [await told(answers) for _ in range(2)]
@@ -176,6 +176,6 @@ async def test_a_new_order_is_told(own_gateway: Gateway) -> None:
     )
     async with watching(own_gateway) as answers:
         change = await told(answers)
-    assert (change["axis"], change["from"], change["to"]) == ("STATE", None, "PLACED")
+    assert (change["axis"], change["from"], change["to"]) == ("LIFECYCLE", None, "PLACED")
     assert (change["previousState"], change["state"]) == (None, "PLACED")
     assert (change["previousPaymentStatus"], change["paymentStatus"]) == (None, "NOT_PAID")

@@ -573,7 +573,7 @@ async def test_the_keys_of_a_summary_are_read_together(gateway: Gateway) -> None
 
 STATUS = """
 subscription P3_MyOrderStatus($after: String) {
-  orderStatusChanged(axes: [SHIPMENT, PAYMENT, STATE], after: $after) {
+  orderStatusChanged(axes: ["shipment", "payment", "lifecycle"], after: $after) {
     eventId seq at axis from to reason
     order { number externalRef shipmentStatus promisedOn shipments { trackingNo state } }
   }
@@ -687,8 +687,8 @@ async def test_stock_that_is_as_it_was_is_not_told(gateway: Gateway) -> None:
     assert (found["entityId"], found["coalesced"]) == (encode_id("StockLevel", other), 2)
 
 
-async def test_events_of_several_axes_are_still_told(gateway: Gateway) -> None:
-    """Those that were written before each axis had its own: as the first that is asked for."""
+async def test_events_of_before_are_still_told(gateway: Gateway) -> None:
+    """Those of several axes as the first that is asked for, those of a STATE as LIFECYCLE."""
     owner = gateway.owner
     [order, *_] = await owner.fetch(SHIPPED)
     start = await last_place(gateway)
@@ -697,15 +697,18 @@ async def test_events_of_several_axes_are_still_told(gateway: Gateway) -> None:
     for name in ("state", "hold", "reservation_status", "shipment_status", "invoice_status"):
         payload |= {name: columns.get(name, "NONE"), f"previous_{name}": "NONE"}
     payload |= {"payment_status": "PAID", "previous_payment_status": "NOT_PAID", "cause": "HOLD"}
-    await owner.execute(
-        "insert into outbox_event (company_id, topic, entity, entity_id, payload)"
-        " values (1, 'order.status_changed', 'SalesOrder', $1, $2::jsonb)",
-        *(order["id"], json.dumps(payload)),
-    )
+    placed = {"previous_state": "PLACED", "state": "CONFIRMED"}
+    for one in (payload, payload | {"axis": "STATE", "from": "PLACED"} | placed):
+        await owner.execute(
+            "insert into outbox_event (company_id, topic, entity, entity_id, payload)"
+            " values (1, 'order.status_changed', 'SalesOrder', $1, $2::jsonb)",
+            *(order["id"], json.dumps(one)),
+        )
     async with listening(gateway, STATUS, after=start) as answers:
-        found = await told(answers)
+        found, state = [await told(answers) for _ in range(2)]
     assert (found["axis"], found["from"], found["to"]) == ("SHIPMENT", "NONE", "SHIPPED")
     assert found["order"]["number"] == order["number"]
+    assert (state["axis"], state["from"], state["to"]) == ("LIFECYCLE", "PLACED", "CONFIRMED")
 
 
 async def test_orders_as_they_are(gateway: Gateway) -> None:

@@ -10,6 +10,7 @@ from graphql import GraphQLError, GraphQLScalarType, parse_value
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
+from resolvers.sales.rules import OrderAxis
 from schema.build import build_schema, core_schema
 from schema.core.scalars import (
     parse_currency,
@@ -165,6 +166,30 @@ def test_other_texts_are_no_currencies(value: Any) -> None:
     assert parse_currency("EUR") == "EUR"
     with pytest.raises(GraphQLError, match="three capital letters"):
         parse_currency(value)
+
+
+@pytest.mark.parametrize("axis", OrderAxis)
+def test_names_are_strings_or_bare(axis: OrderAxis) -> None:
+    """A word is taken in small letters and in capitals, and comes back in small ones."""
+    names = scalar("OrderAxisName")
+    for text in (axis.value, axis.value.lower()):
+        assert names.coerce_input_value(text) == axis
+        for literal in (text, f'"{text}"'):
+            assert names.parse_literal(parse_value(literal)) == axis
+    assert names.coerce_output_value(axis.value) == axis.value.lower()
+
+
+@pytest.mark.parametrize("value", ["STATE", "Shipment", "", " payment", 7, True, None, []])
+def test_other_names_are_refused_with_those_there_are(value: Any) -> None:
+    """What is no word is an error that has them all."""
+    with pytest.raises(GraphQLError, match=r'OrderAxisName, which is one of "lifecycle", "hold"'):
+        scalar("OrderAxisName").coerce_input_value(value)
+
+
+def test_names_are_suggested() -> None:
+    """Who mistyped a name is told which one was meant."""
+    with pytest.raises(GraphQLError, match="Did you mean 'shipment'"):
+        scalar("OrderAxisName").coerce_input_value("Shipmnt")
 
 
 @pytest.mark.parametrize("name", ["Decimal", "Date", "DateTime"])
