@@ -57,7 +57,12 @@ class Verdict:
             "key": self.key,
             "result": self.result,
             "errors": [
-                {"code": error.code, "message": error.message, "path": list(error.path)}
+                {
+                    "code": error.code,
+                    "message": error.message,
+                    "path": list(error.path),
+                    "details": error.details,
+                }
                 for error in self.errors
             ],
         }

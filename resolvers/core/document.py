@@ -213,5 +213,5 @@ async def changed_since(
     if rows:
         details["changed"] = ", ".join(sorted({name for row in rows for name in row.diff}))
         details["changedBy"] = ", ".join(sorted({row.actor for row in rows}))
-        details["changedAt"] = rows[-1].at.isoformat()
+        details["changedAt"] = rows[-1].at.isoformat().replace("+00:00", "Z")
     return Conflict("It changed since you read it.", path=path, details=details)

@@ -9,6 +9,7 @@ from resolvers.core.bulk import LETTERS, RowResult
 from resolvers.core.errors import ErrorCode
 from schema.core.enums import describe_enum
 from schema.core.payload import UserError
+from schema.core.scalars import error_details
 
 describe_enum(
     RowResult,
@@ -60,7 +61,8 @@ def _verdict(told: Mapping[str, Any]) -> RowVerdict:
                 code=ErrorCode(error["code"]),
                 message=error["message"],
                 path=error["path"],
-                details=[],
+                # an answer that was stored before they were told has none
+                details=error_details(error.get("details", {})),
             )
             for error in told["errors"]
         ],

@@ -20,6 +20,7 @@ from schema.core.fields import (
 )
 from schema.core.info import Info, core_info
 from schema.core.plan import plan_of
+from schema.core.scalars import ErrorDetails, error_details
 
 describe_enum(
     ErrorCode,
@@ -81,14 +82,6 @@ _DRY_RUN_PARAMETER = inspect.Parameter(
 )
 
 
-@strawberry.type(description="One named value that explains a refusal.")
-class ErrorDetail:
-    """An entry of `ErpError.details`."""
-
-    name: str = strawberry.field(description="What the value is, such as version or onHand.")
-    value: str = strawberry.field(description="The value, as text.")
-
-
 @strawberry.type(description="Why a mutation was refused. Nothing was written.")
 class UserError:
     """An `ErpError` as data."""
@@ -98,8 +91,9 @@ class UserError:
     path: list[str] = strawberry.field(
         description="Where in the input, such as [lines, 0, sku]; empty for the whole."
     )
-    details: list[ErrorDetail] = strawberry.field(
-        description="Values that help to go on, such as the current version."
+    details: ErrorDetails = strawberry.field(
+        description="Values that help to go on, such as the current version; empty where there are "
+        "none."
     )
 
 
@@ -168,5 +162,5 @@ def user_error(error: ErpError) -> UserError:
         code=error.code,
         message=error.message,
         path=list(error.path),
-        details=[ErrorDetail(name=k, value=str(v)) for k, v in error.details.items()],
+        details=error_details(error.details),
     )

@@ -1,5 +1,7 @@
 """Scalars: exact decimals, dates, instants and currency codes, all as strings on the wire.
 
+And an object of such strings, for what has other names with every kind of error.
+
 Numbers of the database arrive as text already (see `gateway.database`), so a decimal goes from
 PostgreSQL to the client without ever being rounded or rewritten.
 """
@@ -117,6 +119,17 @@ def parse_currency(value: Any) -> str:
 
 CurrencyCode = NewType("CurrencyCode", str)
 
+ErrorDetails = NewType("ErrorDetails", dict[str, str])
+"""Named values that explain a refusal, each as text."""
+
+
+def error_details(values: Mapping[str, Any]) -> ErrorDetails:
+    """Return `ErpError.details` as clients are told them.
+
+    By name, because jsonb, which stores answers, keeps no order: the same refusal is the same text.
+    """
+    return ErrorDetails({name: str(values[name]) for name in sorted(values)})
+
 
 def _literal(parse: Any) -> Any:
     def parse_literal(node: ValueNode, _variables: Any = None) -> Any:
@@ -164,6 +177,14 @@ SCALARS: dict[object, ScalarDefinition] = {
         str,
         parse_currency,
         "https://www.iso.org/iso-4217-currency-codes.html",
+    ),
+    ErrorDetails: scalar(
+        name="ErrorDetails",
+        description="A JSON object of texts by their names, such as "
+        '{"onHand": "2.0000", "sku": "HAM-00004"}. Quantities and amounts in it are written as '
+        "Decimal is, days and instants as Date and DateTime. Which names there are depends on the "
+        "code of the error; new ones may come. Never an argument.",
+        serialize=dict,
     ),
 }
 

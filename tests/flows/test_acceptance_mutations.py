@@ -12,7 +12,7 @@ from tests.fixtures.paths import BothPaths
 PLACE = """
 mutation PlaceOrder($key: String!, $input: PlaceSalesOrderInput!) {
   placeSalesOrder(idempotencyKey: $key, input: $input) {
-    userErrors { code message path details { name value } }
+    userErrors { code message path details }
     shortages { sku requested available nextIncomingOn nextIncomingQty }
     order {
       id number state hold reservationStatus paymentStatus version

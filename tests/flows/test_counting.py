@@ -14,7 +14,7 @@ COUNT = """
   count { id number state version availableActions note
           lines { id seq expectedQty countedQty difference countedBy product { sku }
                   location { id code } lot { number } } }
-  userErrors { code message path details { name value } }
+  userErrors { code message path details }
 """
 START = f"""
 mutation Start($key: String!, $warehouse: ID!, $skus: [String!], $places: [ID!], $note: String,

@@ -18,7 +18,7 @@ FIELDS = """
     id state reference version partner { id }
     lines { seq qty product { sku } warehouse { code } }
   }
-  userErrors { code message path details { name value } }
+  userErrors { code message path details }
 """
 HOLD = f"""
 mutation Hold($key: String!, $lines: [StockHoldLineInput!]!, $minutes: Int! = 10, $ref: String,

@@ -24,7 +24,7 @@ mutation Place($key: String!, $input: PlaceSalesOrderInput!, $dry: Boolean! = fa
               product { sku } taxApplied { code } }
     }
     shortages { sku requested available }
-    userErrors { code message path details { name value } }
+    userErrors { code message path details }
   }
 }
 """

@@ -21,7 +21,7 @@ CONFIRM = """
 mutation Confirm($key: String!, $id: ID!) {
   confirmSalesOrder(idempotencyKey: $key, id: $id) {
     order { state total { amount } lines { unitPrice { amount } } }
-    userErrors { code message path details { name value } }
+    userErrors { code message path details }
   }
 }
 """

@@ -21,7 +21,7 @@ mutation Reserve($key: String!, $id: ID!, $all: Boolean!, $dry: Boolean!, $versi
                expectedVersion: $version) {
     order { number reservationStatus version availableActions lines { qtyReserved qtyBackordered } }
     shortages { sku requested available nextIncomingOn nextIncomingQty }
-    userErrors { code message path details { name value } }
+    userErrors { code message path details }
   }
 }
 """

@@ -19,7 +19,7 @@ mutation Return($key: String!, $id: ID!, $lines: [ReturnLineInput!]!, $reason: S
     moves { qty kind fromLocation { kind } toLocation { kind sellable } lot { number } }
     order { state shipmentStatus version lines { id qtyShipped qtyReturned } returns { number } }
     reservedOrders { number }
-    userErrors { code message path details { name value } }
+    userErrors { code message path details }
   }
 }
 """

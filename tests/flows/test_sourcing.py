@@ -26,7 +26,7 @@ ORDER = """
     lines { id seq qty qtyReserved qtyShipped qtyCanceled qtyBackordered net { amount }
             product { sku } warehouse { code } }
   }
-  userErrors { code message path details { name value } }
+  userErrors { code message path details }
 """
 PLACE = f"""
 mutation Place($key: String!, $input: PlaceSalesOrderInput!, $dry: Boolean! = false) {{

@@ -15,7 +15,7 @@ TRANSFER = """
   transfer { id number state version availableActions fromWarehouse { code } toWarehouse { code }
              lines { id qty qtyReceived qtyReturned qtyInTransit lot { number } } }
   moves { qty kind lot { number } fromLocation { kind } toLocation { kind sellable } }
-  userErrors { code message path details { name value } }
+  userErrors { code message path details }
 """
 SEND = f"""
 mutation Send($key: String!, $from: ID!, $to: ID!, $lines: [TransferLineInput!]!, $on: Date,

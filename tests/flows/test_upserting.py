@@ -3,6 +3,7 @@
 import asyncio
 from typing import Any
 
+import orjson
 import pytest
 
 from gateway.verify import verify
@@ -12,7 +13,8 @@ from tests.fixtures.gateway import EVERY_PERMISSION, Gateway, principal
 from tests.fixtures.paths import BothPaths
 
 ANSWER = """{
-    accepted rejected rows { index key result errors { code message path } } job { state kind }
+    accepted rejected job { state kind }
+    rows { index key result errors { code message path details } }
     userErrors { code message path }
 }"""
 PRODUCTS = f"""
@@ -224,6 +226,20 @@ async def counted(gateway: Gateway, count: int) -> list[dict[str, Any]]:
     ]
 
 
+async def promised(gateway: Gateway) -> dict[str, Any]:
+    """Return where there is stock that is promised to orders, and no other of the product."""
+    found: Any = await gateway.owner.fetchrow(
+        """select p.sku, b.location_id from stock_balance b
+           join product p on p.id = b.product_id
+           join stock_location x on x.id = b.location_id
+           join stock_level l on l.product_id = p.id and l.warehouse_id = x.warehouse_id
+           where b.company_id = 1 and p.tracking = 'NONE' and p.archived_at is null
+             and x.kind = 'INTERNAL' and l.reserved > 0 and l.on_hand = b.on_hand
+           order by b.id desc limit 1"""
+    )
+    return {"sku": found["sku"], "locationId": encode_id("StockLocation", found["location_id"])}
+
+
 async def test_levels_are_set_by_adjustments(own_gateway: Gateway, own_database_url: str) -> None:
     """The differences are in the ledger; set again nothing moves."""
     rows = await counted(own_gateway, 20)
@@ -239,9 +255,20 @@ async def test_levels_are_set_by_adjustments(own_gateway: Gateway, own_database_
         {**rows[1], "countedQty": "-1"},
         {**rows[2], "locationId": encode_id("StockLocation", 2**40)},
         {**rows[3], "countedQty": "5000"},
+        {**await promised(own_gateway), "countedQty": "0"},
     ]
-    partly = await levels(own_gateway, wrong, "partly", onError="REJECT_FAILED_ROWS")
-    assert [row["result"] for row in partly["rows"]] == [*["REJECTED"] * 3, "UPDATED"]
+    asked = {"key": "partly", "rows": wrong, "onError": "REJECT_FAILED_ROWS"}
+    answer = await own_gateway.run(LEVELS, asked)
+    partly = (answer.data or {})["upsertStockLevels"]
+    results = [row["result"] for row in partly["rows"]]
+    assert results == [*["REJECTED"] * 3, "UPDATED", "REJECTED"]
+    [error] = partly["rows"][4]["errors"]
+    assert (error["code"], set(error["details"])) == (
+        "INSUFFICIENT_STOCK",
+        {"onHand", "reserved", "sku"},
+    )
+    stored = await own_gateway.run(LEVELS, asked)
+    assert orjson.dumps(stored.body()) == orjson.dumps(answer.body())
     assert [row["errors"][0]["path"][:2] for row in partly["rows"][:3]] == [
         ["rows", "0"],
         ["rows", "1"],

@@ -1,5 +1,6 @@
 """Payloads: what a refusal leaves empty, and what must be able to be empty."""
 
+import json
 from decimal import Decimal
 from typing import Any
 
@@ -57,21 +58,27 @@ def schema_of(payload: type, run: Any) -> strawberry.Schema:
 
 FULL = """mutation { runIt {
   products { sku } product { sku } lines { sku } qty total { amount }
-  userErrors { code message path details { name value } }
+  userErrors { code message path details }
 } }"""
 
 
 @pytest.mark.parametrize(
-    ("failure", "codes"),
+    ("failure", "told"),
     [
-        (Invalid("No.", path=("lines", "0")), ["VALIDATION"]),
-        (CommandRefused([NotFound("One."), NotFound("Two.")]), ["NOT_FOUND", "NOT_FOUND"]),
+        (
+            Invalid("No.", path=("lines", "0"), details={"onHand": "2.0000", "left": 7}),
+            [("VALIDATION", '{"left": "7", "onHand": "2.0000"}')],
+        ),
+        (
+            CommandRefused([NotFound("One."), NotFound("Two.")]),
+            [("NOT_FOUND", "{}"), ("NOT_FOUND", "{}")],
+        ),
     ],
 )
 async def test_a_refusal_is_a_payload_without_an_outcome(
-    gateway: Gateway, failure: Exception, codes: list[str]
+    gateway: Gateway, failure: Exception, told: list[tuple[str, str]]
 ) -> None:
-    """Its lists are empty, all else is null, and the errors say why."""
+    """Its lists are empty, all else is null, and the errors say why; details by their names."""
 
     async def run(_context: Context) -> EveryPayload | None:
         raise failure
@@ -83,7 +90,8 @@ async def test_a_refusal_is_a_payload_without_an_outcome(
     assert result.errors is None
     assert context.stats.statements == 0
     payload = (result.data or {})["runIt"]
-    assert [error["code"] for error in payload.pop("userErrors")] == codes
+    errors = payload.pop("userErrors")
+    assert [(error["code"], json.dumps(error["details"])) for error in errors] == told
     assert payload == {"products": [], "product": None, "lines": [], "qty": None, "total": None}
 
 

@@ -26,7 +26,7 @@ mutation Adjust($key: String!, $lines: [StockAdjustmentInput!]!, $deep: Boolean 
       product @include(if: $deep) { sku name category { name } ofCompany { standardCost } }
       balances { onHand location { code } }
     }
-    userErrors { __typename code message path details { name value } }
+    userErrors { __typename code message path details }
   }
 }
 fragment Ends on StockMove { fromLocation { kind } toLocation { kind code } }
