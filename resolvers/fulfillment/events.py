@@ -63,7 +63,7 @@ async def shipments_of(reads: Reads, interest: ShipmentInterest) -> Sequence[int
     rows = await reads.fetch(_PREPARED, {"warehouse_id": interest.warehouse_id})
     if len(rows) > MOST_SHIPMENTS:
         raise LimitExceeded(
-            f"The state would be more than {MOST_SHIPMENTS:,} shipments; begin without it.",
+            f"The state would be more than {MOST_SHIPMENTS:,} shipments; subscribe without it.",
             path=("snapshot",),
             details={"limit": "shipments of a snapshot", "maximum": MOST_SHIPMENTS},
         )

@@ -67,7 +67,7 @@ from schema.core.live import Live, Subscriber, passes
 from schema.core.node import node_of
 from schema.core.permissions import denials
 from schema.core.shadow import Shadow
-from schema.core.stream import Opened, SnapshotReason
+from schema.core.stream import Item, Opened, SnapshotReason
 from schema.core.tracing import begin_trace, require_trace, told_trace
 
 _is_awaitable = cast("Callable[[Any], TypeGuard[Awaitable[Any]]]", optimized_is_awaitable)
@@ -198,7 +198,7 @@ class Engine(Protocol):
         ...
 
     async def items(
-        self, prepared: Prepared, context: Context, items: Sequence[RowType]
+        self, prepared: Prepared, context: Context, items: Sequence[Item]
     ) -> list[ExecutionResult] | None:
         """Return the results of a subscription for what its stream tells, all in one run.
 
@@ -373,7 +373,10 @@ class Executor:
         return [tell_expected(refusal)]
 
     async def answers(
-        self, prepared: Prepared, contexts: ContextFactory, items: Sequence[RowType]
+        self,
+        prepared: Prepared,
+        contexts: ContextFactory,
+        items: Sequence[Item],
     ) -> list[Answer]:
         """Return the answers to what a stream tells, evaluated together; never raises."""
         if self._engine is not None and not prepared.traced:
@@ -401,11 +404,10 @@ class Executor:
         contexts: ContextFactory,
         opened: Opened,
         reason: SnapshotReason,
-    ) -> tuple[int, frozenset[str], list[Answer]]:
-        """Return the state of a stream as of one moment: its place in the log, and the answers.
+    ) -> tuple[int, frozenset[str], Answer]:
+        """Return the state of a stream as of one moment: its place in the log, and the answer.
 
-        There is one, unless the state is told in parts. With them the ids of the events that the
-        state shows though they have no place yet.
+        With them the ids of the events that the state shows though they have no place yet.
 
         Raises:
             TimedOut: it took longer than an operation may.
@@ -415,7 +417,7 @@ class Executor:
         stream, make = opened.stream, opened.stream.snapshot
         assert make is not None
         started = perf_counter()
-        answers: list[Answer] | None = None
+        answer: Answer | None = None
         deadline = self._deadlines.begin()
         context: Context | None = None
         try:
@@ -425,30 +427,23 @@ class Executor:
                     if not stream.shows:
                         shown = ()
                     told = await make(stream.interest, str(place), reason, context)
-                    if stream.in_parts:
-                        answers = await self._parts(prepared, context, told)
-                    else:
-                        answer = await self._run(prepared, context, await _found(context, told))
-                        answer.over = stream.is_over(None if told is None else told.row)
-                        answers = [answer]
+                    answer = await self._state(prepared, context, told)
+                    answer.over = stream.is_over(told.row if isinstance(told, RowType) else None)
         except TimeoutError:
             if not deadline.expired:
                 raise
             raise self._out_of_time() from None
         finally:
-            first = None if answers is None else next(iter(answers), Answer(None))
-            self._report(prepared, started, context, first)
-        return place, frozenset(shown), answers
+            self._report(prepared, started, context, answer)
+        return place, frozenset(shown), answer
 
-    async def _parts(
-        self, prepared: Prepared, context: Context, items: Sequence[RowType]
-    ) -> list[Answer]:
-        """Return the answers to the parts of a state, evaluated together where that can be done."""
-        if self._engine is not None and not prepared.traced:
-            results = await self._engine.items(prepared, context, items)
+    async def _state(self, prepared: Prepared, context: Context, told: Any) -> Answer:
+        """Return the answer to a state; what a list of it has is evaluated together."""
+        if isinstance(told, list) and self._engine is not None and not prepared.traced:
+            results = await self._engine.items(prepared, context, [told])
             if results is not None:
-                return [self._told(one, context.request_id) for one in results]
-        return [await self._run(prepared, context, await _found(context, one)) for one in items]
+                return self._told(results[0], context.request_id)
+        return await self._run(prepared, context, await _found(context, told))
 
     def failed_source(
         self, prepared: Prepared, error: Exception, context: Context | None
@@ -584,7 +579,7 @@ class Executor:
         engine: Engine,
         prepared: Prepared,
         contexts: ContextFactory,
-        items: Sequence[RowType],
+        items: Sequence[Item],
     ) -> list[Answer] | None:
         """Return the answers by one run of the compiled plan; None where it cannot give them."""
         started = perf_counter()
@@ -771,6 +766,9 @@ def _too_large(error: TooLarge) -> Refused:
 
 async def _found(context: Context, told: object) -> object:
     """Return what is told with its row, read now if it is to be found when it is told."""
+    if isinstance(told, list):
+        found = [await _found(context, one) for one in told]
+        return [one for one in found if one is not None]
     if not isinstance(told, RowType):
         return told
     if told.read_by is not None:

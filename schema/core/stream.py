@@ -17,7 +17,7 @@ from collections.abc import (
 )
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, Final, TypeAlias
 
 from resolvers.core.broker import Interest, PublishedEvent
 from resolvers.core.context import Context
@@ -148,6 +148,10 @@ def _of_the_same(event: PublishedEvent) -> Any:
     return event.topic, event.entity_id
 
 
+Item: TypeAlias = RowType | list[RowType]
+"""What a message tells: of a field that is a list several of one type, mostly one."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Stream:
     """Which events a subscriber wants, and what is told of them."""
@@ -155,8 +159,8 @@ class Stream:
     topics: tuple[str, ...]
     interest: Interest
     """Hashable: subscribers whose interests are equal are told the same."""
-    tell: Callable[[Told, Any], RowType]
-    """Makes what is told of a change, from it and the interest; its row is all plain values."""
+    tell: Callable[[Told, Any], Item]
+    """Makes what is told of a change, from it and the interest; its rows are all plain values."""
     key: Callable[[PublishedEvent], Any] = _of_the_same
     """What a change is of: those of the same can become one."""
     is_undone: Callable[[Told], bool] | None = None
@@ -164,11 +168,9 @@ class Stream:
     """
     snapshot: Callable[[Any, str, SnapshotReason, Context], Awaitable[Any]] | None = None
     """Reads the state, by interest, place, reason and context: what is told, None where there is
-    nothing; with ``in_parts`` a list of it."""
+    nothing."""
     shows: bool = True
     """Whether the state shows what was committed and has no place yet, which then is not told."""
-    in_parts: bool = False
-    """Whether the state is told in parts, one after the other: no item can hold it whole."""
     begins: bool = False
     """Whether it always begins with its snapshot."""
     notice: Callable[[Mapping[str, Any]], RowType] | None = None
@@ -236,12 +238,14 @@ def stream(
     coalesces: bool = True,
     resumes: bool = True,
     notices: bool = False,
+    size: int | None = None,
 ) -> Callable[[Callable[..., Stream]], Any]:
     """Declare a subscription: decorates ``function(context, **arguments)``, which returns a Stream.
 
     Its other parameters are the field's arguments, beside those that streams share: ``after``,
     ``snapshot``, ``caughtUp``, ``coalesceMs`` and ``whenSlow``. ``item`` is the type told; a stream
-    that makes a ``notice`` is declared with ``notices``.
+    that makes a ``notice`` is declared with ``notices``. ``size`` is how many are expected of a
+    list, for the cost of the operation.
     """
 
     def declare(function: Callable[..., Stream]) -> Any:
@@ -276,7 +280,13 @@ def stream(
         signature = inspect.signature(resolve)
         told = AsyncGenerator[item, None]
         resolve.__signature__ = signature.replace(return_annotation=told)  # type: ignore[attr-defined]
-        return declare_field(description, requires=requires, resolver=resolve, is_subscription=True)
+        return declare_field(
+            description,
+            requires=requires,
+            resolver=resolve,
+            metadata={} if size is None else {"assumed_size": size},
+            is_subscription=True,
+        )
 
     return declare
 

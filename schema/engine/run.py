@@ -7,7 +7,7 @@ own mistakes.
 """
 
 from collections import Counter
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, NamedTuple
@@ -36,6 +36,7 @@ from schema.core.execution import Prepared
 from schema.core.fields import RowType, type_name
 from schema.core.info import CoreInfo
 from schema.core.permissions import Denied, denials
+from schema.core.stream import Item
 from schema.engine.generate import Unusual, compile_plan
 from schema.engine.internals import CannotPlan, Selections
 from schema.engine.plan import (
@@ -208,6 +209,21 @@ async def _rows(
     return await relation.batch(context.reads, keys, columns, {})
 
 
+def _result(
+    name: str, item: Item, told: Iterator[tuple[Any, Collection[Denied]]]
+) -> ExecutionResult:
+    """Return the result of a subscription for what is told, of the next answers."""
+    denied: Collection[Denied]
+    if isinstance(item, list):
+        there = [one for one in (next(told) for _ in item) if one[0] is not None]
+        data: dict[str, Any] = {name: [answer for answer, _ in there]}
+        denied = there[0][1] if there else ()
+    else:
+        answer, denied = next(told)
+        data = {name: answer}
+    return ExecutionResult(data, denials(denied, data) if denied else None)
+
+
 ROOT: list[Any] = [{}]
 """The one row of the root level of a query."""
 
@@ -273,37 +289,38 @@ class Engine:
         return answer  # type: ignore[no-any-return]
 
     async def items(
-        self, prepared: Prepared, context: Context, items: Sequence[RowType]
+        self, prepared: Prepared, context: Context, items: Sequence[Item]
     ) -> list[ExecutionResult] | None:
-        """Return the results of a subscription for what its stream tells, all in one run."""
+        """Return the results of a subscription for what its stream tells, all in one run.
+
+        Lists are of one type each, and what is not there any more is left out of them.
+        """
         asked = Asked.of(prepared, context)
         root = self._root_field(asked)
         if root is None:
             return None
         name, nodes = root
+        each = [one for item in items for one in (item if isinstance(item, list) else (item,))]
         of_type: dict[str, list[int]] = {}
-        for place, item in enumerate(items):
-            of_type.setdefault(type_name(type(item)), []).append(place)
-        results: list[Any] = [None] * len(items)
+        for place, one in enumerate(each):
+            of_type.setdefault(type_name(type(one)), []).append(place)
+        answers: list[Any] = [None] * len(each)
+        refused: list[Collection[Denied]] = [()] * len(each)
         for told, places in of_type.items():
             type_ = self.schema.type_map[told]
             assert isinstance(type_, GraphQLObjectType)
             compiled = self.compiled_below(asked, nodes, type_)
-            rows = await _rows(context, compiled, [items[place] for place in places])
-            for place, row in zip(places, rows, strict=True):
-                if row is None:
-                    results[place] = ExecutionResult({name: None})
-            there = [place for place in places if results[place] is None]
-            answers = await self._run(
+            rows = await _rows(context, compiled, [each[place] for place in places])
+            there = [place for place, row in zip(places, rows, strict=True) if row is not None]
+            found = await self._run(
                 compiled, prepared, context, [row for row in rows if row is not None]
             )
-            if answers is None:
+            if found is None:
                 return None
-            found, denied = answers
-            for place, answer in zip(there, found, strict=True):
-                data = {name: answer}
-                results[place] = ExecutionResult(data, denials(denied, data) if denied else None)
-        return results
+            for place, answer in zip(there, found[0], strict=True):
+                answers[place], refused[place] = answer, found[1]
+        told_of_each = zip(answers, refused, strict=True)
+        return [_result(name, item, told_of_each) for item in items]
 
     def _root_field(self, asked: Asked) -> tuple[str, list[FieldNode]] | None:
         """Return the one root field of a subscription by its response name; None if unclear."""

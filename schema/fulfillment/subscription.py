@@ -19,13 +19,14 @@ class Subscription:
     """Root fields of this module."""
 
     @stream(
-        "Shipments of a warehouse, each as it is now, whenever one is new, or its state, its day, "
-        "its carrier, what was picked of it or where to take it from changed. An API client bound "
-        "to a partner is told of its own. A state is told as one shipment after the other: those "
-        "being prepared.",
-        item=Shipment | None,
+        "Shipments of a warehouse, each as it is now: one whenever it is new, or its state, its "
+        "day, its carrier, what was picked of it or where to take it from changed; all that are "
+        "being prepared where a state is told. An API client bound to a partner is told of its "
+        "own.",
+        item=list[Shipment],
         requires="shipments.read",
         snapshot=True,
+        size=100,
     )
     def shipment_work_changed(
         context: Context,
@@ -41,14 +42,12 @@ class Subscription:
             interest=interest,
             tell=_shipment,
             snapshot=_shipments,
-            in_parts=True,
         )
 
 
-def _shipment(told: Told, interest: ShipmentInterest) -> RowType:
+def _shipment(told: Told, interest: ShipmentInterest) -> list[RowType]:
     del interest
-    found: RowType = Shipment.found(shipment_by_id, told.last.payload["shipment_id"])
-    return found
+    return [Shipment.found(shipment_by_id, told.last.payload["shipment_id"])]
 
 
 async def _shipments(

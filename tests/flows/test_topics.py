@@ -1,8 +1,10 @@
 """Streams of shipments, jobs and whatever else changes, to those who may know."""
 
 import asyncio
+import itertools
 import json
-from collections.abc import AsyncGenerator, AsyncIterator
+import random
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from contextlib import aclosing, asynccontextmanager
 from decimal import Decimal
 from functools import partial
@@ -112,7 +114,7 @@ async def test_shipments_tell_of_their_work(gateway: Gateway) -> None:
     )
     expected = [encode_id("Shipment", s["id"]) for s in (mine, beside, mine)]
     async with listening(gateway, WORK, warehouse=warehouse, after=start) as answers:
-        found = [await told(answers) for _ in range(3)]
+        found = [one for _ in range(3) for one in await told(answers)]
         assert [one["id"] for one in found] == expected
         assert found[0]["carrier"] == "Ada"
         assert all(
@@ -121,14 +123,15 @@ async def test_shipments_tell_of_their_work(gateway: Gateway) -> None:
         assert found[0]["order"]["partner"]["name"]
         live = asyncio.ensure_future(told(answers))
         await owner.execute("update shipment set state = 'PACKED' where id = $1", mine["id"])
-        assert (await live)["state"] == "PACKED"
+        assert [one["state"] for one in await live] == ["PACKED"]
     bound = principal(partner_id=mine["partner_id"])
     async with listening(gateway, WORK, bound, warehouse=warehouse, after=start) as answers:
-        assert [(await told(answers))["id"] for _ in range(3)] == [expected[0]] * 3
+        found = [one for _ in range(3) for one in await told(answers)]
+        assert [one["id"] for one in found] == [expected[0]] * 3
 
 
 async def test_shipments_as_they_are(gateway: Gateway, monkeypatch: pytest.MonkeyPatch) -> None:
-    """At the start and where the cursor is too old: each that is prepared, once; then changes."""
+    """At the start and where the cursor is too old: all that are prepared, in one message."""
     owner = gateway.owner
     prepared = await owner.fetch(
         "select id, warehouse_id, partner_id from shipment where company_id = 1"
@@ -146,22 +149,106 @@ async def test_shipments_as_they_are(gateway: Gateway, monkeypatch: pytest.Monke
     beginnings: tuple[dict[str, Any], ...] = ({"snapshot": True}, {"after": "0"})
     for given in beginnings:
         async with listening(gateway, WORK, **asked, **given) as answers:
-            found = [await told(answers) for _ in expected]
+            state = await anext(answers)
+            assert state.data is not None
+            found = state.data["shipmentWorkChanged"]
             assert [one["id"] for one in found] == expected
             assert found[-1]["carrier"] == "Eve"
-            live = asyncio.ensure_future(told(answers))
+            reason = "STARTED" if "snapshot" in given else "TOO_OLD"
+            assert state.extensions["snapshot"] == {"reason": reason}
+            assert int(state.extensions["seq"]) >= int(last)
+            live = asyncio.ensure_future(anext(answers))
             await owner.execute(carried, rows[0]["id"], f"Ada {given}")
-            assert (await live)["id"] == expected[0]
+            change = await live
+            assert change.data is not None
+            assert [one["id"] for one in change.data["shipmentWorkChanged"]] == expected[:1]
+            assert "snapshot" not in change.extensions
     mine = [row["id"] for row in rows if row["partner_id"] == rows[0]["partner_id"]]
     bound = principal(partner_id=rows[0]["partner_id"])
     async with listening(gateway, WORK, bound, snapshot=True, **asked) as answers:
-        for key in mine:
-            assert (await told(answers))["id"] == encode_id("Shipment", key)
+        assert [one["id"] for one in await told(answers)] == [
+            encode_id("Shipment", key) for key in mine
+        ]
     monkeypatch.setattr("resolvers.fulfillment.events.MOST_SHIPMENTS", len(rows) - 1)
     refused = ("LIMIT_EXCEEDED", "SUBSCRIBER_LAGGED")
     for given, code in zip(beginnings, refused, strict=True):
         [answer] = [one async for one in listen(gateway, WORK, **asked, **given)]
         assert answer.errors[0]["extensions"]["code"] == code
+        assert answer.errors[0]["extensions"]["details"]["maximum"] == len(rows) - 1
+
+
+async def follow_work(
+    gateway: Gateway, board: dict[str, Any], until: Callable[[int], bool], **given: Any
+) -> str:
+    """Keep the shipments being prepared on a board; return the cursor where it is left."""
+    async with listening(gateway, WORK, **given) as answers:
+        async for answer in answers:
+            assert answer.data is not None
+            if "snapshot" in answer.extensions:
+                board.clear()
+            for shipment in answer.data["shipmentWorkChanged"]:
+                board.pop(shipment["id"], None)
+                if shipment["state"] in ("PLANNED", "PICKING", "PACKED"):
+                    board[shipment["id"]] = shipment
+            if until(int(answer.extensions["seq"])):
+                return str(answer.extensions["seq"])
+    raise AssertionError("a stream does not end by itself")
+
+
+async def test_shipments_and_their_changes_are_the_shipments_of_later(gateway: Gateway) -> None:
+    """While others write, whoever comes, leaves and comes back has what is fetched later."""
+    owner, dice, writing = gateway.owner, random.Random(7), True
+    turn = asyncio.Semaphore(20)
+    [[here, rows]] = await owner.fetch(
+        "select warehouse_id, array_agg(id order by id) from shipment where company_id = 1"
+        " and state in ('PLANNED', 'PICKING', 'PACKED') group by 1 order by count(*) limit 1"
+    )
+    before = await owner.fetch("select id, state from shipment where id = any($1)", rows)
+    follow = partial(follow_work, gateway, warehouse=encode_id("Warehouse", here))
+    carried = "update shipment set carrier = $2 where id = $1"
+    for carrier in ("Jo", "Kay"):
+        await owner.execute(carried, rows[0], carrier)
+    await owner.execute(
+        "delete from outbox_event where pub_seq < $1", int(await last_place(gateway))
+    )
+
+    async def write() -> None:
+        while writing and await turn.acquire():
+            await owner.execute(
+                "update shipment set state = $2, carrier = $3 where id = $1",
+                *(dice.choice(rows), dice.choice(("PLANNED", "PICKING", "PACKED", "CANCELED"))),
+                str(dice.random()),
+            )
+
+    async def board(**given: Any) -> tuple[dict[str, Any], str]:
+        heard = itertools.count()
+
+        def left(_: int) -> bool:
+            turn.release()
+            return not next(heard) % 6
+
+        found: dict[str, Any] = {}
+        seq = await follow(found, left, **given)
+        for _ in range(2):
+            seq = await follow(found, left, after=seq)
+        return found, seq
+
+    writer = asyncio.create_task(write())
+    try:
+        boards = await asyncio.gather(board(snapshot=True), board(after="0"), board(snapshot=True))
+    finally:
+        writing = False
+        turn.release()
+        await writer
+    await owner.executemany("update shipment set state = $2 where id = $1", before)
+    await owner.execute(carried, rows[0], "Lou")
+    last = int(await last_place(gateway))
+    for found, seq in boards:
+        await follow(found, lambda seq: seq >= last, after=seq)
+        later: dict[str, Any] = {}
+        await follow(later, lambda _: True, snapshot=True)
+        assert found == later
+        assert sorted(found) == sorted(encode_id("Shipment", key) for key in rows)
 
 
 async def test_shipments_are_told_to_those_who_may_see_them(gateway: Gateway) -> None:

@@ -9,8 +9,7 @@ from graphql import ExecutionResult
 from resolvers.core.context import Context
 from resolvers.core.errors import ErrorCode
 from resolvers.core.stream import Batch
-from schema.core.fields import RowType
-from schema.core.stream import Opened, SnapshotReason
+from schema.core.stream import Item, Opened, SnapshotReason
 
 _PASSING: Final = frozenset({ErrorCode.OVERLOADED.value, ErrorCode.TIMEOUT.value})
 """Codes of what may be over when the same is tried again."""
@@ -42,8 +41,8 @@ class State(NamedTuple):
     """Its place in the log."""
     shown: frozenset[str]
     """Ids of the events that it shows and that have no place yet."""
-    deliveries: Sequence[Delivery]
-    """What is told of it; only after the last is it known where to resume."""
+    delivery: Delivery
+    """What is told of it."""
 
 
 Push = Callable[[Delivery], bool]
@@ -57,7 +56,7 @@ class Evaluates(Protocol):
         """Return what a subscription's resolver returns, or the result that refuses it."""
         ...
 
-    async def answers(self, prepared: Any, contexts: Any, items: Sequence[RowType]) -> list[Any]:
+    async def answers(self, prepared: Any, contexts: Any, items: Sequence[Item]) -> list[Any]:
         """Return the answers to what is told, each with ``body()``; never raises."""
         ...
 
@@ -67,8 +66,8 @@ class Evaluates(Protocol):
 
     async def snapshot(
         self, prepared: Any, contexts: Any, opened: Opened, reason: SnapshotReason
-    ) -> tuple[int, frozenset[str], list[Any]]:
-        """Return the state: its place, the events it shows that have none yet, and the answers.
+    ) -> tuple[int, frozenset[str], Any]:
+        """Return the state: its place, the events it shows that have none yet, and the answer.
 
         Raises:
             Exception: it could not be read.
@@ -85,11 +84,15 @@ class Evaluates(Protocol):
         ...
 
 
-def encoded(answer: Any, cursor: str | None) -> bytes:
-    """Return an answer's response map as JSON; its extensions tell where to resume, at the end."""
+def encoded(answer: Any, cursor: str | None, state: SnapshotReason | None = None) -> bytes:
+    """Return an answer's response map as JSON; its extensions tell where to resume, at the end.
+
+    Of a state they tell why it is told: what has the same shape as a change is else not known.
+    """
     body = answer.body()
     if cursor is not None:
-        body["extensions"] = {**body.get("extensions", {}), "seq": cursor}
+        of_state = {} if state is None else {"snapshot": {"reason": state}}
+        body["extensions"] = {**body.get("extensions", {}), **of_state, "seq": cursor}
     return orjson.dumps(body)
 
 

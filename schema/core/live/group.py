@@ -9,10 +9,9 @@ from typing import Any, Final
 from resolvers.core.broker import Broker
 from resolvers.core.errors import Overloaded
 from resolvers.core.stream import Told
-from schema.core.fields import RowType
 from schema.core.live.delivery import Delivery, Evaluates, State, encoded, passes
 from schema.core.live.feed import BATCH, Feed, Request
-from schema.core.stream import Opened, SnapshotReason, Stream
+from schema.core.stream import Item, Opened, SnapshotReason, Stream
 
 _QUEUE: Final = 256
 """Default of the same; more than come at once, or a subscriber would get no turn."""
@@ -150,17 +149,14 @@ class Group:
             Overloaded: it could not be read; without it, what comes after it tells nothing.
 
         """
-        place, shown, answers = await self._evaluates.snapshot(
+        place, shown, answer = await self._evaluates.snapshot(
             self._prepared, self._contexts, opened, reason
         )
-        if any(map(passes, answers)):
+        if passes(answer):
             raise Overloaded("The state cannot be read; subscribe again.")
-        deliveries = []
-        for left, answer in zip(reversed(range(len(answers))), answers, strict=True):
-            cursor = str(place) if opened.stream.resumes and not left else None
-            body = encoded(answer, cursor)
-            deliveries.append(Delivery(body, cursor, place, over=answer.over))
-        return State(place, shown, deliveries)
+        cursor = str(place) if opened.stream.resumes else None
+        body = encoded(answer, cursor, reason)
+        return State(place, shown, Delivery(body, cursor, place, over=answer.over))
 
     async def _work(self) -> None:
         try:
@@ -195,7 +191,7 @@ class Group:
     async def _deliveries(self, batch: Sequence[Request]) -> list[list[Delivery]]:
         """Return what is told for each request; what is equal is evaluated once."""
         places: dict[Any, int] = {}
-        items: list[RowType] = []
+        items: list[Item] = []
         cursors: list[str | None] = []
         wanted: list[list[tuple[Told, int]]] = []
         for request in batch:
@@ -232,7 +228,7 @@ class Group:
             for request, of_request in zip(batch, wanted, strict=True)
         ]
 
-    async def _answers(self, items: Sequence[RowType]) -> list[Any]:
+    async def _answers(self, items: Sequence[Item]) -> list[Any]:
         """Return the answers, once the database is there to give them.
 
         A change told with an error would be lost to its subscribers: they go on after it.
@@ -253,13 +249,14 @@ class Group:
             wait = min(2 * wait, longest)
 
 
-def _key(told: Told, item: RowType) -> Any:
+def _key(told: Told, item: Item) -> Any:
     """Return what is the same for changes that are told the same."""
-    key = (told.first.seq, told.last.seq, told.batch, *item.row.values())
+    rows = [one.row for one in item] if isinstance(item, list) else [item.row]
+    key = (told.first.seq, told.last.seq, told.batch, *(v for row in rows for v in row.values()))
     try:
         hash(key)
     except TypeError:  # it holds a list or an object
-        return (told.first.seq, told.last.seq, told.batch, repr(item.row))
+        return (told.first.seq, told.last.seq, told.batch, repr(rows))
     return key
 
 

@@ -316,22 +316,22 @@ class Subscriber(AsyncIterator[Delivery]):
         """Yield the state in place of changes that are gone.
 
         Raises:
-            SubscriberLagged: there is none, or it is too large, or cannot be told here in one.
+            SubscriberLagged: there is none, or it is too large.
 
         """
         self._returning = None
         self._leave_feed()
-        stream = opened.stream
-        # where nobody is connected each message is kept by its place, and parts have one for all
-        if stream.snapshot is None or (stream.in_parts and self.transport is None):
+        if opened.stream.snapshot is None:
             raise lagged
         self._forget_waiting()
         try:
             async with aclosing(self._state(opened, SnapshotReason.TOO_OLD)) as answers:
                 async for delivery in answers:
                     yield delivery
-        except LimitExceeded:
-            raise lagged from None
+        except LimitExceeded as limit:
+            raise SubscriberLagged(
+                f"{lagged.message} {limit.message}", details={**lagged.details, **limit.details}
+            ) from None
 
     async def _replayed(self, opened: Opened, log: Log) -> AsyncGenerator[Delivery, None]:
         """Yield what was missed; who resumes is told where that ends."""
@@ -483,17 +483,12 @@ class Subscriber(AsyncIterator[Delivery]):
     ) -> AsyncGenerator[Delivery, None]:
         """Yield the state; what comes after it is told next. Who is moved reads it anew."""
         assert self._group is not None
-        before = self._told, self._batch
         state = await self._group.state(opened, reason)
         if self._moving:
             return
         self._told, self._batch = state.place, None
         self._shown = set(state.shown)
-        for delivery in state.deliveries:
-            if self._over():  # the rest of it is for the caller that it is now
-                self._told, self._batch = before
-                return
-            yield delivery
+        yield state.delivery
 
     def _wanted(self, events: Sequence[PublishedEvent], stream: Stream) -> list[Told]:
         return [Told.one(event) for event in events if self._wants(event, stream)]

@@ -5,6 +5,7 @@ way; the executor and the schema are real.
 """
 
 import asyncio
+import json
 import random
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import aclosing, asynccontextmanager
@@ -107,7 +108,7 @@ async def state(interest: Wanted, place: str, reason: SnapshotReason, context: C
 async def each(
     interest: Wanted, place: str, reason: SnapshotReason, context: Context
 ) -> list[RowType]:
-    """Tell the state in parts: the value of each thing."""
+    """Tell the state as a list: the value of each thing."""
     whole = await state(interest, place, reason, context)
     return [
         Changed.of(
@@ -153,17 +154,16 @@ class Subscription:
             notice=StreamNotice.of,
         )
 
-    @stream("Things.", item=Changed, snapshot=True)
+    @stream("Things.", item=list[Changed], snapshot=True)
     def things(context: Context) -> Stream:  # noqa: N805 - no instance
-        """Tell things, of a state each as if it had changed."""
+        """Tell lists of things, of a state each as if it had changed."""
         del context
         return Stream(
             topics=("stock",),
             interest=Wanted(),
-            tell=tell,
+            tell=lambda told, interest: [tell(told, interest)],
             key=lambda event: event.payload["thing"],
             snapshot=each,
-            in_parts=True,
         )
 
     @stream("Changes.", item=Changed)
@@ -487,8 +487,8 @@ async def test_state_and_changes_fit_exactly(seed: int) -> None:
 
 
 @pytest.mark.parametrize("seed", range(8))
-async def test_a_state_in_parts_and_changes_fit_exactly(seed: int) -> None:
-    """At the start, and where the log is too short, each thing is told once; then its changes."""
+async def test_a_state_that_is_a_list_and_changes_fit_exactly(seed: int) -> None:
+    """At the start, and where the log is too short, one message has all things; then changes."""
     world = World(events=20, seed=seed)
     world.oldest = 11
     world.busy = world.dice.random() * 0.8
@@ -497,39 +497,27 @@ async def test_a_state_in_parts_and_changes_fit_exactly(seed: int) -> None:
     ]
     await turns_of(world)
     for reader in readers:
-        parts, changes = (told := await asyncio.wait_for(reader, 5))[:3], told[3:]
-        assert [part["thing"] for part in parts] == [0, 1, 2]
-        assert [part["coalesced"] for part in parts] == [0, 0, 0]
-        assert applied([{"values": [part["value"] for part in parts]}, *changes]) == world.at
+        told: list[Any] = await asyncio.wait_for(reader, 5)
+        state, *after = told
+        assert [(item["thing"], item["coalesced"]) for item in state] == [(0, 0), (1, 0), (2, 0)]
+        changes = [change for [change] in after]
+        assert applied([{"values": [item["value"] for item in state]}, *changes]) == world.at
         assert seqs(changes) == sorted(set(seqs(changes)))
 
 
-async def test_only_the_last_part_of_a_state_is_a_place_to_resume_after() -> None:
-    """Who leaves in the middle of it has no place yet, and is told all of it again."""
+@pytest.mark.parametrize("over", ["WEBSOCKET", None])
+async def test_a_state_that_is_a_list_is_a_place_to_resume_after(over: str | None) -> None:
+    """It is one message with one cursor, so a webhook is told it as well."""
     world = World(events=20)
     world.oldest = 11
-    async with aclosing(world.subscriber(THINGS, after="3")) as reader:
-        parts = [await anext(reader) for _ in range(3)]
-    assert [part.cursor for part in parts] == [None, None, "20"]
-
-
-async def test_a_state_in_parts_is_told_to_nobody_who_needs_a_place_for_each() -> None:
-    """A webhook hears that changes are gone also where no part would tell it: nothing is left."""
-    world = World(events=20)
-    world.oldest = 11
-    async with aclosing(hearing(world.subscriber(THINGS, over=None, after="3"))) as reader:
-        answer = await anext(reader)
-    assert [error["extensions"]["code"] for error in answer.errors] == ["SUBSCRIBER_LAGGED"]
-
-
-async def test_who_is_moved_between_two_parts_is_told_the_state_anew() -> None:
-    """Of the caller that it was it is told no more, and no part is missing."""
-    world = World(events=20)
-    async with aclosing(hearing(member := world.subscriber(THINGS))) as reader:
-        first = one(await anext(reader))
-        member.move(world.contexts())
-        again = [one(await anext(reader)) for _ in range(3)]
-    assert (first["thing"], [part["thing"] for part in again]) == (0, [0, 1, 2])
+    async with aclosing(world.subscriber(THINGS, over=over, after="3")) as reader:
+        state = await anext(reader)
+        world.publish(10)
+        change = await anext(reader)
+    assert state.cursor == "20"
+    assert [item["thing"] for item in json.loads(state.body)["data"]["things"]] == [0, 1, 2]
+    [again] = json.loads(change.body)["data"]["things"]
+    assert again["seq"] == change.cursor == str(min(world.wanted(20)))
 
 
 @pytest.mark.parametrize("over", ["WEBSOCKET", None])
@@ -1269,7 +1257,8 @@ async def test_who_begins_or_is_told_the_state_instead_caught_up_with_nothing() 
         reader = hearing(world.subscriber(ITEMS, after=after, caughtUp=True))
         answer = await anext(reader)
         assert one(answer)["reason"] == reason
-        assert answer.extensions == {"seq": str(len(world.events))}
+        of_state = {"snapshot": {"reason": reason}, "seq": str(len(world.events))}
+        assert answer.extensions == of_state
         following = asyncio.ensure_future(anext(reader))
         await world.settle()
         while not following.done():
