@@ -26,7 +26,7 @@ pytestmark = pytest.mark.skipif(BASH is None, reason="no bash on this machine")
 def environment(**more: str) -> Mapping[str, str]:
     """Return an environment in which nothing points at this checkout or at this test run."""
     kept = {n: v for n, v in os.environ.items() if not n.startswith(("PYTEST_", "GATEWAY_"))}
-    return {**kept, "PYTHONDONTWRITEBYTECODE": "1", **more}
+    return {**kept, **more}
 
 
 @pytest.fixture
@@ -34,7 +34,7 @@ def checkout(tmp_path: Path, server: EmbeddedPostgres) -> Path:
     """Return a copy of the tree after every step of the guide."""
     copy = tmp_path / "checkout"
     for folder in COPIED:
-        shutil.copytree(ROOT / folder, copy / folder, ignore=shutil.ignore_patterns("__pycache__"))
+        shutil.copytree(ROOT / folder, copy / folder)
     shutil.copy(ROOT / "pyproject.toml", copy)
     for fence in GUIDE.fences:
         follow(fence, copy, server.url())
