@@ -27,7 +27,7 @@ from resolvers.core.table import (
     table,
     version,
 )
-from resolvers.fulfillment.rules import FulfillmentStepName, ShipmentState, StepState
+from resolvers.fulfillment.rules import OPEN, FulfillmentStepName, ShipmentState, StepState
 
 BEING_PREPARED = "state in ('PLANNED', 'PICKING', 'PACKED')"
 """Condition of shipments that there is work on before they leave."""
@@ -169,6 +169,35 @@ fulfillment_step = table(
     rows=owned("insert", "update", partner="partner_id = {partner}"),
     comment="One step of the work on an order; kept for a while after it is done.",
 )
+
+_STEPS = ", ".join(f"'{name}'" for name in FulfillmentStepName)
+_BEING_PREPARED = ", ".join(f"'{state}'" for state in OPEN)
+FULFILLMENT_STEPS = f"""
+create function fulfillment_steps(orders bigint[])
+returns table (order_id bigint, place int, step text, state text, attempts int, last_error text,
+               finished_at timestamptz) language sql stable as $$
+  select o.id, w.place::int, w.step,
+         case when not o.waits then f.state
+              when w.step = '{FulfillmentStepName.RESERVE}' and o.reserved then '{StepState.DONE}'
+              else '{StepState.PENDING}' end,
+         coalesce(f.attempts, 0),
+         case when not o.waits then f.last_error end,
+         case when not o.waits then f.finished_at end
+  from (select s.id, s.reservation_status = 'FULL' as reserved,
+               s.state = 'CONFIRMED' and s.shipment_status <> 'SHIPPED'
+               and not exists (select from shipment p where p.order_id = s.id
+                               and p.state in ({_BEING_PREPARED})) as waits
+        from sales_order s where s.id = any(orders)) o
+  cross join unnest(array[{_STEPS}]) with ordinality w (step, place)
+  left join fulfillment_step f on f.order_id = o.id and f.step = w.step
+  where o.waits or f.id is not null
+$$;
+"""
+"""Steps of the work on orders: as written down while a shipment is prepared and when all has left.
+
+Of an order that waits for a shipment they are those of what is left of it, known from its
+reservation: nobody writes five rows when an order is confirmed, and again when stock comes.
+"""
 
 SHIPMENT_NUMBERS = numbered("shipment")
 

@@ -26,9 +26,10 @@ class SalesOrderShipments:
         size=2,
     )
     fulfillment_steps: list[FulfillmentStep] | None = related(
-        "Steps of the work on it, in order, from when a shipment of it is planned; of several that "
-        "are being prepared the one that is least far tells. They may be forgotten some weeks "
-        "after it is done.",
+        "Steps of the work on it, in order, from when it is confirmed. While a shipment is "
+        "prepared they tell how far that is, of several the one that is least far. Before, and "
+        "when a part has left, they are those of what is left: RESERVE is done if all of that is "
+        "reserved. Empty before it is confirmed, and some weeks after it is done.",
         steps_by_order,
         "id",
         requires="shipments.read",

@@ -5,7 +5,6 @@ from decimal import Decimal
 
 from resolvers.catalog.loaders import product_by_id
 from resolvers.fulfillment.loaders import (
-    fulfillment_step,
     package,
     packages_by_shipment,
     shipment,
@@ -18,7 +17,7 @@ from resolvers.partners.loaders import address_by_id
 from resolvers.sales.loaders import line_by_id, order_by_id
 from schema.catalog.types import Product
 from schema.core.fields import ID, RowType, column, computed, node_id, related
-from schema.core.node import Node, node_type
+from schema.core.node import Node, node_type, row_type
 from schema.fulfillment.enums import (
     FulfillmentStepName,
     ShipmentAction,
@@ -70,16 +69,17 @@ class Package(RowType, Node):
     tracking_no: str | None = column("Number of the carrier, to follow it.")
 
 
-@node_type(fulfillment_step, "One step of the work on an order.", requires="shipments.read")
-class FulfillmentStep(RowType, Node):
-    """A row of `fulfillment_step`."""
+@row_type("FulfillmentStep", "One step of the work on an order.")
+class FulfillmentStep(RowType):
+    """A row of the report `fulfillment_steps`."""
 
-    id: ID = node_id("FulfillmentStep")
     step: FulfillmentStepName = column("What is done.")
     state: StepState = column("How it went.")
     attempts: int = column("How often it was tried.")
     last_error: str | None = column("Why it failed the last time.")
-    finished_at: datetime | None = column("When it was done.")
+    finished_at: datetime | None = column(
+        "When it was done; RESERVE has none before a shipment is planned."
+    )
 
 
 @node_type(shipment, "What leaves a warehouse for an order at once.", requires="shipments.read")

@@ -60,7 +60,16 @@ select json_build_object('salesOrder', json_build_object(
     select coalesce(json_agg(json_build_object(
       'step', step, 'state', state, 'attempts', attempts, 'lastError', last_error
     ) order by position), '[]')
-    from fulfillment_step where order_id = o.id and company_id = $1),
+    from (
+      select step, state, attempts, last_error, position from fulfillment_step
+      where order_id = o.id and company_id = $1 and not waits
+      union all
+      select step, case when step = 'RESERVE' and o.reservation_status = 'FULL' then 'DONE'
+                   else 'PENDING' end,
+             coalesce((select f.attempts from fulfillment_step f
+                       where f.order_id = o.id and f.step = s.step), 0), null, position
+      from unnest(array['RESERVE', 'PICK', 'PACK', 'LABEL', 'SHIP'])
+           with ordinality s (step, position) where waits) s),
   'shipments', (
     select coalesce(json_agg(json_build_object(
       'number', number, 'state', state, 'carrier', carrier, 'trackingNo', tracking_no
@@ -150,6 +159,10 @@ select json_build_object('salesOrder', json_build_object(
     from sales_order_line l join product pr on pr.id = l.product_id
     where l.order_id = o.id and l.company_id = $1)))
 from sales_order o
+cross join lateral (
+  select o.state = 'CONFIRMED' and o.shipment_status <> 'SHIPPED' and not exists (
+    select from shipment where order_id = o.id and state in ('PLANNED', 'PICKING', 'PACKED'))
+  as waits) left_of_it
 join company c on c.id = o.company_id
 join partner p on p.id = o.partner_id
 left join partner_company t on t.partner_id = p.id and t.company_id = o.company_id
