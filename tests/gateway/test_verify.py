@@ -82,6 +82,7 @@ SABOTAGE: Mapping[str, str] = {
     "accepted_has_bill": "update extraction set invoice_id = null where state = 'ACCEPTED'",
     "failures_are_counted": "update sync_run set failed = failed + 1, fetched = fetched + 1",
     "job_times": "update job set started_at = null where id = 1",
+    "audit_of_companies": "update audit_log set company_id = 99 where id = 1",
     "archived_without_stock": "update product set archived_at = now()",
     "archived_without_sales_lines": "update partner set archived_at = now()",
     "archived_without_purchase_lines": "update partner set archived_at = now()",
