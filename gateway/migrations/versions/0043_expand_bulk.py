@@ -7,8 +7,8 @@ from pathlib import Path
 
 from gateway.migrations.scripts import run_script
 
-revision = "0042"
-down_revision = "0041"
+revision = "0043"
+down_revision = "0042"
 branch_labels = None
 depends_on = None
 
