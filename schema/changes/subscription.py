@@ -33,7 +33,9 @@ class Subscription:
         "requires the permission to read what it is of; an API client bound to a partner is told "
         "of its own orders and shipments.",
         item=ChangeStreamItem,
+        snapshot=True,
         notices=True,
+        shown_by=frozenset({"stockLevels", "salesOrders", "shipments", "jobs"}),
     )
     def changes(
         context: Context,

@@ -7,12 +7,25 @@ from typing import Any, Final
 
 import strawberry
 
+from resolvers.fulfillment.reads import shipments
+from resolvers.inventory.reads import stock_levels
+from resolvers.operations.reads import jobs
+from resolvers.sales.reads import sales_orders
 from schema.changes.enums import ChangeTopic
+from schema.core.connection import Connection, connection
 from schema.core.fields import ID, RowType, column, computed, held
 from schema.core.ids import encode_id
 from schema.core.kinds import related_any
 from schema.core.node import Node, row_type
 from schema.core.stream import StreamNotice, document_id
+from schema.fulfillment.inputs import ShipmentFilter, ShipmentOrderBy
+from schema.fulfillment.types import Shipment
+from schema.inventory.aggregates import StockLevelConnection
+from schema.inventory.inputs import StockLevelFilter, StockLevelOrderBy
+from schema.operations.inputs import JobFilter
+from schema.operations.types import Job
+from schema.sales.aggregates import SalesOrderConnection
+from schema.sales.inputs import SalesOrderFilter, SalesOrderOrderBy
 
 
 @row_type("ChangeValue", "One value that a change tells.")
@@ -29,7 +42,7 @@ def _entity_id(row: Mapping[str, Any]) -> str | None:
 
 @strawberry.interface(
     name="ChangeStreamItem",
-    description="What `changes` tells: a change, or that some are not kept any more, or a notice.",
+    description="What `changes` tells: a change, or the state in place of changes, or a notice.",
 )
 class ChangeStreamItem(RowType):
     """What all items have; null in those that have no such thing."""
@@ -41,7 +54,7 @@ class ChangeStreamItem(RowType):
         "Place in the log of changes: grows with every change, as a decimal string. Give the last "
         "one back as after, to resume."
     )
-    at: datetime | None = column("When the change was made, or was found not to be kept any more.")
+    at: datetime | None = column("When the change was made, or the state read.")
     topic: ChangeTopic | None = column("What it is of; null for what is no change.")
     entity: str | None = column("Type of the object that changed; null for what is no change.")
     entity_id: ID | None = computed(
@@ -53,8 +66,8 @@ class ChangeStreamItem(RowType):
         "Why, such as SHIPMENT; EXTERNAL if made outside the gateway, null where nobody says."
     )
     reason: str | None = column(
-        "Why you are told what is no change: TOO_OLD, some are not kept any more; DROPPED or "
-        "CAUGHT_UP of a notice. Null for a change."
+        "Why you are told what is no change: STARTED or TOO_OLD of a state in place of changes, "
+        "DROPPED or CAUGHT_UP of a notice. Null for a change."
     )
     document_id: ID | None = computed(
         "Id of the order, shipment or other document that it was done for; null if none is known.",
@@ -99,18 +112,49 @@ class Change(ChangeStreamItem):
 
 @row_type(
     "ChangeGap",
-    "Changes that you were not told and that may not be kept any more: all of the topics up to its "
-    "seq. Read anew what you have a copy of, then apply what is told after it.",
+    "In place of changes that you are not told, all of the topics up to its seq: the state that "
+    "you select, of one moment, which shows all of them. Replace what you have, then apply what is "
+    "told after it.",
 )
 class ChangeGap(ChangeStreamItem):
-    """What the stream of all changes tells in place of those that are gone, to go on after it."""
+    """What the stream of all changes begins with, or tells in place of those that are gone."""
 
-    at: datetime = column("When they were found not to be kept any more.")
-    reason: str = column("Always TOO_OLD: changes after your cursor are not kept any more.")
+    at: datetime = column("When the state was read.")
+    reason: str = column(
+        "Why you are told it: STARTED, you asked to begin with the state; TOO_OLD, changes after "
+        "your cursor are not kept any more."
+    )
     topics: list[ChangeTopic] = column("What they may have been of: the topics you asked for.")
     kept_after: str = column(
         "The log is kept after this place. To be told what there still is before seq, too, "
         "subscribe after it; what is up to it is gone."
+    )
+    stock_levels: StockLevelConnection | None = connection(
+        "The stock at that moment, as the root field of this name lists it.",
+        stock_levels,
+        filter_input=StockLevelFilter,
+        order=StockLevelOrderBy,
+        requires="availability.read",
+    )
+    sales_orders: SalesOrderConnection | None = connection(
+        "The sales orders at that moment, as the root field of this name lists them.",
+        sales_orders,
+        filter_input=SalesOrderFilter,
+        order=SalesOrderOrderBy,
+        requires="sales.read",
+    )
+    shipments: Connection[Shipment] | None = connection(
+        "The shipments at that moment, as the root field of this name lists them.",
+        shipments,
+        filter_input=ShipmentFilter,
+        order=ShipmentOrderBy,
+        requires="shipments.read",
+    )
+    jobs: Connection[Job] | None = connection(
+        "The jobs at that moment, as the root field of this name lists them.",
+        jobs,
+        filter_input=JobFilter,
+        requires="operations.read",
     )
 
 

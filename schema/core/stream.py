@@ -26,8 +26,9 @@ from resolvers.core.stream import Place, Told, in_order
 from schema.core.enums import describe_enum
 from schema.core.fields import RowType, argument, column, declare_field, with_arguments_of
 from schema.core.ids import encode_id
-from schema.core.info import Info
+from schema.core.info import Info, core_info
 from schema.core.node import row_type
+from schema.core.selection import selected_names
 
 _LONGEST_COALESCING: Final = 60_000
 _DOCUMENT: Final = re.compile(r"([A-Za-z]+):([0-9]{1,18})", re.ASCII)
@@ -239,13 +240,15 @@ def stream(
     resumes: bool = True,
     notices: bool = False,
     size: int | None = None,
+    shown_by: frozenset[str] = frozenset(),
 ) -> Callable[[Callable[..., Stream]], Any]:
     """Declare a subscription: decorates ``function(context, **arguments)``, which returns a Stream.
 
     Its other parameters are the field's arguments, beside those that streams share: ``after``,
     ``snapshot``, ``caughtUp``, ``coalesceMs`` and ``whenSlow``. ``item`` is the type told; a stream
     that makes a ``notice`` is declared with ``notices``. ``size`` is how many are expected of a
-    list, for the cost of the operation.
+    list, for the cost of the operation. ``shown_by`` are fields of the item by which a state shows
+    what is, if one of them is selected, that shows nothing else.
     """
 
     def declare(function: Callable[..., Stream]) -> Any:
@@ -257,7 +260,9 @@ def stream(
             seconds = _seconds(given.pop("coalesce_ms", None))
             when_slow = given.pop("when_slow", SlowPolicy.REPLAY)
             caught_up = given.pop("caught_up", False)
-            made = replace(function(context, **given), resumes=resumes)
+            made = function(context, **given)
+            shows = made.shows or not shown_by.isdisjoint(selected_names(core_info(info)))
+            made = replace(made, resumes=resumes, shows=shows)
             return Opened(
                 stream=made,
                 company_id=context.principal.company_id,

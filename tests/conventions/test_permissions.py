@@ -64,6 +64,8 @@ EVENTS = {
 """What streams tell that nothing else does, by its type."""
 WITHIN = {"StockSummaryGroup": ("stockSummaryChanged", "groups")}
 """What is within that: the stream, and its field there."""
+STATES = {"ChangeGap"}
+"""What `changes` begins with."""
 
 
 def callers(partner_id: int) -> Iterator[tuple[str, Principal]]:
@@ -319,11 +321,26 @@ class TestGuardedFields:
         assert answer.data == {name: {below: [{edge.name: None}]}}
         denied(answer, [name, below, 0, edge.name])
 
+    @pytest.mark.parametrize("edge", ids([e for e in GUARDED if e.parent in STATES]))
+    async def test_denied_in_states(self, gateway: Gateway, edge: Edge) -> None:
+        """A state has null for what one may not see, though one may be told of changes."""
+        caller = principal(permissions=EVERY_PERMISSION - {edge.requires or ""})
+        topic = "JOB" if edge.requires == "sales.read" else "ORDER_STATUS"
+        selected = f"__typename ... on {edge.parent} {{ {edge.name} {{ totalCount }} }}"
+        query = f"subscription {{ changes(of: [{topic}], snapshot: true) {{ {selected} }} }}"
+        recorder = Recorder(gateway.runtime, caller)
+        ready = prepared(gateway.runtime, query, {})
+        stream = hearing(gateway.runtime.executor.subscribe(ready, recorder.contexts))
+        async with aclosing(stream), asyncio.timeout(20):
+            answer = await anext(stream)
+        assert answer.data == {"changes": {"__typename": edge.parent, edge.name: None}}
+        denied(answer, ["changes", edge.name])
+
     def test_every_guarded_field_is_tried(self) -> None:
         """A guarded field is reached without its own permission, or comes with an event."""
         reached = [e for e in GUARDED if ways_to(e.parent, without=e.requires)]
         assert {*map(str, GUARDED)} == {
-            str(e) for e in GUARDED if e in reached or e.parent in EVENTS or e.parent in WITHIN
+            str(e) for e in GUARDED if e in reached or {e.parent} & {*EVENTS, *WITHIN, *STATES}
         }
 
 

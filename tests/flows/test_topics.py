@@ -319,6 +319,32 @@ subscription WithGaps($of: [ChangeTopic!]!, $after: String, $caughtUp: Boolean! 
   }
 }
 """
+MIRROR = """
+subscription Mirror(
+  $of: [ChangeTopic!]!, $numbers: [String!], $after: String, $snapshot: Boolean! = false
+) {
+  changes(of: $of, after: $after, snapshot: $snapshot) {
+    seq reason
+    ... on ChangeGap {
+      salesOrders(first: 200, filter: { numbers: $numbers }) { totalCount nodes { ...Copied } }
+      shipments(first: 3) { nodes { id state lines { qty } } }
+      stockLevels(first: 2) { pageInfo { endCursor } nodes { id available product { sku } } }
+      jobs(first: 1) { totalCount }
+    }
+    ... on Change { payload { name value } node { ...Copied } }
+  }
+}
+fragment Copied on SalesOrder { id number version hold paymentStatus }
+"""
+COPIED = """
+query Copied($numbers: [String!]) {
+  salesOrders(first: 200, filter: { numbers: $numbers }) { totalCount nodes { ...Copied } }
+  shipments(first: 3) { nodes { id state lines { qty } } }
+  stockLevels(first: 2) { pageInfo { endCursor } nodes { id available product { sku } } }
+  jobs(first: 1) { totalCount }
+}
+fragment Copied on SalesOrder { id number version hold paymentStatus }
+"""
 EVERY_TOPIC = ["STOCK", "ORDER_STATUS", "SHIPMENT_WORK", "JOB"]
 
 
@@ -423,6 +449,87 @@ async def test_what_is_not_kept_of_everything_is_one_message(gateway: Gateway) -
         found = [await told(answers) for _ in range(4)]
     assert [one["topic"] for one in found] == [*["SHIPMENT_WORK"] * 3, None]
     assert (found[-1]["reason"], found[-1]["replayed"]) == ("CAUGHT_UP", 3)
+
+
+async def test_the_state_comes_with_the_gap(gateway: Gateway) -> None:
+    """As queries tell it, in one message with the new cursor; what one may not see is null."""
+    owner = gateway.owner
+    carried = "update shipment set carrier = $1 where id = (select min(id) from shipment)"
+    for carrier in ("Max", "Nat"):
+        await owner.execute(carried, carrier)
+    last = await last_place(gateway)
+    await owner.execute("delete from outbox_event where pub_seq < $1", int(last))
+    expected = await gateway.data(COPIED)
+    assert expected["salesOrders"]["totalCount"] > 1
+    sold = principal(permissions=frozenset({"sales.read"}))
+    bound = principal(partner_id=await owner.fetchval("select min(partner_id) from sales_order"))
+    for who in (None, sold, bound):
+        asked: Any = (await gateway.run(COPIED, caller=who)).data
+        given: dict[str, Any]
+        for given, reason in (({"after": "0"}, "TOO_OLD"), ({"snapshot": True}, "STARTED")):
+            async with listening(gateway, MIRROR, who, of=["ORDER_STATUS"], **given) as answers:
+                answer = await anext(answers)
+            assert answer.data == {"changes": {"seq": last, "reason": reason, **asked}}
+            assert answer.extensions == {"snapshot": {"reason": reason}, "seq": last}
+            denied = ["shipments", "stockLevels", "jobs"] if who is sold else []
+            assert sorted(error["path"][1] for error in answer.errors) == sorted(denied)
+
+
+async def test_copies_and_changes_are_the_orders_of_later(gateway: Gateway) -> None:
+    """While others write, a copy made of state and payloads is what is queried later."""
+    owner, dice, writing = gateway.owner, random.Random(8), True
+    turn = asyncio.Semaphore(20)
+    chosen = (await owner.fetch(SHIPPED))[:4]
+    rows, numbers = [row["id"] for row in chosen], [row["number"] for row in chosen]
+
+    async def write() -> None:
+        while writing and await turn.acquire():
+            await owner.execute(
+                "update sales_order set payment_status = $2, hold = $3 where id = $1",
+                *(dice.choice(rows), dice.choice(("NOT_PAID", "PARTIAL"))),
+                dice.choice((None, "MANUAL", "CREDIT")),
+            )
+
+    async def copy(until: int | None, copied: dict[str, Any], **given: Any) -> str:
+        """Apply what is told, and check that each change begins where the one before ended."""
+        async with listening(
+            gateway, MIRROR, of=["ORDER_STATUS"], numbers=numbers, **given
+        ) as answers:
+            for number in itertools.count():
+                answer = await anext(answers)
+                assert answer.data is not None
+                item = answer.data["changes"]
+                turn.release()
+                if "snapshot" in answer.extensions:
+                    copied.clear()
+                    copied |= {one["id"]: one for one in item["salesOrders"]["nodes"]}
+                else:
+                    values, key = valued(item), item["node"]["id"]
+                    name = {"HOLD": "hold", "PAYMENT": "paymentStatus"}[values["axis"]]
+                    assert copied[key][name] == values["from"]
+                    copied[key] |= {name: values["to"], "version": int(values["version"])}
+                if number == 12 if until is None else int(item["seq"]) >= until:
+                    return str(answer.extensions["seq"])
+        raise AssertionError("a stream does not end by itself")
+
+    writer = asyncio.create_task(write())
+    copies: list[dict[str, Any]] = [{}, {}, {}]
+    try:
+        seqs = await asyncio.gather(*(copy(None, one, snapshot=True) for one in copies))
+    finally:
+        writing = False
+        turn.release()
+        await writer
+    await owner.execute(
+        "update sales_order set payment_status = 'NOT_PAID', hold = null where id = any($1)", rows
+    )
+    await owner.execute("update sales_order set hold = 'MANUAL' where id = $1", rows[0])
+    last = int(await last_place(gateway))
+    expected = await gateway.data(COPIED, {"numbers": numbers})
+    for copied, seq in zip(copies, seqs, strict=True):
+        await copy(last, copied, after=seq)
+        assert [*copied.values()] == expected["salesOrders"]["nodes"]
+    await owner.execute("update sales_order set hold = null where id = $1", rows[0])
 
 
 async def test_changes_of_everything_that_are_dropped_are_counted(

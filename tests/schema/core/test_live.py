@@ -177,9 +177,9 @@ class Subscription:
             key=lambda event: event.payload["thing"],
         )
 
-    @stream("Lasting.", item=Item)
+    @stream("Lasting.", item=Item, shown_by=frozenset({"values"}))
     def lasting(context: Context) -> Stream:  # noqa: N805 - no instance
-        """Tell changes that last, and a state that shows nothing of what has no place yet."""
+        """Tell changes that last, and a state that shows nothing unless its values are selected."""
         del context
         return Stream(
             topics=("stock",),
@@ -677,10 +677,13 @@ async def test_what_happens_while_the_state_is_read_anew_is_told_once(seed: int)
 
 @pytest.mark.parametrize("seed", range(6))
 async def test_a_state_that_shows_nothing_is_followed_by_all_that_is_published(seed: int) -> None:
-    """Also by what was written before it was read, and had no place yet."""
+    """Also by what was written before it was read, and had no place yet; unless it is shown."""
     world = World(events=20, seed=seed)
     world.oldest = 11
     world.busy = 0.8
+    shown = asyncio.create_task(
+        world.follow(LASTING.replace("seq reason", "seq reason values"), after="9")
+    )
     reader = asyncio.create_task(world.follow(LASTING, after="9"))
     await world.settle()
     world.busy = 0.0
@@ -690,6 +693,7 @@ async def test_a_state_that_shows_nothing_is_followed_by_all_that_is_published(s
     told = await reader
     assert told[0]["reason"] == "TOO_OLD"
     assert seqs(told[1:]) == world.wanted(int(told[0]["seq"]))
+    assert applied(await shown) == world.at
 
 
 async def test_a_cursor_of_the_future_is_refused() -> None:
