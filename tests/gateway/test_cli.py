@@ -1,4 +1,4 @@
-"""The command line, run as people run it: as a process, against a server of its own."""
+"""The command line: as people run it, as a process, where that matters; else called in ours."""
 
 import asyncio
 import json
@@ -13,22 +13,28 @@ import tempfile
 import time
 import urllib.request
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, chdir, redirect_stderr, redirect_stdout
+from io import BytesIO, TextIOWrapper
 from pathlib import Path
 from typing import IO, Any, TypeAlias
+from unittest.mock import patch
+from uuid import uuid4
 
 import asyncpg
 import pytest
 
+from gateway.cli import main
 from gateway.postgres import EmbeddedPostgres, inspect
-from gateway.provision import DATABASE
 from gateway.sdl import current_sdl
 from tests.fixtures.server_users import eventually
 from tests.fixtures.turns import in_turn
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 PATIENCE_SECONDS = 60
+Ran: TypeAlias = "subprocess.CompletedProcess[str]"
 STRAY = "update sales_order set subtotal = subtotal + 1, total = total + 1 where id = 1"
+
+pytestmark = pytest.mark.may_block
 
 
 @pytest.fixture(scope="module")
@@ -51,8 +57,17 @@ def fresh_dir() -> Iterator[Path]:
 def migrated(data_dir: Path) -> Iterator[Path]:
     """The data directory with a migrated database and its server running."""
     with EmbeddedPostgres(data_dir, settings={"fsync": "off"}):
-        assert run(data_dir, "migrate").returncode == 0
+        assert run_process(data_dir, "migrate").returncode == 0
         yield data_dir
+
+
+@pytest.fixture(scope="module")
+def empty_url(server: EmbeddedPostgres) -> Iterator[str]:
+    """The URL of a database without tables."""
+    name = f"erp_empty_{uuid4().hex[:12]}"
+    server.create_database(name)
+    yield server.url(name)
+    server.drop_database(name)
 
 
 def environment_of(data_dir: Path, **settings: str) -> dict[str, str]:
@@ -61,8 +76,8 @@ def environment_of(data_dir: Path, **settings: str) -> dict[str, str]:
     return {**kept, "GATEWAY_DATA_DIR": str(data_dir), **settings}
 
 
-def run(data_dir: Path, *arguments: str, **settings: str) -> "subprocess.CompletedProcess[str]":
-    """Run a command to its end."""
+def run_process(data_dir: Path, *arguments: str, **settings: str) -> Ran:
+    """Run a command to its end, as a process."""
     return subprocess.run(
         [sys.executable, "-m", "gateway", *arguments],
         cwd=CHECKOUT,
@@ -72,6 +87,20 @@ def run(data_dir: Path, *arguments: str, **settings: str) -> "subprocess.Complet
         check=False,
         timeout=PATIENCE_SECONDS,
     )
+
+
+def run(data_dir: Path, *arguments: str, **settings: str) -> Ran:
+    """Run a command to its end in this process, which spares the imports."""
+    out, err = (TextIOWrapper(BytesIO(), "utf-8", write_through=True) for _ in range(2))
+    with (
+        patch.dict(os.environ, environment_of(data_dir, **settings), clear=True),
+        chdir(CHECKOUT),
+        redirect_stdout(out),
+        redirect_stderr(err),
+    ):
+        code = main(arguments)
+    told = (stream.buffer.getvalue().decode() for stream in (out, err))
+    return subprocess.CompletedProcess(arguments, code, *told)
 
 
 Start: TypeAlias = "Callable[..., subprocess.Popen[str]]"
@@ -157,7 +186,7 @@ class TestErrors:
 
     def test_a_setting_that_is_none(self, data_dir: Path) -> None:
         """A wrong setting is called by its name in the environment."""
-        refused = run(data_dir, "doctor", GATEWAY_PORT="http", GATEWAY_LOG_LEVEL="loud")
+        refused = run_process(data_dir, "doctor", GATEWAY_PORT="http", GATEWAY_LOG_LEVEL="loud")
         assert refused.returncode == 1
         assert "error: GATEWAY_PORT: " in refused.stderr
         assert "error: GATEWAY_LOG_LEVEL: " in refused.stderr
@@ -180,7 +209,7 @@ class TestErrors:
 
     def test_a_command_called_wrongly(self, data_dir: Path) -> None:
         """Exit code 2 and the usage."""
-        refused = run(data_dir, "token")
+        refused = run_process(data_dir, "token")
         assert refused.returncode == 2
         assert "--user or --client" in refused.stderr
 
@@ -251,7 +280,7 @@ class TestDemo:
         assert tokens.keys() == {*(f"{role}@demo" for role in roles), "partner-demo"}
         for token in tokens.values():
             assert ask(port, token, "{ __typename }") == {"data": {"__typename": "Query"}}
-        again = run(fresh_dir, "token", "--user", "sales@demo")
+        again = run_process(fresh_dir, "token", "--user", "sales@demo")
         assert re.fullmatch(r"[\w.-]+\n", again.stdout)
         assert ask(port, again.stdout.strip(), "{ __typename }")["data"]
         key = run(fresh_dir, "token", "--client", "partner-demo")
@@ -298,49 +327,42 @@ class TestDemo:
         assert re.fullmatch(r"error: GATEWAY_ENVIRONMENT is production.*\n", refused.stderr)
 
 
+class TestNoTables:
+    """Before there are any."""
+
+    @pytest.mark.parametrize("command", ["worker --once", "import", "seed", "verify"])
+    def test_says_what_to_run(self, command: str, empty_url: str, tmp_path: Path) -> None:
+        """Without migrations there is nothing to work on or prove, and that is no success."""
+        rows = tmp_path / "p.csv"
+        rows.write_text("code,name\nA,B\n")
+        more = ("partners", str(rows), "--company", "X") if command == "import" else ()
+        refused = run(tmp_path, *command.split(), *more, GATEWAY_DATABASE_URL=empty_url)
+        assert refused.returncode == 1
+        assert "error: " in refused.stderr
+        assert "python -m gateway migrate" in refused.stderr
+
+
 class TestWorker:
     """Jobs and imports from the command line."""
 
-    def test_needs_tables(self, fresh_dir: Path) -> None:
-        """Without migrations both say what to run."""
-        rows = fresh_dir / "p.csv"
-        rows.write_text("code,name\nA,B\n")
-        for arguments in (
-            ("worker", "--once"),
-            ("import", "partners", str(rows), "--company", "X"),
-        ):
-            refused = run(fresh_dir, *arguments)
-            assert refused.returncode == 1
-            assert "python -m gateway migrate" in refused.stderr
-            assert "Traceback" not in refused.stderr
-
-    def test_a_file_is_imported(self, fresh_dir: Path) -> None:
+    def test_a_file_is_imported(self, own_database_url: str, tmp_path: Path) -> None:
         """What is wrong with its rows is told, and fails the command."""
-        with EmbeddedPostgres(fresh_dir, settings={"fsync": "off"}):
-            assert run(fresh_dir, "migrate").returncode == 0
-            assert run(fresh_dir, "seed").returncode == 0
-            rows = fresh_dir / "p.csv"
-            rows.write_text("code,name,isCustomer\nCLI-1,One,yes\nCLI-2,Two,\n")
-            told = run(fresh_dir, "import", "partners", str(rows), "--company", "DE01")
-            assert told.returncode == 1
-            assert told.stdout.startswith("row 2 CLI-2: ")
-            assert "1 accepted, 1 rejected" in told.stderr
-            assert run(fresh_dir, "worker", "--once").returncode == 0
+        rows = tmp_path / "p.csv"
+        rows.write_text("code,name,isCustomer\nCLI-1,One,yes\nCLI-2,Two,\n")
+        here = {"GATEWAY_DATABASE_URL": own_database_url}
+        told = run(tmp_path, "import", "partners", str(rows), "--company", "DE01", **here)
+        assert told.returncode == 1
+        assert told.stdout.startswith("row 2 CLI-2: ")
+        assert "1 accepted, 1 rejected" in told.stderr
+        assert run(tmp_path, "worker", "--once", **here).returncode == 0
 
 
 class TestSeed:
     """Demo data from the command line."""
 
-    def test_needs_tables(self, fresh_dir: Path) -> None:
-        """Without migrations it says what to run."""
-        refused = run(fresh_dir, "seed")
-        assert refused.returncode == 1
-        assert "error: " in refused.stderr
-        assert "python -m gateway migrate" in refused.stderr
-
     def test_fills_once(self, migrated: Path) -> None:
         """The second run writes nothing."""
-        assert re.search(r"^sales_order +\d+$", run(migrated, "seed").stdout, re.MULTILINE)
+        assert re.search(r"^sales_order +\d+$", run_process(migrated, "seed").stdout, re.MULTILINE)
         again = run(migrated, "seed")
         assert (again.returncode, again.stdout) == (0, "")
         assert "nothing was written" in again.stderr
@@ -349,36 +371,26 @@ class TestSeed:
 class TestVerify:
     """Invariants from the command line."""
 
-    def test_shows_what_does_not_hold(self, fresh_dir: Path) -> None:
+    def test_shows_what_does_not_hold(self, own_database_url: str, tmp_path: Path) -> None:
         """Demo data is sound; one stray number is found, shown, and fails the command."""
-        with EmbeddedPostgres(fresh_dir, settings={"fsync": "off"}) as server:
-            assert run(fresh_dir, "migrate").returncode == 0
-            assert run(fresh_dir, "seed").returncode == 0
-            sound = run(fresh_dir, "verify")
-            assert sound.returncode == 0, sound.stdout
-            assert "invariants hold" in sound.stdout
-            run_sql(server.url(DATABASE), STRAY)
-            broken = run(fresh_dir, "verify")
-            assert broken.returncode == 1
-            assert "order_totals" in broken.stdout
+        here = {"GATEWAY_DATABASE_URL": own_database_url}
+        sound = run(tmp_path, "verify", **here)
+        assert sound.returncode == 0, sound.stdout
+        assert "invariants hold" in sound.stdout
+        run_sql(own_database_url, STRAY)
+        broken = run(tmp_path, "verify", **here)
+        assert broken.returncode == 1
+        assert "order_totals" in broken.stdout
 
-    def test_rebuilds_sums(self, fresh_dir: Path) -> None:
+    def test_rebuilds_sums(self, own_database_url: str, tmp_path: Path) -> None:
         """What the ledger says is set right when asked to, shown, and proven at once."""
-        with EmbeddedPostgres(fresh_dir, settings={"fsync": "off"}) as server:
-            assert run(fresh_dir, "migrate").returncode == 0
-            assert run(fresh_dir, "seed").returncode == 0
-            run_sql(server.url(DATABASE), "update stock_balance set on_hand = 9 where id = 1")
-            assert run(fresh_dir, "verify").returncode == 1
-            rebuilt = run(fresh_dir, "verify", "--rebuild")
-            assert rebuilt.returncode == 0, rebuilt.stdout
-            assert "balance_is_sum_of_moves" in rebuilt.stdout
-            assert "sums rebuilt" in rebuilt.stdout
-
-    def test_needs_tables(self, fresh_dir: Path) -> None:
-        """Without migrations there is nothing to prove, and that is no success."""
-        refused = run(fresh_dir, "verify")
-        assert refused.returncode == 1
-        assert "python -m gateway migrate" in refused.stderr
+        here = {"GATEWAY_DATABASE_URL": own_database_url}
+        run_sql(own_database_url, "update stock_balance set on_hand = 9 where id = 1")
+        assert run(tmp_path, "verify", **here).returncode == 1
+        rebuilt = run(tmp_path, "verify", "--rebuild", **here)
+        assert rebuilt.returncode == 0, rebuilt.stdout
+        assert "balance_is_sum_of_moves" in rebuilt.stdout
+        assert "sums rebuilt" in rebuilt.stdout
 
 
 class TestServe:
@@ -409,19 +421,19 @@ class TestServe:
         code, said = interrupt(relay)
         assert (code, "Traceback" in said) == (130, False), said
 
-    def test_the_tail_prints_what_is_published(self, start: Start, fresh_dir: Path) -> None:
+    def test_the_tail_prints_what_is_published(
+        self, start: Start, own_database_url: str, fresh_dir: Path
+    ) -> None:
         """`tail` prints lines as they come, and ends quietly."""
         change = "set session_replication_role = origin;"
         change += "update stock_level set on_hand = on_hand + 1 where id = 1"
-        with EmbeddedPostgres(fresh_dir, settings={"fsync": "off"}) as server:
-            assert run(fresh_dir, "migrate").returncode == 0
-            assert run(fresh_dir, "seed").returncode == 0
-            relay = start(fresh_dir, "relay")
-            tail = start(fresh_dir, "tail", "--topic", "stock.changed", "--after", "0")
-            read_until(tail.stderr, "^caught up: 0 events$")
-            for seq in (1, 2):
-                run_sql(server.url(DATABASE), change)
-                told = json.loads(read_until(tail.stdout, "stock.changed"))
-                assert (told["seq"], told["entity"], told["entityId"]) == (seq, "StockLevel", 1)
-            assert interrupt(tail) == (130, "")
-            assert interrupt(relay)[0] == 130
+        here = {"GATEWAY_DATABASE_URL": own_database_url}
+        relay = start(fresh_dir, "relay", **here)
+        tail = start(fresh_dir, "tail", "--topic", "stock.changed", "--after", "0", **here)
+        read_until(tail.stderr, "^caught up: 0 events$")
+        for seq in (1, 2):
+            run_sql(own_database_url, change)
+            told = json.loads(read_until(tail.stdout, "stock.changed"))
+            assert (told["seq"], told["entity"], told["entityId"]) == (seq, "StockLevel", 1)
+        assert interrupt(tail) == (130, "")
+        assert interrupt(relay)[0] == 130
