@@ -27,6 +27,7 @@ from gateway.auth.access import Fetch
 from gateway.partitions import drop_days, make_days
 from resolvers.core.access import ACCESS_CHANNEL
 from resolvers.core.broker import Broker, PublishedEvent
+from resolvers.core.database_errors import FAILURES
 from resolvers.core.metrics import Metrics
 from resolvers.core.outbox import PUBLISHED_CHANNEL, WAITING, WRITTEN_CHANNEL
 from resolvers.core.reference import REFERENCE_CHANNEL, ReferenceCache
@@ -185,14 +186,6 @@ select (select jsonb_object_agg(state, number) from (
 
 # A notification takes an id and a flush of its commit like any write, but need not survive a crash.
 _NOTIFY: Final = "select set_config('synchronous_commit', 'off', true), pg_notify($1, $2)"
-
-# asyncpg calls it an internal error when a connection goes away between two of its steps.
-_LOST: Final = (
-    OSError,
-    asyncpg.PostgresError,
-    asyncpg.InterfaceError,
-    asyncpg.InternalClientError,
-)
 
 _log = structlog.get_logger("relay")
 
@@ -466,7 +459,7 @@ class EventLog:
                 rows = await pool.fetch(
                     _REPLAY, company_id, list(topics), after, until, name, values
                 )
-            except _LOST as error:
+            except FAILURES as error:
                 reason = f"{type(error).__name__}: {error}"
                 _log.warning("connection lost", part="log", reason=reason)
             else:
@@ -591,7 +584,7 @@ async def keep_running(
         try:
             async with _connection(database_url, name) as connection:
                 await work(connection)
-        except _LOST as error:
+        except FAILURES as error:
             _log.warning("connection lost", part=name, reason=f"{type(error).__name__}: {error}")
         except Exception:  # noqa: BLE001 - whatever it was, the stream must go on
             _log.exception("part failed", part=name)
@@ -620,7 +613,7 @@ async def _connection(database_url: str, name: str) -> AsyncIterator[Connection]
     finally:
         try:
             await connection.close(timeout=1)
-        except _LOST:
+        except FAILURES:
             connection.terminate()
 
 

@@ -27,6 +27,7 @@ from gateway.secrets import webhook_key
 from gateway.settings import Settings
 from gateway.verify import verify
 from resolvers.core.command import Outcome
+from resolvers.core.database_errors import FAILURES
 from resolvers.core.errors import ErpError
 from resolvers.modules import NAMES
 from resolvers.operations.commands import JOB_CHANNEL, JobFailed
@@ -46,6 +47,8 @@ _MOST_EXPIRED: Final = 500
 _PROGRESS_SECONDS: Final = 0.25
 """Shortest time between two progresses of a job that are told; the end of it is told at once."""
 _EXPIRE: Final = "select expire_holds($1)"
+_PASSING: Final[tuple[type[Exception], ...]] = (*FAILURES, ErpError)
+"""What may keep webhooks from being sent for a while."""
 _FIRST_PAUSE: Final = 2.0
 """Seconds before a job that failed is tried again; doubled each time, with jitter."""
 
@@ -129,7 +132,7 @@ class Worker:
                         await self._work(connection, office)
                     finally:
                         connection.terminate()
-            except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+            except FAILURES as error:
                 _log.warning("connection lost", reason=f"{type(error).__name__}: {error}")
                 await asyncio.sleep(random.uniform(0.2, 1.0))  # noqa: S311 - spreads retries
         await webhooks
@@ -144,7 +147,7 @@ class Worker:
                 runtime = await asyncio.to_thread(Runtime, settings, alone=False)
                 async with runtime.running():
                     await self._stopping.wait()
-            except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, ErpError) as error:
+            except _PASSING as error:
                 _log.warning("webhooks wait", reason=f"{type(error).__name__}: {error}")
             except Exception:  # noqa: BLE001 - whatever it was, jobs go on, and it is tried again
                 _log.exception("webhooks failed")
@@ -211,7 +214,7 @@ class Worker:
         try:
             await self._do(connection, office, row)
         finally:
-            with suppress(asyncpg.PostgresError, asyncpg.InterfaceError):
+            with suppress(*FAILURES):
                 await connection.execute("select pg_advisory_unlock($1)", JOB_LOCK + row["id"])
         return True
 

@@ -27,6 +27,7 @@ from gateway.webhooks.desk import NO_SECRETS, OTHER_KEY, Open
 from gateway.webhooks.egress import EgressRefused, EgressRules, Resolve, Sender
 from gateway.webhooks.signing import Secrets
 from resolvers.core.clock import Clock
+from resolvers.core.database_errors import FAILURES
 from resolvers.core.metrics import Metrics
 from resolvers.core.principal import CompanyAccess, Principal
 from resolvers.webhooks.rules import (
@@ -369,6 +370,10 @@ class Deliverer:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+        # what they asked last is run to its end: closing the session would cancel it
+        with suppress(TimeoutError):
+            async with asyncio.timeout(self._grace), self._turn:
+                pass
         self._session = None
 
 
@@ -422,7 +427,7 @@ class _Line:
             return
         except _Stopped as why:
             await self._disable(str(why))
-        except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError) as error:
+        except FAILURES as error:
             _log.warning("line lost", webhook=self.asked.id, reason=f"{type(error).__name__}")
         except Exception:  # noqa: BLE001 - whatever it was, the others go on, and it is tried again
             _log.exception("line failed", webhook=self.asked.id)

@@ -43,7 +43,11 @@ FAILURES: tuple[type[Exception], ...] = (
     asyncpg.InternalClientError,
     OSError,
 )
-"""What the driver raises when a statement fails."""
+"""What the driver raises when a statement fails.
+
+An internal error among them: where the server ends a session in the moment between two statements,
+the driver takes what it says for an answer to none, and the next statement for a second one.
+"""
 
 
 PERIOD_CLOSED: Final = "ERP02"

@@ -18,6 +18,7 @@ from uuid import uuid4
 
 import pytest
 import pytest_asyncio
+from structlog.testing import capture_logs
 
 from gateway.postgres import EmbeddedPostgres
 from gateway.webhooks.deliverer import _LIVE, Deliverer
@@ -65,6 +66,7 @@ OPEN: dict[str, Any] = {
     "webhook_timeout_seconds": 2.0,
     "shutdown_seconds": 2.0,
 }
+_GONE = b"SFATAL\0C57P01\0Mterminating connection due to administrator command\0\0"
 OURS = "url like 'http://127.%'"
 """Webhooks that are not of the demo."""
 _keys = count(1)
@@ -406,11 +408,44 @@ class TestDelivering:
             await site.gateway.owner.execute(
                 "select pg_terminate_backend(pid) from pg_stat_activity"
                 " where application_name = 'erp-gateway webhooks'"
+                " and datname = current_database()"
             )
             await site.change(2)
             async with asyncio.timeout(60):
                 while len({one.seq for one in site.receiver.got}) < 3:  # noqa: ASYNC110
                     await asyncio.sleep(0.02)
+
+    async def test_a_session_that_ends_between_two_statements_is_no_surprise(
+        self, site: Site
+    ) -> None:
+        """The driver loses track then and calls it an internal error; it is a lost session."""
+        id_ = (await site.create())["webhook"]["id"]
+        with capture_logs() as logs:
+            async with site.delivering() as deliverer:
+                await site.change()
+                await site.until(id_, lambda shown: shown["delivered"] == "1")
+                # the line is the first to ask
+                deliverer.poll_seconds = 0.5
+                await asyncio.sleep(0.1)
+                session: Any = deliverer._session
+                # what the server says, in the moment before it hangs up
+                told = b"E" + (4 + len(_GONE)).to_bytes(4, "big") + _GONE
+                session._protocol.data_received(told)
+                await site.change()
+                await site.until(id_, lambda shown: shown["delivered"] == "2")
+                assert deliverer._session is not session
+        assert "line lost" in {entry["event"] for entry in logs}
+        assert not [entry for entry in logs if entry["log_level"] == "error"]
+
+    async def test_what_was_asked_is_run_to_its_end(self, site: Site) -> None:
+        """Also where serving ends meanwhile: the session is closed after it, and not under it."""
+        async with site.delivering() as deliverer:
+            async with asyncio.timeout(60):
+                while deliverer._session is None:  # noqa: ASYNC110
+                    await asyncio.sleep(0.01)
+            asked = asyncio.create_task(deliverer.ask("select 1 from pg_sleep(0.3)"))
+            await asyncio.sleep(0.05)
+        assert [tuple(row) for row in await asked] == [(1,)]
 
     async def test_what_does_not_concern_it_is_passed_over(
         self, site: Site, monkeypatch: pytest.MonkeyPatch
