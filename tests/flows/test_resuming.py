@@ -81,25 +81,32 @@ class Site:
         return [row[0] for row in await self.owner.fetch(LOG, company, after)]
 
 
-@pytest_asyncio.fixture
-async def site(own_database_url: str) -> AsyncIterator[Site]:
-    """Serve a database of its own with one gateway."""
-    settings = settings_for(own_database_url)
+@asynccontextmanager
+async def serving(url: str) -> AsyncIterator[Site]:
+    """Serve a database with one gateway."""
+    settings = settings_for(url)
     assert settings.jwt_secret is not None
     token = issue_user_token(settings, "admin@demo", timedelta(hours=1), system_clock)
     environment = {
         "GATEWAY_ENVIRONMENT": "test",
-        "GATEWAY_DATABASE_URL": own_database_url,
+        "GATEWAY_DATABASE_URL": url,
         "GATEWAY_JWT_SECRET": settings.jwt_secret.get_secret_value(),
         "GATEWAY_LOG_LEVEL": "error",
     }
     async with AsyncExitStack() as stack:
-        owner = await asyncpg.connect(own_database_url)
+        owner = await asyncpg.connect(url)
         stack.push_async_callback(owner.close)
         company = await owner.fetchval("select code from company where id = 1")
         headers = {"Authorization": f"Bearer {token}", "X-Company": company}
-        running = Site(owner, own_database_url, headers, stack, environment)
+        running = Site(owner, url, headers, stack, environment)
         await running.open()
+        yield running
+
+
+@pytest_asyncio.fixture
+async def site(own_database_url: str) -> AsyncIterator[Site]:
+    """Serve a database of its own with one gateway."""
+    async with serving(own_database_url) as running:
         yield running
 
 
