@@ -18,15 +18,6 @@ from gateway.settings import Settings
 from resolvers.core.metrics import Metrics
 
 
-class NoMetrics(Metrics):
-    """Metrics that record nothing of what happens for every request."""
-
-    def operation_finished(self, *_: Any, **__: Any) -> None:
-        """Record nothing."""
-
-    document_looked_up = query_ran = http_responded = pool_acquired = operation_finished
-
-
 class NoWatchdog:
     """A loop watchdog that looks away."""
 
@@ -40,14 +31,14 @@ class NoWatchdog:
 
 
 def serve_uninstrumented(settings: Settings, listener: Any) -> None:
-    """Serve without metrics, log lines and watchdog.
+    """Serve without reports of operations, their metrics and log lines, and without watchdog.
 
-    The product has no switch for it, so parts are replaced here before the process is composed.
+    The product has no switch for it, so parts are taken out here. What stays are five numbers that
+    are added to in place: documents looked up, plans run, connections lent, responses, statements.
     """
-    vars(lifespan).update(Metrics=NoMetrics, LoopWatchdog=NoWatchdog)
+    vars(lifespan).update(LoopWatchdog=NoWatchdog)
     app = create_app(settings)
     app.runtime.listeners.clear()
-    app.runtime.executor._on_finish = None  # noqa: SLF001 - no report is made when nobody reads it
     serve(app, settings, [listener])
 
 

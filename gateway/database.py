@@ -184,6 +184,7 @@ class ReadPool:
         self._deadlines = Deadlines(settings.pool_wait_seconds)
         self._longest = settings.operation_timeout_seconds
         self._metrics = metrics
+        self._waits = metrics.pool_waits["read"]
 
     def state(self) -> PoolState:
         """Return how the pool stands now."""
@@ -194,7 +195,7 @@ class ReadPool:
         """Take a connection if one is free; None where `acquire` has to wait for one."""
         connection = self._pool.take()
         if connection is not None:
-            self._metrics.pool_acquired("read", 0.0)
+            self._waits.nothing += 1
         return connection
 
     async def acquire(self) -> ReadConnection:
@@ -215,7 +216,7 @@ class ReadPool:
             raise Overloaded(UNREACHABLE) from None
         except FAILURES as error:
             raise expected(error) or error from error
-        self._metrics.pool_acquired("read", time.perf_counter() - started)
+        self._waits.observe(time.perf_counter() - started)
         return connection
 
     def release(self, connection: ReadConnection) -> None:

@@ -145,7 +145,7 @@ class Runtime:
             "rows are asked for one by one", operation=operation, fields=told(found, readers)
         )
         self.sdl = text_of(schema)
-        self.engine = Engine(schema, self.metrics.query_ran) if settings.compile_queries else None
+        self.engine = Engine(schema, self.metrics.query_plans) if settings.compile_queries else None
         self.shadow = (
             Shadow(
                 settings.shadow_share,
@@ -160,8 +160,8 @@ class Runtime:
             schema,
             limits_of(settings),
             cache_size=settings.document_cache_size,
-            on_finish=self._finished,
-            on_lookup=self.metrics.document_looked_up,
+            listeners=self.listeners,
+            lookups=self.metrics.document_lookups,
             engine=self.engine,
             admission=Admission(settings.document_admission),
             on_admission=self.metrics.document_admitted,
@@ -291,10 +291,6 @@ class Runtime:
         if self.settings.webhook_delivery:
             runs.append(self.deliverer.run())
         self._background = [asyncio.create_task(run) for run in runs]
-
-    def _finished(self, report: OperationReport) -> None:
-        for listener in self.listeners:
-            listener(report)
 
     async def _access_changed(self, fetch: Fetch) -> None:
         """Forget who may do what, and look at all who are connected again."""

@@ -104,6 +104,7 @@ class WritePool:
         self._limit = settings.write_pool_size
         self._wait = settings.pool_wait_seconds
         self._metrics = metrics
+        self._waits = metrics.pool_waits["write"]
 
     def state(self) -> PoolState:
         """Return how the pool stands now."""
@@ -198,7 +199,7 @@ class WritePool:
     async def _take(self) -> ReadConnection:
         connection = self._pool.take()
         if connection is not None:
-            self._metrics.pool_acquired("write", 0.0)
+            self._waits.nothing += 1
             return connection
         started = time.perf_counter()
         try:
@@ -208,7 +209,7 @@ class WritePool:
             raise Overloaded(BUSY) from None
         except FAILURES:
             raise Overloaded(UNREACHABLE) from None
-        self._metrics.pool_acquired("write", time.perf_counter() - started)
+        self._waits.observe(time.perf_counter() - started)
         return connection
 
     async def close(self) -> None:

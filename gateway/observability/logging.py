@@ -96,7 +96,12 @@ class Logs:
         operation_type = facts.type._value_  # `value` looks for it three times as long
         if not facts.codes and (
             operation_type == "subscription"
-            or not (self._every_operation or _is_notable(facts, operation_type))
+            or not (
+                self._every_operation
+                or facts.seconds >= SLOW_SECONDS
+                or operation_type == "mutation"
+                or facts.canceled
+            )
         ):
             return
         caller = CALLER.get()
@@ -185,10 +190,6 @@ class _Sink:
     def __init__(self, writer: LogWriter) -> None:
         self.debug = self.info = self.warning = self.error = self.critical = writer.write
         self.exception = self.msg = writer.write
-
-
-def _is_notable(facts: OperationFacts, operation_type: str) -> bool:
-    return facts.canceled or operation_type == "mutation" or facts.seconds >= SLOW_SECONDS
 
 
 def _microseconds(seconds: float) -> float:

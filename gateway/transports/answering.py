@@ -23,6 +23,7 @@ class Answering(ABC):
 
     def __init__(self, metrics: Metrics) -> None:
         self._metrics = metrics
+        self._responses = metrics.responses
 
     async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request that came by ASGI."""
@@ -47,7 +48,7 @@ class Answering(ABC):
             log.exception("request failed")
             await self._fail(exchange)
         if exchange.started is not None:
-            self._metrics.http_responded(exchange.started)
+            self._responses[exchange.started] += 1
 
     @abstractmethod
     async def _serve(self, exchange: Exchange) -> None:

@@ -1,15 +1,19 @@
 """Counters, gauges and histograms of one process; every metric name stands here and nowhere else.
 
-Recording happens on the event loop for every operation, so what an operation costs is kept in plain
-numbers of that one thread, without locks: one finished operation costs a microsecond or two. A
-scrape renders them from another thread. Several processes each count for themselves; a scraper that
+Recording happens on the event loop for every operation, so it does next to nothing there: what has
+few labels is added to in place, and reports of finished operations are kept as they came and are
+counted a few dozen at a time, or when somebody looks. The same lines fifty times in a row take a
+third of what they take in between other work, for which the processor forgets them. A scrape
+renders the numbers from another thread. Several processes each count for themselves; a scraper that
 wants them all scrapes each.
 """
 
 import math
 import time
 from bisect import bisect_left
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections import Counter as Counted
+from collections import deque
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from enum import Enum
 from itertools import accumulate
 from threading import Lock
@@ -30,6 +34,7 @@ from prometheus_client.core import (
     GaugeMetricFamily,
     HistogramMetricFamily,
 )
+from prometheus_client.metrics_core import Metric
 from prometheus_client.utils import floatToGoString
 
 from resolvers.core.context import OperationStats, PoolState
@@ -51,6 +56,8 @@ _OFTEN: Final = 200
 """Executions from which an operation counts as one that runs often."""
 _MOST_NUMBERS: Final = 200
 """Different numbers of one operation that are counted one by one."""
+_TOGETHER: Final = 50
+"""Finished executions that are counted together."""
 
 _POOL: Final = ("pool",)
 _DURATIONS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 15)
@@ -104,18 +111,20 @@ class OperationFacts(Protocol):
         ...
 
 
-class _Distribution:
+class Distribution:
     """Observations of one series: how many fell into each bucket, and their sum.
 
     One thread observes. Others may read at any moment, and at worst miss the latest observation.
     """
 
-    __slots__ = ("_bounds", "_counts", "sum")
+    __slots__ = ("_bounds", "_counts", "nothing", "sum")
 
     def __init__(self, bounds: Sequence[float]) -> None:
         self._bounds = bounds
         self._counts = [0] * (len(bounds) + 1)
         self.sum = 0.0
+        self.nothing = 0
+        """Observations of 0, where most are: whoever makes them adds to it in place."""
 
     def observe(self, amount: float) -> None:
         """Count ``amount`` in the first bucket whose bound it does not exceed, or beyond them."""
@@ -129,12 +138,15 @@ class _Distribution:
 
     def told(self) -> tuple[list[int], float]:
         """Return how many lie within each bound, the last number counting them all, and the sum."""
-        return list(accumulate(self._counts.copy())), self.sum
+        counts = self._counts.copy()
+        counts[0] += self.nothing
+        return list(accumulate(counts)), self.sum
 
-    def copy(self) -> "_Distribution":
+    def copy(self) -> "Distribution":
         """Return one like it, which can be added to on its own."""
-        copied = _Distribution(self._bounds)
+        copied = Distribution(self._bounds)
         copied._counts, copied.sum = self._counts.copy(), self.sum
+        copied.nothing = self.nothing
         return copied
 
 
@@ -150,7 +162,7 @@ class _Numbers:
 
     def __init__(self, *bounds: Sequence[float]) -> None:
         self._counts: dict[tuple[int, ...], int] = {}
-        self._folded = [_Distribution(one) for one in bounds]
+        self._folded = [Distribution(one) for one in bounds]
         # not for counting, which one thread does: that nothing is folded while another one looks
         self._lock = Lock()
 
@@ -167,14 +179,14 @@ class _Numbers:
         counts[numbers] = 1
 
     def told(self, index: int) -> tuple[list[int], float]:
-        """Return what `_Distribution.told` does, for the number that comes at ``index``."""
+        """Return what `Distribution.told` does, for the number that comes at ``index``."""
         with self._lock:
             folded, counts = [one.copy() for one in self._folded], self._counts.copy()
         _fold(counts, folded)
         return folded[index].told()
 
 
-def _fold(counts: Mapping[tuple[int, ...], int], folded: Sequence[_Distribution]) -> None:
+def _fold(counts: Mapping[tuple[int, ...], int], folded: Sequence[Distribution]) -> None:
     for numbers, times in counts.items():
         for number, distribution in zip(numbers, folded, strict=True):
             distribution.add(number, times)
@@ -190,7 +202,7 @@ class _NumberAt:
         self._index = index
 
     def told(self) -> tuple[list[int], float]:
-        """Return what `_Distribution.told` does."""
+        """Return what `Distribution.told` does."""
         return self._numbers.told(self._index)
 
 
@@ -218,12 +230,12 @@ class _Distributions:
             floatToGoString(bound)  # type: ignore[no-untyped-call]
             for bound in (*bounds, float("inf"))
         ]
-        self._series: dict[tuple[str, ...], _Distribution | _NumberAt] = {}
+        self._series: dict[tuple[str, ...], Distribution | _NumberAt] = {}
         registry.register(self)
 
-    def series(self, *labels: str) -> _Distribution:
+    def series(self, *labels: str) -> Distribution:
         """Add the series of these label values, which has none yet, and return it."""
-        series = self._series[labels] = _Distribution(self._bounds)
+        series = self._series[labels] = Distribution(self._bounds)
         return series
 
     def show(self, series: _NumberAt, *labels: str) -> None:
@@ -302,14 +314,19 @@ class _Repetitions:
         return [family]
 
 
+Counts = Counted[str | int]
+"""How often each of a few labels was counted; one thread adds to it in place."""
+
+
 class _Counters:
     """A counter with one label, which one thread fills without locks and any thread may collect.
 
     It takes the place of `prometheus_client.Counter`, with the same text in a scrape, where every
-    request counts. Beyond ``most`` labels the rest count as `OTHER`.
+    request counts. Beyond ``most`` labels the rest count as `OTHER`. Who has few labels, all its
+    own, adds to ``counts`` in place.
     """
 
-    __slots__ = ("_counts", "_label", "_meaning", "_most", "_name")
+    __slots__ = ("_label", "_meaning", "_most", "_name", "counts")
 
     def __init__(
         self, name: str, meaning: str, label: str, *, most: int, registry: CollectorRegistry
@@ -318,18 +335,15 @@ class _Counters:
         self._meaning = meaning
         self._label = label
         self._most = most
-        self._counts: dict[str | int, float] = {}
+        self.counts: Counts = Counted()
         registry.register(self)
 
-    def add(self, label: str | int, amount: float = 1) -> None:
+    def add(self, label: str | int, amount: int = 1) -> None:
         """Count ``label``; labels beyond the bound count as `OTHER`."""
-        counts = self._counts
-        if label in counts:
-            counts[label] += amount
-            return
-        fits = len(counts) < self._most and len(str(label)) <= _LONGEST_LABEL
-        label = label if fits else OTHER
-        counts[label] = counts.get(label, 0) + amount
+        counts = self.counts
+        if label not in counts and (len(counts) >= self._most or len(str(label)) > _LONGEST_LABEL):
+            label = OTHER
+        counts[label] += amount
 
     def describe(self) -> list[CounterMetricFamily]:
         """Return the family without samples: the names the registry keeps for it."""
@@ -338,9 +352,22 @@ class _Counters:
     def collect(self) -> list[CounterMetricFamily]:
         """Return the family as it stands at this moment."""
         [family] = self.describe()
-        for label, count in self._counts.copy().items():
+        for label, count in self.counts.copy().items():
             family.add_metric([str(label)], count)
         return [family]
+
+
+class _Registry(CollectorRegistry):
+    """A registry that has what waits to be counted counted before it is read."""
+
+    def __init__(self, before: Callable[[], None]) -> None:
+        super().__init__()
+        self._before = before
+
+    def collect(self) -> Iterable[Metric]:
+        """Return everything that is counted."""
+        self._before()
+        return super().collect()
 
 
 class Metrics:
@@ -353,20 +380,18 @@ class Metrics:
     def __init__(self, *, max_operation_names: int = 200) -> None:
         # Birth times double the lines of a scrape and tell nothing that a counter reset does not.
         disable_created_metrics()  # type: ignore[no-untyped-call]
-        self.registry = registry = CollectorRegistry()
+        self.registry = registry = _Registry(self._count_finished)
         ProcessCollector(registry=registry)
         PlatformCollector(registry=registry)
         GCCollector(registry=registry)
         self._max_operation_names = max_operation_names
+        self._finished: deque[OperationFacts] = deque()
+        """Executions that are over and not counted yet."""
+        self._counting = Lock()
         self._operation_names: set[str] = set()
         self._operations: dict[tuple[Enum, str], _OperationSeries] = {}
         self._lately: dict[str, tuple[Enum, _OperationSeries]] = {}
         """The series that operations of a name were last counted in, and their type."""
-
-        def histogram(
-            name: str, meaning: str, labels: tuple[str, ...], buckets: tuple[float, ...]
-        ) -> Histogram:
-            return Histogram(name, meaning, labels, registry=registry, buckets=buckets)
 
         def distributions(
             name: str, meaning: str, labels: tuple[str, ...], bounds: tuple[float, ...]
@@ -402,67 +427,36 @@ class Metrics:
         self._refusals = counters(
             "gateway_requests_refused_total", "Requests that never ran, by reason.", "reason"
         )
-        self._documents = counters(
+        self.document_lookups = counters(
             "gateway_document_cache_lookups_total",
             "Lookups of parsed and validated documents, hit or miss.",
             "result",
-        )
+        ).counts
+        """``hit`` or ``miss`` for each request, added to by whoever looks."""
         self._admissions = counters(
             "gateway_document_admissions_total",
             "Requests by what became of their document: trusted, untrusted, or refused.",
             "outcome",
         )
-        self._plans = counters(
+        self.query_plans = counters(
             "gateway_query_plans_total",
             "Queries, payloads and events by how they ran: compiled, or ordinarily for a reason.",
             "outcome",
-        )
+        ).counts
+        """``compiled``, ``not compiled``, or why a plan failed; added to by whoever runs them."""
         self._shadows = counters(
             "gateway_shadow_comparisons_total",
             "Queries run both ways: equal, different, moved or skipped.",
             "outcome",
         )
-        self._responses = counters(
+        self.responses = counters(
             "gateway_http_responses_total", "HTTP responses, by status.", "status"
-        )
+        ).counts
+        """HTTP responses by status, added to by whoever answers."""
 
         self._count_transports(counters)
 
-        self._pool_gauges = {
-            field: Gauge(name, meaning, _POOL, registry=registry)
-            for field, name, meaning in (
-                ("limit", "gateway_pool_connections_limit", "Most connections the pool may open."),
-                ("size", "gateway_pool_connections_open", "Connections open now."),
-                ("in_use", "gateway_pool_connections_in_use", "Connections lent out now."),
-                ("waiting", "gateway_pool_waiting", "Callers waiting for a connection now."),
-            )
-        }
-        pool_waits = distributions(
-            "gateway_pool_acquire_seconds", "Wait for a connection.", _POOL, _WAITS
-        )
-        self._pool_waits = {pool: pool_waits.series(pool) for pool in ("read", "write")}
-        self._pool_timeouts = counters(
-            "gateway_pool_timeouts_total", "Callers that got no connection in time.", "pool"
-        )
-
-        self._reference_gauges = {
-            field: Gauge(name, meaning, registry=registry)
-            for field, name, meaning in (
-                ("size", "gateway_reference_rows_kept", "Rows of reference data in memory."),
-                (
-                    "hit_ratio",
-                    "gateway_reference_hit_ratio",
-                    "Share of the looked up rows of reference data that were in memory.",
-                ),
-            )
-        }
-
-        self._loop_lag = histogram(
-            "gateway_loop_lag_seconds", "Delay of the event loop's heartbeat.", (), _LAGS
-        )
-        self._loop_stalls = Counter(
-            "gateway_loop_stalls_total", "Heartbeats later than the limit.", registry=registry
-        )
+        self._count_resources(registry, distributions, counters)
 
         self._outbox_backlog = Gauge(
             "gateway_outbox_backlog_events", "Events not yet published.", registry=registry
@@ -525,6 +519,51 @@ class Metrics:
             registry=registry,
         )
 
+    def _count_resources(
+        self,
+        registry: CollectorRegistry,
+        distributions: Callable[..., _Distributions],
+        counters: Callable[..., _Counters],
+    ) -> None:
+        self._pool_gauges = {
+            field: Gauge(name, meaning, _POOL, registry=registry)
+            for field, name, meaning in (
+                ("limit", "gateway_pool_connections_limit", "Most connections the pool may open."),
+                ("size", "gateway_pool_connections_open", "Connections open now."),
+                ("in_use", "gateway_pool_connections_in_use", "Connections lent out now."),
+                ("waiting", "gateway_pool_waiting", "Callers waiting for a connection now."),
+            )
+        }
+        pool_waits = distributions(
+            "gateway_pool_acquire_seconds", "Wait for a connection.", _POOL, _WAITS
+        )
+        self.pool_waits = {pool: pool_waits.series(pool) for pool in ("read", "write")}
+        """How long callers of a pool waited for a connection they got."""
+        self._pool_timeouts = counters(
+            "gateway_pool_timeouts_total", "Callers that got no connection in time.", "pool"
+        )
+
+        self._reference_gauges = {
+            field: Gauge(name, meaning, registry=registry)
+            for field, name, meaning in (
+                ("size", "gateway_reference_rows_kept", "Rows of reference data in memory."),
+                (
+                    "hit_ratio",
+                    "gateway_reference_hit_ratio",
+                    "Share of the looked up rows of reference data that were in memory.",
+                ),
+            )
+        }
+        self._loop_lag = Histogram(
+            "gateway_loop_lag_seconds",
+            "Delay of the event loop's heartbeat.",
+            registry=registry,
+            buckets=_LAGS,
+        )
+        self._loop_stalls = Counter(
+            "gateway_loop_stalls_total", "Heartbeats later than the limit.", registry=registry
+        )
+
     def _count_transports(self, counters: Callable[[str, str, str], _Counters]) -> None:
         self._sockets = Gauge(
             "gateway_websockets_open", "WebSocket connections open now.", registry=self.registry
@@ -565,8 +604,26 @@ class Metrics:
     def operation_finished(self, facts: OperationFacts) -> None:
         """Record one execution: an operation, or one event of a subscription.
 
-        Call it on the event loop's thread alone: no lock guards the numbers.
+        Call it on the event loop's thread alone. It is counted with others, or when somebody looks.
         """
+        finished = self._finished
+        finished.append(facts)
+        if len(finished) >= _TOGETHER:
+            self._count_finished()
+
+    def _count_finished(self) -> None:
+        """Count what has finished, on the thread of the event loop or of a scrape."""
+        if not self._counting.acquire(blocking=False):
+            return  # the other one counts, and comes to the rest of them too
+        try:
+            finished = self._finished
+            while finished:
+                self._count(finished.popleft())
+        finally:
+            self._counting.release()
+
+    def _count(self, facts: OperationFacts) -> None:
+        """Count one execution."""
         name, type_, codes, stats = facts.name or ANONYMOUS, facts.type, facts.codes, facts.stats
         # an enum's hash is a call of Python, so the last type of a name is compared instead
         known = self._lately.get(name)
@@ -621,25 +678,13 @@ class Metrics:
         """Count a request that never ran: its syntax, a limit, its credential."""
         self._refusals.add(reason)
 
-    def document_looked_up(self, hit: bool) -> None:  # noqa: FBT001 - a listener
-        """Count a lookup in the cache of parsed and validated documents."""
-        self._documents.add("hit" if hit else "miss")
-
     def document_admitted(self, outcome: str) -> None:
         """Count a request by its document, where only trusted ones are meant to run."""
         self._admissions.add(outcome)
 
-    def query_ran(self, outcome: str) -> None:
-        """Count a query by how it ran: ``compiled``, ``not compiled``, or why its plan failed."""
-        self._plans.add(outcome)
-
     def shadow_compared(self, outcome: str) -> None:
         """Count a query that was to be run both ways."""
         self._shadows.add(outcome)
-
-    def http_responded(self, status: int) -> None:
-        """Count an HTTP response."""
-        self._responses.add(status)
 
     def socket_opened(self) -> None:
         """Count an accepted WebSocket connection."""
@@ -691,10 +736,6 @@ class Metrics:
         """Show what is kept of reference data in every scrape; costs nothing in between."""
         for field, gauge in self._reference_gauges.items():
             gauge.set_function(_reader(lambda: cache, field))
-
-    def pool_acquired(self, pool: str, seconds: float) -> None:
-        """Record how long a caller waited for a connection it got."""
-        self._pool_waits[pool].observe(seconds)
 
     def pool_timed_out(self, pool: str) -> None:
         """Count a caller that got no connection in time."""

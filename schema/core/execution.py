@@ -6,6 +6,7 @@ WebSocket and SSE cannot drift apart.
 """
 
 import asyncio
+from collections import Counter
 from collections.abc import AsyncIterable, Awaitable, Callable, Coroutine, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field, replace
@@ -47,6 +48,7 @@ from resolvers.core.errors import (
     UnknownDocument,
     UntrustedDocument,
 )
+from resolvers.core.metrics import Counts
 from resolvers.core.outbox import LOG_POSITION
 from schema.core.completion import CompletingExecutor
 from schema.core.documents import (
@@ -232,8 +234,8 @@ class UntrustworthyDocument(Exception):
 class Executor:
     """Runs operations over one schema. One per process; holds the document cache.
 
-    ``on_finish`` gets a report of every execution, ``on_lookup`` whether a document had been kept;
-    neither must raise.
+    Each of ``listeners`` gets a report of every execution, and must not raise. ``lookups`` counts
+    how often a document had been kept: ``hit`` or ``miss``.
     """
 
     def __init__(
@@ -243,8 +245,8 @@ class Executor:
         *,
         cache_size: int = 1_000,
         logger: Log | None = None,
-        on_finish: Callable[[OperationReport], None] | None = None,
-        on_lookup: Callable[[bool], None] = lambda _hit: None,
+        listeners: Sequence[Callable[[OperationReport], object]] = (),
+        lookups: Counts | None = None,
         engine: Engine | None = None,
         admission: Admission = Admission.ANY,
         on_admission: Callable[[str], None] = lambda _outcome: None,
@@ -255,8 +257,8 @@ class Executor:
         self._deadlines = Deadlines(limits.seconds)
         self._documents = DocumentCache(cache_size)
         self._log: Log = logger or structlog.get_logger(__name__)
-        self._on_finish = on_finish
-        self._on_lookup = on_lookup
+        self._listeners = listeners
+        self._lookups: Counts = Counter() if lookups is None else lookups
         self._engine = engine
         self._admission = admission
         self._on_admission = on_admission
@@ -291,7 +293,7 @@ class Executor:
 
         """
         kept = self._kept(request)
-        self._on_lookup(kept is not None)
+        self._lookups["miss" if kept is None else "hit"] += 1
         if self._admission is not Admission.ANY:
             self._admit(request, kept)
         document = kept or self._read(request.query or "", known_caller)
@@ -723,7 +725,7 @@ class Executor:
         context: Context | None,
         answer: Answer | None,
     ) -> None:
-        if self._on_finish is None:
+        if not self._listeners:
             return
         # in the order of the fields: by their names it takes five times as long, each time
         report = OperationReport(
@@ -735,7 +737,8 @@ class Executor:
             _codes(answer.errors) if answer is not None and answer.errors else (),
             answer is None,
         )
-        self._on_finish(report)
+        for listener in self._listeners:
+            listener(report)
 
 
 def _codes(errors: list[dict[str, Any]]) -> tuple[str, ...]:

@@ -31,6 +31,7 @@ from graphql.execution.values import VariableValues
 
 from resolvers.core.context import Context
 from resolvers.core.listing import Listing, PageRequest
+from resolvers.core.metrics import Counts
 from schema.core.connection import page_request
 from schema.core.execution import Prepared
 from schema.core.fields import RowType, type_name
@@ -231,14 +232,12 @@ ROOT: list[Any] = [{}]
 class Engine:
     """Compiles and runs the reads of one schema. One per process.
 
-    Queries are compiled whole, mutations and subscriptions below their root fields. ``on_run`` is
-    told how each of these ran: ``compiled``, or why it was left to ordinary execution.
+    Queries are compiled whole, mutations and subscriptions below their root fields. ``outcomes``
+    counts how each of these ran: ``compiled``, or why it was left to ordinary execution.
     """
 
-    def __init__(
-        self, schema: strawberry.Schema, on_run: Callable[[str], None] = lambda _outcome: None
-    ) -> None:
-        self._on_run = on_run
+    def __init__(self, schema: strawberry.Schema, outcomes: Counts | None = None) -> None:
+        self._outcomes: Counts = Counter() if outcomes is None else outcomes
         self.fallbacks: Counter[str] = Counter()
         """How often ordinary execution had to answer, by reason."""
         self.schema = schema._schema  # noqa: SLF001 - the only way to graphql-core's schema
@@ -359,7 +358,7 @@ class Engine:
             return None
         if trace is not None:
             trace.compiled = True
-        self._on_run("compiled")
+        self._outcomes["compiled"] += 1
         return answers, compiled.plan.denied
 
     def _kept(
@@ -388,7 +387,7 @@ class Engine:
     def fell_back(self, reason: str) -> None:
         """Count an operation that was left to ordinary execution."""
         self.fallbacks[reason] += 1
-        self._on_run(reason)
+        self._outcomes[reason] += 1
         _log.debug("left to ordinary execution", reason=reason)
 
     def _compile(

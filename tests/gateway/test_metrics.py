@@ -236,7 +236,8 @@ def test_pool_is_read_when_scraped() -> None:
     state = PoolState(limit=10, size=4, in_use=1, waiting=0)
     metrics.watch_pool("read", lambda: state)
     state = PoolState(limit=10, size=10, in_use=10, waiting=3)
-    metrics.pool_acquired("read", 0.2)
+    metrics.pool_waits["read"].observe(0.2)
+    metrics.pool_waits["read"].nothing += 2
     metrics.pool_timed_out("read")
 
     value = metrics.registry.get_sample_value
@@ -245,7 +246,9 @@ def test_pool_is_read_when_scraped() -> None:
     assert value("gateway_pool_connections_open", labels) == 10
     assert value("gateway_pool_connections_in_use", labels) == 10
     assert value("gateway_pool_waiting", labels) == 3
-    assert value("gateway_pool_acquire_seconds_count", labels) == 1
+    assert value("gateway_pool_acquire_seconds_count", labels) == 3
+    assert value("gateway_pool_acquire_seconds_bucket", labels | {"le": "0.0001"}) == 2
+    assert value("gateway_pool_acquire_seconds_sum", labels) == 0.2
     assert value("gateway_pool_timeouts_total", labels) == 1
 
 
@@ -273,8 +276,8 @@ def test_scrape_is_prometheus_text_with_every_metric_explained() -> None:
     """What `/metrics` serves parses, carries our names, and each has a meaning."""
     metrics = Metrics()
     metrics.operation_finished(Facts())
-    metrics.http_responded(200)
-    metrics.document_looked_up(hit=True)
+    metrics.responses[200] += 1
+    metrics.document_lookups["hit"] += 1
     metrics.outbox_measured(backlog=5, lag_seconds=0.5)
     metrics.outbox_published(2)
     metrics.loop_lagged(0.1, stalled=True)

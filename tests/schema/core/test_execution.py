@@ -303,7 +303,7 @@ class Bench:
         self.reports: list[OperationReport] = []
         self.contexts = Contexts()
         self.executor = Executor(
-            SCHEMA, limits or Limits(), logger=self.log, on_finish=self.reports.append, **options
+            SCHEMA, limits or Limits(), logger=self.log, listeners=[self.reports.append], **options
         )
 
     def prepare(
