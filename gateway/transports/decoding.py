@@ -127,8 +127,9 @@ def request_from_json(body: Any) -> GraphQLRequest:
     if type(body) is not dict:
         hint = "; batches are not supported" if type(body) is list else ""
         raise Malformed(f'The request must be a JSON object with the entry "query"{hint}.')
-    extensions = _map(body, "extensions")
-    document_id = _document_id(body, extensions)
+    extensions = _map(body, "extensions") if "extensions" in body else None
+    sent_by_id = extensions is not None or "documentId" in body
+    document_id = _document_id(body, extensions) if sent_by_id else None
     query = body.get("query")
     if type(query) is not str and (query is not None or document_id is None):
         problem = "must be a string" if "query" in body else "is missing"
@@ -136,7 +137,7 @@ def request_from_json(body: Any) -> GraphQLRequest:
     operation_name = body.get("operationName")
     if operation_name is not None and type(operation_name) is not str:
         raise Malformed('The entry "operationName" must be a string or null.')
-    variables = _map(body, "variables")
+    variables = _map(body, "variables") if "variables" in body else None
     return GraphQLRequest(query, operation_name, variables, extensions, document_id)
 
 

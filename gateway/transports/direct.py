@@ -17,7 +17,7 @@ from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
 from gateway.transports.connection import Connection
 from gateway.transports.exchange import Exchange, request_id_of
 from gateway.transports.faults import Headers
-from gateway.transports.negotiation import MediaType
+from gateway.transports.negotiation import Accepted, MediaType
 
 PATH: Final = b"/graphql"
 """Where requests are answered so; other addresses have routes."""
@@ -68,7 +68,13 @@ class DirectExchange(Exchange):
 
     message_event: Final = _NobodyWaits()
 
-    def __init__(self, below: Below, headers: dict[bytes, bytes]) -> None:
+    def __init__(
+        self,
+        below: Below,
+        headers: dict[bytes, bytes],
+        whole: bytes = b"",
+        usual: Accepted | None = None,
+    ) -> None:
         # all that the base class sets, from what is there: there is no scope
         self._below = self.connection = below
         self.method = "POST"
@@ -77,8 +83,9 @@ class DirectExchange(Exchange):
         self.request_id = request_id_of(headers)
         self.started: int | None = None
         self.task: asyncio.Task[Any] | None = None
-        self.whole = b""
+        self.whole = whole
         """What has come of the body."""
+        self.usual = usual
         self.response_started = False
         self.response_complete = False
         self.disconnected = False

@@ -12,7 +12,7 @@ from starlette.types import Message, Receive, Scope, Send
 
 from gateway.transports.connection import ClientGone, connection_of
 from gateway.transports.faults import Headers, HttpFault
-from gateway.transports.negotiation import MediaType
+from gateway.transports.negotiation import Accepted, MediaType
 from gateway.transports.statuses import Fault
 
 _REQUEST_ID: Final = re.compile(rb"[A-Za-z0-9._~-]{1,128}")
@@ -62,6 +62,7 @@ class Exchange:
         "send",
         "started",
         "task",
+        "usual",
         "whole",
     )
 
@@ -80,6 +81,8 @@ class Exchange:
         """The task that answers it, where that is known."""
         self.started: int | None = None
         """Status of the response, once it was begun."""
+        self.usual: Accepted | None = None
+        """What the client takes, where the head is known to ask for an operation and no more."""
 
     def text(self, name: bytes) -> str | None:
         """Return a header as text."""

@@ -45,7 +45,7 @@ from resolvers.core.errors import ErrorCode
 from resolvers.core.metrics import Metrics
 from resolvers.core.principal import Principal
 from resolvers.operations.rules import StreamTransport
-from schema.core.execution import ContextFactory, GraphQLRequest, Prepared, Refusal, Refused
+from schema.core.execution import GraphQLRequest, Prepared, Refusal, Refused
 
 GraphiqlPage = Callable[[Request], Awaitable[Response]]
 """Answers a browser that opened the address of the endpoint."""
@@ -94,33 +94,50 @@ class HttpTransport(Answering):
         self._clock = clock
 
     async def _serve(self, exchange: Exchange) -> None:
-        accepted = negotiate(exchange.headers.get(b"accept"))
-        if exchange.method == "GET":
-            if await self._serve_page(exchange, accepted):
-                return
-            if forged_by_page(exchange.headers, self._allowed_origins):
-                raise _forged()
-        elif exchange.method == "PUT":
-            await self._reserve(exchange)
+        accepted = exchange.usual or await self._accepted(exchange)
+        if accepted is None:
             return
-        elif exchange.method not in ("POST", "DELETE"):
-            raise HttpFault(Fault.METHOD, "Use GET or POST.", headers=_ALLOW)
-        token = _stream_token(exchange)
-        if token is not None:
-            await self._serve_shared(exchange, accepted, token)
-            return
-        if exchange.method == "DELETE":
-            raise HttpFault(Fault.METHOD, "DELETE ends operations of streams.", headers=_ALLOW)
-        if accepted.single is None and not accepted.stream:
-            raise _not_acceptable()
         principal = self._remembered(exchange) or await self._principal(exchange)
         request = await self._request(exchange)
+        exchange.usual = accepted
         try:
             prepared = self._operations.prepare(request, principal)
         except Refused as refused:
             await self._answer_refused(exchange, accepted, refused)
             return
-        await self._run(exchange, accepted, prepared, principal)
+        if prepared.operation_type is not OperationType.QUERY:
+            _check_method(exchange, prepared)
+        single = None if accepted.stream_first else accepted.single
+        if single is None or prepared.operation_type is OperationType.SUBSCRIPTION:
+            await self._stream_answers(exchange, accepted, prepared, principal)
+            return
+        contexts = self._operations.contexts(principal, exchange.request_id, "http")
+        with UntilGone(exchange.connection, exchange.task):
+            answer = await self._operations.execute(prepared, contexts)
+        await exchange.respond(ANSWERED, single, answer.body())
+
+    async def _accepted(self, exchange: Exchange) -> Accepted | None:
+        """Return what a client takes that asks for an operation; answer one that does not."""
+        accepted = negotiate(exchange.headers.get(b"accept"))
+        if exchange.method == "GET":
+            if await self._serve_page(exchange, accepted):
+                return None
+            if forged_by_page(exchange.headers, self._allowed_origins):
+                raise _forged()
+        elif exchange.method == "PUT":
+            await self._reserve(exchange)
+            return None
+        elif exchange.method not in ("POST", "DELETE"):
+            raise HttpFault(Fault.METHOD, "Use GET or POST.", headers=_ALLOW)
+        token = _stream_token(exchange)
+        if token is not None:
+            await self._serve_shared(exchange, accepted, token)
+            return None
+        if exchange.method == "DELETE":
+            raise HttpFault(Fault.METHOD, "DELETE ends operations of streams.", headers=_ALLOW)
+        if accepted.single is None and not accepted.stream:
+            raise _not_acceptable()
+        return accepted
 
     async def _serve_page(self, exchange: Exchange, accepted: Accepted) -> bool:
         """Answer a browser that opened the address with the page, if there is one."""
@@ -206,7 +223,8 @@ class HttpTransport(Answering):
         try:
             if exchange.method == "GET":
                 return request_from_query_string(exchange.query_string, max_depth=depth)
-            _check_content(exchange)
+            if exchange.usual is None:
+                _check_content(exchange)
             body = exchange.whole or await exchange.body(self._limits.body)
             return request_from_json(decode_json(body, max_depth=depth))
         except Malformed as problem:
@@ -222,26 +240,24 @@ class HttpTransport(Answering):
         status = status_of(refused.kind, accepted.single)
         await exchange.respond(status, accepted.single, {"errors": refused.errors})
 
-    async def _run(
+    async def _stream_answers(
         self,
         exchange: Exchange,
         accepted: Accepted,
         prepared: Prepared,
         principal: Principal | None,
     ) -> None:
-        kind = prepared.operation_type
-        _check_method(exchange, prepared)
-        streaming = accepted.stream_first or kind is OperationType.SUBSCRIPTION
-        if streaming and not accepted.stream:
+        """Answer by a stream: of a subscription, or for a client that takes nothing else."""
+        if not accepted.stream:
             await self._answer_refused(exchange, accepted, _needs_stream())
             return
-        if kind is OperationType.SUBSCRIPTION:
+        if prepared.operation_type is OperationType.SUBSCRIPTION:
             await self._subscribe(exchange, prepared)
             return
-        contexts = self._operations.contexts(
-            principal, exchange.request_id, "sse" if streaming else "http"
-        )
-        await self._answer(exchange, accepted, prepared, contexts)
+        contexts = self._operations.contexts(principal, exchange.request_id, "sse")
+        with UntilGone(exchange.connection, exchange.task):
+            answer = await self._operations.execute(prepared, contexts)
+        await self._stream(exchange).send_one(answer.body())
 
     async def _subscribe(self, exchange: Exchange, prepared: Prepared) -> None:
         """Stream a subscription to a caller who is looked at again while it runs."""
@@ -258,16 +274,6 @@ class HttpTransport(Answering):
             await stream.send_all(answers, principal)
         finally:
             self._callers.leave(stream)
-
-    async def _answer(
-        self, exchange: Exchange, accepted: Accepted, prepared: Prepared, contexts: ContextFactory
-    ) -> None:
-        with UntilGone(exchange.connection, exchange.task):
-            answer = await self._operations.execute(prepared, contexts)
-        if accepted.stream_first or accepted.single is None:
-            await self._stream(exchange).send_one(answer.body())
-        else:
-            await exchange.respond(ANSWERED, accepted.single, answer.body())
 
     def _stream(self, exchange: Exchange) -> EventStream:
         return EventStream(

@@ -209,8 +209,7 @@ class HttpProtocol(HttpToolsProtocol):
         ):
             return False
         self._requests += 1
-        exchange = DirectExchange(self, last.headers)
-        exchange.whole = data[len(head) :]
+        exchange = DirectExchange(self, last.headers, data[len(head) :], last.usual)
         self._running = self.cycle = self._last = exchange  # type: ignore[assignment]
         self._begin(exchange)
         return True

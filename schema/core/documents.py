@@ -78,9 +78,9 @@ class Document:
     """What clients may send in place of the text."""
     trusted: bool = False
     """Whether the operator registered it."""
+    picked: dict[str | None, OperationMeasure] = field(default_factory=dict)
+    """Operations that were picked before, by their names; None for the only one."""
     _variables: dict[int, Variables] = field(default_factory=dict)
-    _named: dict[str, OperationMeasure] = field(default_factory=dict)
-    """Operations that were picked by their names."""
 
     def variables(self, schema: GraphQLSchema, operation: OperationDefinitionNode) -> Variables:
         """Return what the operation declares of its variables."""
@@ -99,17 +99,14 @@ class Document:
         """
         operations = self.measure.operations
         if name is not None:
-            found = self._named.get(name)
-            if found is not None:
-                return found
             operations = tuple(o for o in operations if o.name == name)
             if not operations:
                 raise LookupError(f"Unknown operation named '{name}'.")
-            self._named[name] = operations[0]
         elif not operations:
             raise LookupError("Must provide an operation.")
         elif len(operations) > 1:
             raise LookupError("Must provide operation name if query contains multiple operations.")
+        self.picked[name] = operations[0]
         return operations[0]
 
     @property

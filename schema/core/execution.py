@@ -51,6 +51,7 @@ from resolvers.core.errors import (
 from resolvers.core.metrics import Counts
 from resolvers.core.outbox import LOG_POSITION
 from schema.core.completion import CompletingExecutor
+from schema.core.cost import Amount
 from schema.core.documents import (
     MAX_ERRORS,
     Document,
@@ -297,13 +298,17 @@ class Executor:
         if self._admission is not Admission.ANY:
             self._admit(request, kept)
         document = kept or self._read(request.query or "", known_caller)
-        operation = _pick(document, request.operation_name)
+        name = request.operation_name
+        operation = document.picked.get(name) or _pick(document, name)
         if not known_caller:
             self._admit_stranger(operation)
         if kept is None:
             document.id = request.document_id
             self._validate(document, known_caller, keep=known_caller)
         values = self._coerce(document, operation, request.variables, known_caller=known_caller)
+        cost = operation.cost
+        if type(cost) is not int or cost > self._limits.cost:
+            cost = self._cost(document, cost, values)
         # in the order of the fields: by their names it takes five times as long, each time
         return Prepared(
             document.node,
@@ -311,7 +316,7 @@ class Executor:
             operation.node.operation,
             operation.name,
             values.coerced,
-            self._cost(document, operation, values),
+            cost,
             document,
             values,
             kept is not None,
@@ -569,9 +574,9 @@ class Executor:
             raise _refused(Refusal.VARIABLES, values, ErrorCode.VALIDATION, known_caller)
         return values
 
-    def _cost(self, document: Document, operation: OperationMeasure, values: VariableValues) -> int:
+    def _cost(self, document: Document, amount: Amount, values: VariableValues) -> int:
         """Work out the cost of an operation, page sizes in variables included."""
-        cost = document.measure.formula.evaluate(operation.cost, values.coerced)
+        cost = document.measure.formula.evaluate(amount, values.coerced)
         if cost > self._limits.cost:
             raise _too_large(TooLarge([excess("cost", cost, self._limits.cost)]))
         return cost
