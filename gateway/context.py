@@ -48,7 +48,7 @@ class OperationContext:
                 for loader in context.loaders.values():
                     await loader.aclose()
         finally:
-            if context.rehearsed:
+            if context.rehearsal is not None:
                 await context.end_rehearsal()
             self._reads.give_back()
 

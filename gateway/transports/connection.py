@@ -94,7 +94,7 @@ class UntilGone:
         if connection is None:
             return
         connection.on_lost = None
-        if connection.lost and kind is asyncio.CancelledError:
+        if kind is asyncio.CancelledError and connection.lost:
             raise ClientGone from None
 
 

@@ -36,8 +36,15 @@ def decode_json(raw: bytes | str, *, max_depth: int) -> Any:
         Malformed: it is not JSON, or it holds a value that is not accepted.
 
     """
-    value = parse_json(raw)
-    check_values(value, max_depth=max_depth)
+    try:
+        value = orjson.loads(raw)
+        fault = _fault(value, max_depth)
+    except orjson.JSONDecodeError as error:
+        raise _not_json(error) from None
+    except RecursionError:
+        raise Malformed(_TOO_DEEP) from None
+    if fault is not None:
+        raise fault.told()
     return value
 
 
@@ -51,8 +58,12 @@ def parse_json(raw: bytes | str) -> Any:
     try:
         return orjson.loads(raw)
     except orjson.JSONDecodeError as error:
-        place = f"line {error.lineno}, column {error.colno}"
-        raise Malformed(f"Invalid JSON at {place}: {error.msg}.") from None
+        raise _not_json(error) from None
+
+
+def _not_json(error: orjson.JSONDecodeError) -> Malformed:
+    place = f"line {error.lineno}, column {error.colno}"
+    return Malformed(f"Invalid JSON at {place}: {error.msg}.")
 
 
 def check_values(value: Any, *, max_depth: int) -> None:
@@ -67,7 +78,7 @@ def check_values(value: Any, *, max_depth: int) -> None:
     except RecursionError:
         raise Malformed(_TOO_DEEP) from None
     if fault is not None:
-        raise Malformed(f"{fault.place()} {fault.problem}.")
+        raise fault.told()
 
 
 class _Fault:
@@ -76,6 +87,10 @@ class _Fault:
     def __init__(self, problem: str) -> None:
         self.problem = problem
         self.way: list[str | int] = []
+
+    def told(self) -> Malformed:
+        """Return what names the problem and its place."""
+        return Malformed(f"{self.place()} {self.problem}.")
 
     def place(self) -> str:
         """Return the way as clients write it: ``variables.lines[3].note``."""

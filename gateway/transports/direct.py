@@ -15,12 +15,13 @@ from starlette.types import Message, Send
 from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
 
 from gateway.transports.connection import Connection
-from gateway.transports.exchange import Exchange, request_id_of
+from gateway.transports.exchange import Exchange, new_request_id, request_id_of
 from gateway.transports.faults import Headers
 from gateway.transports.negotiation import Accepted, MediaType
 
 PATH: Final = b"/graphql"
 """Where requests are answered so; other addresses have routes."""
+_REQUEST_ID: Final = b"x-request-id"
 
 Answer = Callable[[Exchange], Awaitable[None]]
 """Answers a request, whatever goes wrong."""
@@ -80,7 +81,7 @@ class DirectExchange(Exchange):
         self.method = "POST"
         self.query_string = b""
         self.headers = headers
-        self.request_id = request_id_of(headers)
+        self.request_id = request_id_of(headers) if _REQUEST_ID in headers else new_request_id()
         self.started: int | None = None
         self.task: asyncio.Task[Any] | None = None
         self.whole = whole

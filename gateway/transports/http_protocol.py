@@ -555,7 +555,7 @@ class HttpProtocol(HttpToolsProtocol):
     @property
     def _answering(self) -> bool:
         """Whether the response to the last request is not complete."""
-        cycle = cast("RequestResponseCycle | None", self.cycle)
+        cycle: Any = self.cycle
         return cycle is not None and not cycle.response_complete
 
     def _refuse_header(self) -> Exception:

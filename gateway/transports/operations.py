@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Coroutine
 from contextlib import AbstractAsyncContextManager
+from functools import partial
 from typing import Any, Final, Protocol
 
 from gateway.observability.logging import CALLER, REQUEST_ID, Caller
@@ -88,12 +89,11 @@ class Operations:
         caller = principal or ANONYMOUS
         REQUEST_ID.set(request_id)
         CALLER.set(Caller(transport, caller.actor, caller.access.code))
-        return self.contexts_of(caller, request_id)
+        return partial(self._open_context, caller, request_id)
 
     def contexts_of(self, caller: Principal, request_id: str) -> ContextFactory:
         """Return what opens contexts for a caller; whose log lines these are stays as it is."""
-        open_context = self._open_context
-        return lambda: open_context(caller, request_id)
+        return partial(self._open_context, caller, request_id)
 
     def execute(self, prepared: Prepared, contexts: ContextFactory) -> Coroutine[Any, Any, Answer]:
         """Run a query or mutation."""

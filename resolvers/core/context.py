@@ -120,7 +120,6 @@ class Context:
 
     __slots__ = (
         "_committed",
-        "_rehearsal",
         "alone",
         "broker",
         "clock",
@@ -131,6 +130,7 @@ class Context:
         "ports",
         "principal",
         "reads",
+        "rehearsal",
         "rehearsing",
         "request_id",
         "resumes_after",
@@ -162,7 +162,8 @@ class Context:
         self.writes = writes
         self.rehearsing = False
         """Whether commands are to be rolled back, and told of as if they had not been."""
-        self._rehearsal: AsyncExitStack | None = None
+        self.rehearsal: AsyncExitStack | None = None
+        """What undoes a rehearsed command, until that is done; see `end_rehearsal`."""
         self._committed = reads
         """What is read from again when a rehearsal is over."""
         self.broker = broker
@@ -193,19 +194,14 @@ class Context:
 
     def see(self, rehearsal: AsyncExitStack, reads: Reads) -> None:
         """Read what a rehearsed command did, until `end_rehearsal`, which closes ``rehearsal``."""
-        self._rehearsal = rehearsal
+        self.rehearsal = rehearsal
         self._committed, self.reads = self.reads, reads
         self.forget()
-
-    @property
-    def rehearsed(self) -> bool:
-        """Whether a rehearsed command is to be undone."""
-        return self._rehearsal is not None
 
     async def end_rehearsal(self) -> None:
         """Undo what a rehearsed command did, if one was, and read what is committed again."""
         self.rehearsing = False
-        rehearsal, self._rehearsal = self._rehearsal, None
+        rehearsal, self.rehearsal = self.rehearsal, None
         if rehearsal is not None:
             self.reads = self._committed
             self.forget()

@@ -193,8 +193,10 @@ class OperationReport(NamedTuple):
 class Engine(Protocol):
     """Another way to answer, faster than ordinary execution and with the same answers."""
 
-    async def result(self, prepared: Prepared, context: Context) -> ExecutionResult | None:
-        """Return the result of a query; None where ordinary execution has to answer.
+    async def result(
+        self, prepared: Prepared, context: Context
+    ) -> tuple[dict[str, Any] | None, Sequence[GraphQLError]] | None:
+        """Return data and errors of a query; None where ordinary execution has to answer.
 
         Raises nothing but cancellation.
         """
@@ -642,7 +644,10 @@ class Executor:
         if engine is not None and prepared.operation_type is OperationType.QUERY:
             planned = await engine.result(prepared, context)
             if planned is not None:
-                return self._told(planned, context.request_id)
+                data, masked = planned
+                if not masked:
+                    return Answer(data)
+                return self._told(ExecutionResult(data, list(masked)), context.request_id)
         core = self._core(prepared, context, root_value)
         if (
             prepared.introspection

@@ -19,6 +19,7 @@ from graphql import (
     ExecutionResult,
     FieldNode,
     FragmentDefinitionNode,
+    GraphQLError,
     GraphQLObjectType,
     OperationDefinitionNode,
     OperationType,
@@ -242,14 +243,16 @@ class Engine:
         """How often ordinary execution had to answer, by reason."""
         self.schema = schema._schema  # noqa: SLF001 - the only way to graphql-core's schema
         self._converter = schema.schema_converter
+        query = self.schema.query_type
+        assert query is not None, "every GraphQL schema has queries"
+        self._query_type = query
 
     def compiled(self, asked: Asked) -> Compiled | NotCompiled:
         """Return the compiled query, or why there is none."""
         if asked.operation.operation is not OperationType.QUERY:
             kind = asked.operation.operation.value
             return NotCompiled(f"the root fields of a {kind} are functions")
-        assert self.schema.query_type is not None
-        return self._kept(asked, self.schema.query_type, [asked.operation.selection_set], ())
+        return self._kept(asked, self._query_type, [asked.operation.selection_set], ())
 
     def compiled_below(
         self, asked: Asked, nodes: Sequence[FieldNode], type_: GraphQLObjectType
@@ -259,15 +262,17 @@ class Engine:
         sets = [node.selection_set for node in nodes if node.selection_set]
         return self._kept(asked, type_, sets, (name,))
 
-    async def result(self, prepared: Prepared, context: Context) -> ExecutionResult | None:
-        """Return the result by the compiled plan; None where ordinary execution has to answer."""
-        answers = await self._run(
-            self.compiled(Asked.of(prepared, context)), prepared, context, ROOT
-        )
+    async def result(
+        self, prepared: Prepared, context: Context
+    ) -> tuple[dict[str, Any] | None, Sequence[GraphQLError]] | None:
+        """Return what the compiled plan answers; None where ordinary execution has to."""
+        asked = Asked.of(prepared, context)
+        compiled = self._kept(asked, self._query_type, [asked.operation.selection_set], ())
+        answers = await self._run(compiled, prepared, context, ROOT)
         if answers is None:
             return None
         [data], denied = answers
-        return ExecutionResult(data, denials(denied, data) if denied else None)
+        return data, denials(denied, data) if denied else ()
 
     async def selection(
         self,
