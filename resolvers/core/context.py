@@ -136,6 +136,7 @@ class Context:
         "resumes_after",
         "selections",
         "stats",
+        "turns",
         "wake_relay",
         "writes",
     )
@@ -179,6 +180,8 @@ class Context:
         """Cursor of a subscription that goes on, where the transport was told one."""
         self.alone = False
         """Whether nothing else is loaded at the same time: there is nothing to batch with."""
+        self.turns: tuple[int, int] | None = None
+        """Of a large answer: its place among those being made, and the turns it took so far."""
         self.loaders: dict[Any, Any] = {}
         self.selections: dict[Any, frozenset[str]] = {}
         """Columns already found for a place in the operation."""

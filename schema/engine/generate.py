@@ -356,7 +356,7 @@ class Generator:
             else:
                 item = self._item(shape)
                 self._line(f"        {name}.update({{row[0]: {item} for row in some}})")
-            self._line(f"        if some is not rows{level.number}: await pause()")
+            self._line(f"        if some is not rows{level.number}: await pause(context)")
         elif isinstance(source, Fetched):
             item = self._item(shape)
             found = f"found{level.number}"

@@ -1,10 +1,18 @@
 """Large answers take turns."""
 
 import asyncio
+from dataclasses import dataclass
 
 import uvloop
 
-from schema.engine.turns import next_turn
+from schema.engine.turns import FEW, next_turn
+
+
+@dataclass
+class Answer:
+    """A large answer that is being made."""
+
+    turns: tuple[int, int] | None = None
 
 
 class Turn:
@@ -23,8 +31,9 @@ class Turn:
 
 
 async def _work(turn: Turn, portions: int, done: list[int]) -> None:
+    answer = Answer()
     for _ in range(portions):
-        await next_turn()
+        await next_turn(answer)
         done.append(turn.number)
 
 
@@ -37,18 +46,32 @@ async def test_one_portion_a_turn() -> None:
     assert len(set(done)) == len(done)
 
 
-async def test_first_come_first_served() -> None:
-    """Nobody is left behind: those that work at once stay within one portion of each other."""
-    turn, order = Turn(), list[int]()
+async def _order(*portions: int) -> list[int]:
+    """Return whose portion was made, of answers of so many that are begun at once."""
+    order: list[int] = []
 
-    async def work(name: int) -> None:
-        for _ in range(10):
-            await next_turn()
+    async def work(name: int, number: int) -> None:
+        answer = Answer()
+        for _ in range(number):
+            await next_turn(answer)
             order.append(name)
 
-    await asyncio.gather(*(work(name) for name in range(4)))
-    turn.over = True
-    assert order == list(range(4)) * 10
+    await asyncio.gather(*(work(name, number) for name, number in enumerate(portions)))
+    return order
+
+
+async def test_first_come_first_finished() -> None:
+    """Answers of few portions are made one after the other, in the order they came."""
+    assert await _order(FEW, FEW, 2) == [0] * FEW + [1] * FEW + [2] * 2
+
+
+async def test_short_ones_do_not_wait_for_long_ones() -> None:
+    """Each gets every other turn for its own, and long ones too are made one after the other."""
+    order = await _order(40, 40, FEW, FEW)
+    last = max(place for place, name in enumerate(order) if name > 1)
+    # two long ones begin as short ones do, so the others wait for these few portions too
+    assert last < 2 * 4 * FEW
+    assert order[last + 1 :] == sorted(order[last + 1 :])
 
 
 async def test_who_gives_up_takes_no_turn() -> None:
@@ -71,7 +94,7 @@ def test_every_loop_has_its_own() -> None:
 
     async def leave() -> None:
         asyncio.get_running_loop().call_soon(asyncio.get_running_loop().stop)
-        await next_turn()
+        await next_turn(Answer())
 
     loop = asyncio.new_event_loop()
     task = loop.create_task(leave())
@@ -79,5 +102,5 @@ def test_every_loop_has_its_own() -> None:
     task.cancel()
     loop.run_until_complete(asyncio.gather(task, return_exceptions=True))
     loop.close()
-    uvloop.run(next_turn())
-    asyncio.run(next_turn())
+    uvloop.run(next_turn(Answer()))
+    asyncio.run(next_turn(Answer()))
