@@ -5,7 +5,6 @@ from contextlib import asynccontextmanager
 
 from gateway.context import Contexts, OperationContext
 from gateway.database import open_read_pool
-from gateway.memory import rare_collections
 from gateway.relay import EventLog
 from gateway.settings import Settings
 from gateway.writing import open_write_pool
@@ -53,24 +52,23 @@ async def back_office(settings: Settings, clock: Clock = system_clock) -> AsyncI
     url = (settings.serving_database_url or settings.database_url).get_secret_value()
     patient = settings.model_copy(update={"statement_timeout_seconds": SECONDS_OF_A_STATEMENT})
     metrics, log = Metrics(), EventLog(owner_url)
-    with rare_collections():
-        reads = await open_read_pool(url, patient, metrics)
+    reads = await open_read_pool(url, patient, metrics)
+    try:
+        writes = open_write_pool(url, patient, metrics)
         try:
-            writes = open_write_pool(url, patient, metrics)
-            try:
-                yield BackOffice(
-                    Contexts(
-                        reads=reads,
-                        writes=writes,
-                        broker=Broker(),
-                        log=log,
-                        wakes=_Wakes(),
-                        clock=clock,
-                        reference=None,
-                    )
+            yield BackOffice(
+                Contexts(
+                    reads=reads,
+                    writes=writes,
+                    broker=Broker(),
+                    log=log,
+                    wakes=_Wakes(),
+                    clock=clock,
+                    reference=None,
                 )
-            finally:
-                await writes.close()
+            )
         finally:
-            log.close()
-            await reads.close()
+            await writes.close()
+    finally:
+        log.close()
+        await reads.close()

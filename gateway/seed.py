@@ -10,7 +10,6 @@ from typing import Any, Final
 
 import asyncpg
 
-from gateway.memory import rare_collections
 from gateway.seeding.demo import Demo, Portion
 from gateway.seeding.office import OFFICE
 from gateway.seeding.papers import PAPERS, Files
@@ -159,8 +158,7 @@ async def seed(
         url, server_settings={"application_name": "gateway seed", "statement_timeout": "0"}
     )
     try:
-        with rare_collections():
-            rows = await _seed(connection, size, seed, today or system_clock().date(), progress)
+        rows = await _seed(connection, size, seed, today or system_clock().date(), progress)
         if rows:
             progress("statistics", 0, 1)
             await connection.execute(f"vacuum (analyze) {', '.join(rows)}")
