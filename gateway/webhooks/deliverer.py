@@ -30,6 +30,7 @@ from resolvers.core.clock import Clock
 from resolvers.core.database_errors import FAILURES
 from resolvers.core.metrics import Metrics
 from resolvers.core.principal import CompanyAccess, Principal
+from resolvers.core.stream import Place
 from resolvers.webhooks.rules import (
     MOST_DEAD_IN_A_ROW,
     DeliveryState,
@@ -105,7 +106,8 @@ where webhook_id = $1 and state = 'RETRYING' order by seq limit 1
 """
 _DELIVERED: Final = """
 with line as (
-  update webhook set seq = greatest(seq, $3), state = 'ACTIVE', failures = 0, dead_in_a_row = 0,
+  update webhook set cursor = case when $3 < seq then cursor else $6 end,
+    seq = greatest(seq, $3), state = 'ACTIVE', failures = 0, dead_in_a_row = 0,
     next_attempt_at = null, last_error = null, delivered = delivered + 1, last_delivered_at = $4
   where id = $1 and version = $2 and state in ('ACTIVE', 'FAILING')
   returning id, company_id, partner_id
@@ -120,7 +122,8 @@ returning 1
 """
 _FAILED: Final = """
 with line as (
-  update webhook set seq = case when $4 = 'DEAD' then greatest(seq, $3) else seq end, state = $5,
+  update webhook set cursor = case when $4 = 'DEAD' and $3 >= seq then $14 else cursor end,
+    seq = case when $4 = 'DEAD' then greatest(seq, $3) else seq end, state = $5,
     failures = $6, dead_in_a_row = $7, next_attempt_at = $8, last_error = $9
   where id = $1 and version = $2 and state in ('ACTIVE', 'FAILING')
   returning id, company_id, partner_id
@@ -138,7 +141,7 @@ update webhook set state = 'DISABLED', last_error = $3, next_attempt_at = null
 where id = $1 and version = $2 and state in ('ACTIVE', 'FAILING') returning 1
 """
 _MOVE_ON: Final = """
-update webhook set seq = $3 where id = $1 and version = $2 and seq < $3 returning 1
+update webhook set seq = $3, cursor = null where id = $1 and version = $2 and seq < $3 returning 1
 """
 _CLEAN_ONE: Final = """
 delete from webhook_delivery d using (
@@ -196,6 +199,15 @@ class _Change(NamedTuple):
 
     seq: int
     body: bytes
+
+    @property
+    def cursor(self) -> str | None:
+        """What to resume after, where that is within changes told one after the other.
+
+        It is what the message says itself, so one that was kept to be sent again has it too.
+        """
+        found = orjson.loads(self.body).get("extensions", {}).get("seq")
+        return None if found == str(self.seq) else found
 
 
 class _Stopped(Exception):
@@ -260,10 +272,10 @@ class Deliverer:
             self._trust = await asyncio.to_thread(httpx2.create_ssl_context)
         await keep_running("webhooks", self._database_url, self._work)
 
-    def subscribe(self, prepared: Prepared, principal: Principal, seq: int) -> Subscriber:
+    def subscribe(self, prepared: Prepared, principal: Principal, cursor: str) -> Subscriber:
         """Run a webhook's subscription, for its owner, after a place in the log."""
         return self._executor.subscribe(
-            prepared, lambda: self._open(principal, _REQUEST), resumes_after=str(seq)
+            prepared, lambda: self._open(principal, _REQUEST), resumes_after=cursor
         )
 
     def prepare(self, document: str, name: str | None, variables: Mapping[str, Any]) -> Prepared:
@@ -480,10 +492,14 @@ class _Line:
         except Refused as refused:
             message = refused.errors[0]["message"]
             raise _Stopped(f"Its document does not run any more: {message}") from None
-        stream = self._deliverer.subscribe(prepared, principal, row["seq"])
+        within = Place.read(row["cursor"] or "")
+        known = within is not None and within.seq == row["seq"]
+        cursor = row["cursor"] if known else str(row["seq"])
+        stream = self._deliverer.subscribe(prepared, principal, cursor)
         async with aclosing(self._changes(stream)) as changes:
             async for change in changes:
-                if not await self._send(sender, change):
+                # what comes next may be there already, and then is not waited for
+                if not await self._send(sender, change) or self._stopping.is_set():
                     return
 
     async def _changes(self, stream: Subscriber) -> AsyncGenerator[_Change, None]:
@@ -579,7 +595,7 @@ class _Line:
 
     async def _delivered(self, change: _Change, status: int) -> None:
         now = self._deliverer.clock()
-        await self._note(_DELIVERED, change.seq, now, status)
+        await self._note(_DELIVERED, change.seq, now, status, change.cursor)
         self._failures = self._dead = 0
         self._deliverer.metrics.webhook_attempted("delivered")
 
@@ -619,6 +635,7 @@ class _Line:
             error[:_LONGEST_ERROR],
             change.body.decode(),
             now,
+            change.cursor,
         )
         self._deliverer.metrics.webhook_attempted(outcome)
         _log.warning(

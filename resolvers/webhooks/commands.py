@@ -32,6 +32,7 @@ from resolvers.core.errors import (
     LimitExceeded,
     NotFound,
 )
+from resolvers.core.stream import Place
 from resolvers.core.transaction import Transaction
 from resolvers.webhooks.ports import WebhookDesk
 from resolvers.webhooks.rules import (
@@ -50,8 +51,6 @@ _COUNTED: Final = 0x5F
 """Advisory lock of the number of a company's webhooks, beside the company's id."""
 _MOST_RETRIED: Final = 10_000
 """Dead letters that one command has sent again."""
-_LARGEST: Final = 2**63 - 1
-_MOST_DIGITS: Final = len(str(_LARGEST))
 _AFRESH: Final[Mapping[str, Any]] = {
     "state": WebhookState.ACTIVE,
     "failures": 0,
@@ -88,7 +87,7 @@ async def create_webhook(
     async def body(connection: Transaction) -> Outcome:
         variables = await _checked(context, url, subscribed)
         await _refuse_too_many(context, connection)
-        seq = await _place(connection, after)
+        place = await _place(connection, after)
         principal = context.principal
         salt = _desk(context).new_salt()
         made = await connection.execute(
@@ -101,7 +100,7 @@ async def create_webhook(
                 document=subscribed.document,
                 operation_name=subscribed.operation_name,
                 variables=variables,
-                seq=seq,
+                **_told_up_to(place),
                 salt=salt,
                 created_at=context.clock(),
             )
@@ -261,7 +260,7 @@ async def replay_webhook(context: Context, key: str, asked: Asked, after: str) -
     """
 
     async def change(connection: Transaction, row: Any) -> Outcome:
-        values: dict[str, Any] = {**_AFRESH, "seq": await _place(connection, after)}
+        values: dict[str, Any] = {**_AFRESH, **_told_up_to(await _place(connection, after))}
         if row.state == WebhookState.PAUSED:
             values["state"] = WebhookState.PAUSED
         # what failed and comes again anyway is not to be sent before what comes ahead of it
@@ -292,7 +291,7 @@ async def retry_dead_letters(
         CommandRefused: there is no such webhook, it changed, or the place is none.
 
     """
-    place = 0 if after is None else _seq(after)
+    place = 0 if after is None else _read(after).seq
     delivery = webhook_delivery.c
 
     async def change(connection: Transaction, row: Any) -> Outcome:
@@ -470,7 +469,7 @@ async def _refuse_too_many(context: Context, connection: Transaction) -> None:
         raise CommandRefused([LimitExceeded(f"There are {most} webhooks; delete one first.")])
 
 
-async def _place(connection: Transaction, after: str | None) -> int:
+async def _place(connection: Transaction, after: str | None) -> Place:
     """Return the place in the log to begin after: that of the last event, unless one is given.
 
     Raises:
@@ -482,9 +481,10 @@ async def _place(connection: Transaction, after: str | None) -> int:
     )
     log = found.one()
     if after is None:
-        return int(log.last)
-    seq = _seq(after)
-    if not log.oldest - 1 <= seq <= log.last:
+        return Place(log.last)
+    place = _read(after)
+    before, until = place.batch or (place.seq, place.seq)
+    if before < log.oldest - 1 or until > log.last:
         raise CommandRefused(
             [
                 Invalid(
@@ -494,20 +494,26 @@ async def _place(connection: Transaction, after: str | None) -> int:
                 )
             ]
         )
-    return seq
+    return place
 
 
-def _seq(after: str) -> int:
+def _read(after: str) -> Place:
     """Read a place in the log.
 
     Raises:
         Invalid: it is none.
 
     """
-    digits = after.isascii() and after.isdecimal() and len(after) <= _MOST_DIGITS
-    if not digits or int(after) > _LARGEST:
-        raise Invalid("after is not a place in the log; take it from seq.", path=("after",))
-    return int(after)
+    place = Place.read(after)
+    if place is None:
+        message = "after is not a place in the log; take it from seq or extensions.seq."
+        raise Invalid(message, path=("after",))
+    return place
+
+
+def _told_up_to(place: Place) -> dict[str, Any]:
+    """Return the columns that say how far a webhook was told."""
+    return {"seq": place.seq, "cursor": None if place.batch is None else place.text}
 
 
 def _unknown(asked: Asked) -> NotFound:

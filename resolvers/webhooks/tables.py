@@ -41,6 +41,9 @@ webhook = table(
     required("state", server_default="ACTIVE"),
     # place in the log up to which everything was delivered, or became a dead letter
     required("seq", BigInteger, server_default="0"),
+    # the same as its stream resumes after, where that is within changes that are told one after
+    # the other; of another seq it means nothing
+    Column("cursor", Text),
     # what its secret is derived from, with a key that the database does not know
     Column("salt", Text),
     Column("previous_salt", Text),

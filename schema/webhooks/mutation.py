@@ -198,7 +198,9 @@ class Mutation:
         context: Context,
         idempotency_key: IdempotencyKey,
         id: Id,
-        after: Annotated[str, argument("A seq of the log: what comes after it is sent.")],
+        after: Annotated[
+            str, argument("A seq of the log, or of extensions: what comes after it is sent.")
+        ],
         expected_version: ExpectedVersion = None,
     ) -> WebhookPayload | None:
         """Run the command."""

@@ -437,6 +437,40 @@ class TestDelivering:
         assert "line lost" in {entry["event"] for entry in logs}
         assert not [entry for entry in logs if entry["log_level"] == "error"]
 
+    async def test_what_is_told_as_one_adds_up_wherever_it_ends(self, site: Site) -> None:
+        """Gathered changes are each in one message, though sending ends between these."""
+        owner = site.gateway.owner
+        levels = [
+            row["id"]
+            for row in await owner.fetch("select id from stock_level where company_id = 1 limit 3")
+        ]
+        document = STOCK.replace("stockChanged", "stockChanged(coalesceMs: 1)")
+        document = document.replace("seq", "seq coalesced previousAvailable level { id }")
+        id_ = (await site.create(document))["webhook"]["id"]
+        more = "update stock_level set on_hand = on_hand + 1 where id = $1"
+        site.receiver.delay = 0.1  # so that sending ends while the first is answered
+        for _ in range(4):
+            for level in (*levels, *levels):
+                await owner.execute(more, level)
+            await site.last()
+            async with site.delivering():
+                await site.receiver.wait_for(len(site.receiver.got) + 1)
+        site.receiver.delay = 0.0
+        last = str(await site.last())
+        async with site.delivering():
+            await site.until(id_, lambda shown: shown["seq"] == last)
+        told = {got.headers["webhook-id"]: got.data["stockChanged"] for got in site.receiver.got}
+        ends: dict[str, str] = {}
+        for change in told.values():
+            level = change["level"]["id"]
+            assert ends.get(level, change["previousAvailable"]) == change["previousAvailable"]
+            ends[level] = change["available"]
+        assert len(told) > len(levels)
+        assert sum(change["coalesced"] for change in told.values()) == 4 * 2 * len(levels)
+        after = json.loads(site.receiver.got[0].body)["extensions"]["seq"]
+        assert "." in after
+        assert (await site.run("replayWebhook", id_, after=after))["userErrors"] == []
+
     async def test_what_was_asked_is_run_to_its_end(self, site: Site) -> None:
         """Also where serving ends meanwhile: the session is closed after it, and not under it."""
         async with site.delivering() as deliverer:
