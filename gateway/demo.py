@@ -1,8 +1,9 @@
 """Everything on one machine with one command: a database, demo data, tokens, the gateway."""
 
 import asyncio
-from collections.abc import Mapping
-from contextlib import ExitStack
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager, suppress
 
 from gateway.migrate import migrate
 from gateway.provision import as_demo, database_url, owner_connection, with_database
@@ -13,7 +14,10 @@ from gateway.serving import serve_gateway
 from gateway.settings import Settings
 from gateway.steps import Steps
 from gateway.tokens import DEFAULT_TTL, issue_client_key, issue_user_token
+from gateway.worker import Worker
 from resolvers.core.clock import system_clock
+
+_PATIENCE_SECONDS = 5.0
 
 
 class DemoError(Exception):
@@ -48,7 +52,33 @@ def run_demo(settings: Settings, steps: Steps) -> None:
             steps.say(f"{rows} rows" if report.seeded else "there already")
         tokens = asyncio.run(demo_tokens(settings))
         introduce(settings, tokens, steps)
+        stack.enter_context(worker_beside(settings))
         serve_gateway(settings, sockets=[listener], demo_tokens=tokens)
+
+
+@contextmanager
+def worker_beside(settings: Settings) -> Iterator[None]:
+    """Do jobs for as long as the block lasts; one that is not done by then is done next time.
+
+    In a thread: it ends with the process, however that ends. Who serves more than a demo runs
+    workers as processes of their own.
+    """
+    loop = asyncio.new_event_loop()
+    work = loop.create_task(Worker(settings).do_jobs())
+
+    def run() -> None:
+        with suppress(asyncio.CancelledError):
+            loop.run_until_complete(work)
+        loop.close()
+
+    thread = threading.Thread(target=run, name="worker", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        with suppress(RuntimeError):  # it ended by itself
+            loop.call_soon_threadsafe(work.cancel)
+        thread.join(_PATIENCE_SECONDS)
 
 
 async def demo_tokens(settings: Settings) -> dict[str, str]:

@@ -122,6 +122,11 @@ class Worker:
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self.stop)
         webhooks = asyncio.create_task(self._send_webhooks())
+        await self.do_jobs()
+        await webhooks
+
+    async def do_jobs(self) -> None:
+        """Do jobs and nothing else until `stop`; one that is canceled leaves its job to others."""
         while not self._stopping.is_set():
             try:
                 async with back_office(self._settings) as office:
@@ -135,7 +140,6 @@ class Worker:
             except FAILURES as error:
                 _log.warning("connection lost", reason=f"{type(error).__name__}: {error}")
                 await asyncio.sleep(random.uniform(0.2, 1.0))  # noqa: S311 - spreads retries
-        await webhooks
 
     async def _send_webhooks(self) -> None:
         """Send webhooks until `stop`, with what their subscriptions take: all but a port."""
