@@ -9,6 +9,7 @@ company is part of the key.
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from functools import cache
 from time import monotonic
 from typing import Any, Final
 
@@ -85,7 +86,7 @@ async def verify(
     ):
         await _require_all_rows(connection)
         results = []
-        known = list(invariants())
+        known = invariants()
         for done, (module, invariant) in enumerate(known):
             progress(invariant.name, done, len(known))
             results.append(await _run(connection, module, invariant))
@@ -149,11 +150,19 @@ async def _connected(url: str) -> AsyncIterator["asyncpg.Connection[Any]"]:
         await connection.close()
 
 
-def invariants() -> Iterator[tuple[str, Invariant]]:
-    """Yield all invariants with the names of their modules, those of the tables last."""
+@cache
+def invariants() -> Sequence[tuple[str, Invariant]]:
+    """Return all invariants with the names of their modules, those of the tables last."""
+    return (*_of_modules(), *_of_tables())
+
+
+def _of_modules() -> Iterator[tuple[str, Invariant]]:
     for module in data_modules():
         for invariant in module.invariants:
             yield module.name, invariant
+
+
+def _of_tables() -> Iterator[tuple[str, Invariant]]:
     for table in (table for module in (*data_modules(), CORE) for table in module.tables):
         for key in sorted(table.foreign_key_constraints, key=_name):
             yield TABLES, _refers_to_something(key)

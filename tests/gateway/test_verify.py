@@ -9,6 +9,7 @@ from uuid import uuid4
 
 import asyncpg
 import pytest
+import pytest_asyncio
 from rich.console import Console
 
 from gateway.postgres import EmbeddedPostgres
@@ -17,6 +18,7 @@ from gateway.verify import (
     TABLES,
     InvariantResult,
     VerifyError,
+    _run,
     invariants,
     print_rebuilt,
     print_results,
@@ -218,16 +220,35 @@ def test_every_invariant_has_a_sabotage() -> None:
     assert names == set(SABOTAGE)
 
 
+@pytest_asyncio.fixture(scope="module")
+async def breakable(
+    server: EmbeddedPostgres, template: str
+) -> "AsyncIterator[asyncpg.Connection[Any]]":
+    """Yield a connection past all guards, to break things in transactions that are undone."""
+    name = f"erp_broken_{uuid4().hex[:12]}"
+    server.create_database(name, template=template)
+    async with unguarded(server.url(name)) as connection:
+        yield connection
+    server.drop_database(name)
+
+
 @pytest.mark.parametrize("name", SABOTAGE)
-async def test_invariant_finds_what_breaks_it(name: str, own_database_url: str) -> None:
-    """Each invariant of a module finds the rows that break it."""
-    async with unguarded(own_database_url) as connection:
-        status = await connection.execute(SABOTAGE[name])
+async def test_invariant_finds_what_breaks_it(
+    name: str, breakable: "asyncpg.Connection[Any]"
+) -> None:
+    """Each invariant of a module finds the rows that break it, and none before."""
+    [found] = [(module, known) for module, known in invariants() if known.name == name]
+    broken = breakable.transaction()
+    await broken.start()
+    try:
+        assert (await _run(breakable, *found)).holds
+        status = await breakable.execute(SABOTAGE[name])
         assert status != "UPDATE 0"
-    broken = await broken_in(own_database_url)
-    assert name in broken
-    assert broken[name].violations > 0
-    assert broken[name].rows
+        result = await _run(breakable, *found)
+    finally:
+        await broken.rollback()
+    assert result.violations > 0
+    assert result.rows
 
 
 SUMS = (
