@@ -77,7 +77,9 @@ _PLAIN: Final = {str, bool, type(None)}
 _REASON: Final = "Import"
 """Why stock is corrected, where a row does not say."""
 _FLAGS = {"isCustomer", "isSupplier"}
+_NEEDED = {what: frozenset(_REQUIRED[what]) for what in Imported}
 _KNOWN = {what: {*_REQUIRED[what], *_OPTIONAL[what]} for what in Imported}
+_NUMBERED = {what: _KNOWN[what] & _NUMBERS for what in Imported}
 _TEXTS = {what: _KNOWN[what] - {"attributes", *_FLAGS, *_WORDS, *_NUMBERS} for what in Imported}
 _BOOLEANS = {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False}
 
@@ -132,14 +134,16 @@ async def import_file(
     report, run, keys = ImportReport(), uuid4(), Keys(_KINDS[what])
     async with back_office(settings) as office:
         for first in range(0, total, portion):
-            part = [_placed(row, places) for row in islice(rows, portion)]
+            part = list(islice(rows, portion))
+            if what is Imported.STOCK:
+                part = [_placed(row, places) for row in part]
             async with office.open(company_id, ACTOR, f"import:{run}") as context:
                 context.rehearsing = dry_run
                 try:
                     done = await upsert_some(
                         *(context, f"import:{run}:{first}", _KINDS[what], part, on_error),
                         first=first,
-                        earlier=keys.earlier(part),
+                        earlier=keys.earlier(part) if portion < total else frozenset(),
                     )
                 except CommandRefused as refusal:
                     done = refusal.outcome
@@ -152,8 +156,6 @@ async def import_file(
 
 def _placed(row: dict[str, Any], places: Mapping[str, int]) -> dict[str, Any]:
     """Return a row with the id of the location it names; 0, which none has, if it is unknown."""
-    if "location" not in row:
-        return row
     rest = {name: value for name, value in row.items() if name != "location"}
     return {"reason": _REASON, **rest, "locationId": places.get(row["location"], 0)}
 
@@ -172,7 +174,11 @@ def read_rows(what: Imported, file: Path) -> Iterator[dict[str, Any]]:
             iter(csv.DictReader(stream)) if file.suffix == ".csv" else _json_lines(file, stream)
         )
         for number, line in enumerate(lines, start=1):
-            yield _row(what, line, f"{file.name}, row {number}")
+            try:
+                row = _row(what, line)
+            except ImportFileError as error:
+                raise ImportFileError(f"{file.name}, row {number}: {error}") from None
+            yield row
 
 
 def _json_lines(file: Path, stream: Any) -> Iterator[Mapping[str, Any]]:
@@ -198,56 +204,57 @@ def _exact(line: str) -> Any:
         return None
 
 
-def _row(what: Imported, line: Mapping[str, Any], where: str) -> dict[str, Any]:
-    known, texts = _KNOWN[what], _TEXTS[what]
+def _row(what: Imported, line: Mapping[str, Any]) -> dict[str, Any]:
+    known, texts, numbers = _KNOWN[what], _TEXTS[what], _NUMBERED[what]
+    usual_number = _USUAL_NUMBER.fullmatch
     row: dict[str, Any] = {}
     attributes: dict[str, str] = {}
     for name, value in line.items():
         if value is None or value == "":
             continue
-        if name in texts and isinstance(value, str):
+        if name in texts and type(value) is str:
             row[name] = value.strip()
+        elif name in numbers and type(value) is str and usual_number(value):
+            row[name] = value
         elif what is Imported.PRODUCTS and name and name.startswith("attributes."):
             attributes[name.removeprefix("attributes.")] = value
         elif name not in known:
             names = ", ".join(sorted(known))
-            raise ImportFileError(f"{where}: there is no column {name!r}; there are {names}.")
+            raise ImportFileError(f"there is no column {name!r}; there are {names}.")
         else:
-            row[name] = _value(name, value, where)
+            row[name] = _value(name, value)
     if attributes:
         row["attributes"] = attributes
-    missing = [name for name in _REQUIRED[what] if name not in row]
-    if missing:
-        raise ImportFileError(f"{where}: {', '.join(missing)} is missing.")
+    if not row.keys() >= _NEEDED[what]:
+        missing = [name for name in _REQUIRED[what] if name not in row]
+        raise ImportFileError(f"{', '.join(missing)} is missing.")
     return row
 
 
-def _value(name: str, value: Any, where: str) -> Any:
+def _value(name: str, value: Any) -> Any:
     if name == "attributes":
         if isinstance(value, dict):
             return {key: str(one) for key, one in value.items()}
-        raise ImportFileError(f"{where}: attributes is an object of names and values.")
+        raise ImportFileError("attributes is an object of names and values.")
     if name in _FLAGS:
         flag = value if isinstance(value, bool) else _BOOLEANS.get(str(value).lower())
         if flag is None:
-            raise ImportFileError(f"{where}: {name} is true or false, not {value!r}.")
+            raise ImportFileError(f"{name} is true or false, not {value!r}.")
         return flag
     if not isinstance(value, str):
-        raise ImportFileError(f"{where}: {name} is a text, not {value!r}.")
+        raise ImportFileError(f"{name} is a text, not {value!r}.")
     if name in _WORDS and value not in _WORDS[name]:
         words = ", ".join(sorted(_WORDS[name]))
-        raise ImportFileError(f"{where}: {name} is one of {words}, not {value!r}.")
-    return _number(name, value, where) if name in _NUMBERS else value.strip()
+        raise ImportFileError(f"{name} is one of {words}, not {value!r}.")
+    return _number(name, value) if name in _NUMBERS else value.strip()
 
 
-def _number(name: str, value: str, where: str) -> str:
-    if _USUAL_NUMBER.fullmatch(value):
-        return value
+def _number(name: str, value: str) -> str:
     try:
         number = Decimal(value.strip())
     except ArithmeticError:
         number = Decimal("NaN")
     # an exponent can ask for a number of any length
     if not number.is_finite() or abs(number.adjusted()) > _MOST_DIGITS:
-        raise ImportFileError(f"{where}: {name} is a number, not {value!r}.")
+        raise ImportFileError(f"{name} is a number, not {value!r}.")
     return f"{number:f}"

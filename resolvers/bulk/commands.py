@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from decimal import Decimal
 from typing import Any
 
-from resolvers.bulk.rules import MAX_AT_ONCE, MAX_ROWS, OnError, RowResult, Upsert
+from resolvers.bulk.rules import MAX_AT_ONCE, MAX_ROWS, OnError, RowResult, Upsert, packed
 from resolvers.catalog.commands import upsert_products
 from resolvers.core.bulk import Row, Verdict, letters, summary
 from resolvers.core.command import CommandRefused, Outcome, run_command
@@ -42,7 +42,7 @@ async def upsert(
 
     async def body(connection: Transaction) -> Outcome:
         if later:
-            arguments = {"rows": list(rows), "onError": on_error}
+            arguments = packed(rows, on_error)
             job_id = await enqueue(context, connection, what, arguments, total=len(rows))
             return {"accepted": 0, "rejected": 0, "rows": [], "results": "", "job_id": job_id}
         verdicts = await write_rows(context, connection, key, what, rows, on_error=on_error)

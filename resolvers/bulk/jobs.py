@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Final
 
 from resolvers.bulk.commands import Keys, upsert_some
-from resolvers.bulk.rules import OnError, Upsert
+from resolvers.bulk.rules import OnError, Upsert, unpacked
 from resolvers.core.bulk import MOST_TOLD
 from resolvers.core.command import CommandRefused, Outcome
 from resolvers.core.context import Context
@@ -32,7 +32,7 @@ async def run_upsert(
         JobFailed: some rows are wrong, and everything is to be rejected then.
 
     """
-    rows, on_error = arguments["rows"], OnError(arguments["onError"])
+    rows, on_error = unpacked(arguments)
     portion = PORTION if on_error is OnError.REJECT_FAILED_ROWS else len(rows)
     places = range(0, len(rows), portion)
     keys = Keys(Upsert(kind))

@@ -16,6 +16,7 @@ from resolvers.core.bulk import (
     Row,
     Staging,
     Verdict,
+    changes_of,
     check_amounts,
     check_texts,
     verdicts_on,
@@ -87,10 +88,24 @@ _STAGED = Staging(
         "currency": ("text", "listCurrency"),
     },
 )
+_CHANGES: Final = changes_of(
+    {
+        "name": "name",
+        "description": "description",
+        "barcode": "barcode",
+        "kind": "kind",
+        "tracking": "tracking",
+        "categoryId": "category_id",
+        "uomId": "uom_id",
+        "attributes": "attributes",
+        "listPrice": "list_price",
+        "listCurrency": "list_currency",
+    }
+)
 # Products are found by keys in an array, which is by an index whatever the planner knows of what
 # is staged: by a join it reads all products there are.
 _WRITE = compile_statement(
-    text("""
+    text(f"""
 with known as materialized (
   select s.place, s.sku, s.name, s.description, s.barcode, s.kind, s.tracking, s.category, s.uom,
          s.properties as attributes, s.price as list_price, s.currency, p.id as product_id,
@@ -158,22 +173,12 @@ with known as materialized (
     g.name, coalesce(g.description, p.description), coalesce(g.barcode, p.barcode),
     coalesce(g.kind, p.kind), coalesce(g.tracking, p.tracking), g.category_id, g.uom_id,
     coalesce(g.attributes, p.attributes), g.list_price, coalesce(g.currency, p.list_currency))
-  returning p.sku, p.id, p.version, jsonb_strip_nulls(jsonb_build_object(
-    'name', nullif(new.name, old.name),
-    'description', nullif(new.description, old.description),
-    'barcode', nullif(new.barcode, old.barcode),
-    'kind', nullif(new.kind, old.kind),
-    'tracking', nullif(new.tracking, old.tracking),
-    'categoryId', nullif(new.category_id, old.category_id)::text,
-    'uomId', nullif(new.uom_id, old.uom_id)::text,
-    'attributes', nullif(new.attributes, old.attributes)::text,
-    'listPrice', nullif(new.list_price, old.list_price)::text,
-    'listCurrency', nullif(new.list_currency, old.list_currency))) as diff
+  returning p.sku, p.id, p.version, {_CHANGES} as diff
 ), inserted as (
   insert into product (sku, name, description, barcode, kind, tracking, category_id, uom_id,
                        attributes, list_price, list_currency, created_at, updated_at)
   select sku, name, description, barcode, coalesce(kind, 'GOODS'), coalesce(tracking, 'NONE'),
-         category_id, uom_id, coalesce(attributes, '{}'), list_price,
+         category_id, uom_id, coalesce(attributes, '{{}}'), list_price,
          coalesce(currency, (select currency from company where id = cast(:company as int))),
          :now, :now
   from good where product_id is null
@@ -199,7 +204,7 @@ union all
 select null, 'AGAIN', null, null
 where (select count(*) from good)
    <> (select count(*) from updated) + (select count(*) from inserted)
-""")
+""")  # noqa: S608 - of names written here
 )
 _CODES: Mapping[str, type[ErpError]] = {
     "NOT_FOUND": NotFound,

@@ -114,6 +114,11 @@ def check_amounts(
             verdicts[place].reject(Invalid, message, name)
 
 
+_MANY: Final = 1_000
+_IN_MEMORY: Final = compile_statement(text("select set_config('work_mem', '64MB', true)"))
+"""For the transaction: what is known of many rows is handed on several times, on disk if not."""
+
+
 class Staging:
     """A table that a session has for itself, to put rows of an upsert into.
 
@@ -139,6 +144,8 @@ class Staging:
     ) -> None:
         """Put the rows that are not rejected into it, by COPY."""
         await connection.run(self._create, {})
+        if len(rows) > _MANY:
+            await connection.run(_IN_MEMORY, {})
         if any(verdict.errors for verdict in verdicts):
             pairs = zip(verdicts, rows, strict=True)
             rows = [row for verdict, row in pairs if not verdict.errors]
@@ -156,6 +163,20 @@ class Staging:
 
 def _json(value: Any) -> str:
     return orjson.dumps(value, option=orjson.OPT_SORT_KEYS).decode()
+
+
+def changes_of(columns: Mapping[str, str]) -> str:
+    """Return SQL that tells what an update changed, for its ``returning``.
+
+    It is the new values as a JSON object of texts, by the names that ``columns`` have for them;
+    no column may become null. An object of everything, stripped of nulls, takes twice as long.
+    """
+    pairs = ",\n    ".join(
+        f"case when nullif(new.{column}, old.{column}) is not null then '{name}' end,"
+        f" nullif(new.{column}, old.{column})::text"
+        for name, column in columns.items()
+    )
+    return f"jsonb_object(array_remove(array[\n    {pairs}], null))"
 
 
 AGAIN: Final = "AGAIN"

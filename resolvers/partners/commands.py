@@ -1,7 +1,7 @@
 """The verbs of partners: one function per command."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Final
 
 from sqlalchemy import text
 
@@ -10,6 +10,7 @@ from resolvers.core.bulk import (
     Row,
     Staging,
     Verdict,
+    changes_of,
     check_texts,
     verdicts_on,
     write_staged,
@@ -66,10 +67,22 @@ _STAGED = Staging(
         "language": ("text", "language"),
     },
 )
+_CHANGES: Final = changes_of(
+    {
+        "name": "name",
+        "kind": "kind",
+        "isCustomer": "is_customer",
+        "isSupplier": "is_supplier",
+        "taxId": "tax_id",
+        "email": "email",
+        "phone": "phone",
+        "language": "language",
+    }
+)
 # Partners are found by keys in an array, which is by an index whatever the planner knows of what
 # is staged: by a join it reads all partners there are.
 _WRITE = compile_statement(
-    text("""
+    text(f"""
 with known as materialized (
   select s.*, p.id as partner_id, coalesce(s.is_customer, p.is_customer, false) as buys,
          coalesce(s.is_supplier, p.is_supplier, false) as sells,
@@ -109,15 +122,7 @@ with known as materialized (
     g.name, coalesce(g.kind, p.kind), coalesce(g.is_customer, p.is_customer),
     coalesce(g.is_supplier, p.is_supplier), coalesce(g.tax_id, p.tax_id),
     coalesce(g.email, p.email), coalesce(g.phone, p.phone), coalesce(g.language, p.language))
-  returning p.code, p.id, p.version, jsonb_strip_nulls(jsonb_build_object(
-    'name', nullif(new.name, old.name),
-    'kind', nullif(new.kind, old.kind),
-    'isCustomer', nullif(new.is_customer, old.is_customer)::text,
-    'isSupplier', nullif(new.is_supplier, old.is_supplier)::text,
-    'taxId', nullif(new.tax_id, old.tax_id),
-    'email', nullif(new.email, old.email),
-    'phone', nullif(new.phone, old.phone),
-    'language', nullif(new.language, old.language))) as diff
+  returning p.code, p.id, p.version, {_CHANGES} as diff
 ), inserted as (
   insert into partner (code, name, kind, is_customer, is_supplier, tax_id, email, phone, language,
                        created_at, updated_at)
@@ -146,7 +151,7 @@ union all
 select null, 'AGAIN', null, null
 where (select count(*) from good)
    <> (select count(*) from updated) + (select count(*) from inserted)
-""")
+""")  # noqa: S608 - of names written here
 )
 _CODES: Mapping[str, type[ErpError]] = {"VALIDATION": Invalid}
 MAX_CODE = 64

@@ -11,6 +11,7 @@ import pytest
 from gateway.verify import verify
 from gateway.worker import UNEXPECTED, VERIFY, Worker
 from resolvers.bulk import jobs
+from resolvers.bulk.rules import OnError, packed, unpacked
 from schema.core.ids import encode_id
 from tests.fixtures.gateway import Gateway, settings_for
 
@@ -309,3 +310,12 @@ async def test_a_worker_that_is_told_to_stop_finishes(
         if process.returncode is None:
             process.kill()
     assert (await job(own_gateway, id_))["state"] == "SUCCEEDED"
+
+
+def test_rows_of_jobs_are_read_packed_and_as_they_were_before() -> None:
+    """A job that was asked for by a gateway of the version before is done as well."""
+    rows: list[dict[str, Any]] = [{"sku": "Ä-1", "name": "x" * 500}, {"sku": "B", "attributes": {}}]
+    rule = "REJECT_FAILED_ROWS"
+    job = packed(rows, OnError(rule))
+    assert len(job["packed"]) < 200
+    assert unpacked(job) == unpacked({"rows": rows, "onError": rule}) == (rows, OnError(rule))
