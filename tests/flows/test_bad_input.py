@@ -396,11 +396,15 @@ def places(
             yield from places(field.type, (*path, name))
 
 
+STATE: Final = "ChangeGap"
+"""What a stream begins with, and lists things by arguments."""
 PLACES: Final = [
     Place(owner, name, argument, path, type_)
     for owner, name, field in fields_with_arguments()
     for argument, definition in field.args.items()
     for path, type_ in places(definition.type)
+    # its lists are those of root fields: one says how a stream tells what is wrong
+    if owner != STATE or name == "jobs"
 ]
 
 RIGHT: Final[Mapping[str, Any]] = {
@@ -634,6 +638,9 @@ def document(place: Place, given: str, head: str = "") -> str:
     kind = place.owner.lower() if place.owner in ROOTS else "query"
     if place.owner in ROOTS:
         return f"{kind} Battery{head} {{ {text} }}"
+    if place.owner == STATE:
+        state = f"changes(of: [JOB], snapshot: true) {{ ... on {STATE} {{ {text} }} }}"
+        return f"subscription Battery{head} {{ {state} }}"
     if place.owner in LISTED:
         return f"{kind} Battery{head} {{ {LISTED[place.owner]} {{ {text} }} }}"
     id_ = encode_id(place.owner, 1)
@@ -651,7 +658,8 @@ def argument_type(place: Place) -> GraphQLInputType:
 async def give(site: Site, place: Place, value: Any, *, patience: float = 0.1) -> Answered:
     """Give a value in a place by a variable; wait ``patience`` for what a stream says first."""
     whole = argument_type(place)
-    accept = "text/event-stream" if place.owner == "Subscription" else "application/json"
+    streamed = place.owner in ("Subscription", STATE)
+    accept = "text/event-stream" if streamed else "application/json"
     query = document(place, "$value", f"($value: {whole})")
     variables = {"value": right_value(whole, place.path, value)}
     if accept == "application/json":
