@@ -35,7 +35,12 @@ class Subscription:
         item=ChangeStreamItem,
         snapshot=True,
         notices=True,
-        shown_by=frozenset({"stockLevels", "salesOrders", "shipments", "jobs"}),
+        shown_by={
+            "stockLevels": TOPICS[ChangeTopic.STOCK],
+            "salesOrders": TOPICS[ChangeTopic.ORDER_STATUS],
+            "shipments": TOPICS[ChangeTopic.SHIPMENT_WORK],
+            "jobs": TOPICS[ChangeTopic.JOB],
+        },
     )
     def changes(
         context: Context,
@@ -59,7 +64,6 @@ class Subscription:
             key=thing_of,
             is_undone=is_undone,
             snapshot=_gap,
-            shows=False,
             notice=_notice,
         )
 

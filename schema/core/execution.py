@@ -433,7 +433,7 @@ class Executor:
             with deadline:
                 async with contexts() as context, cast(SteadyReads, context.reads).at_once():
                     [[place, shown]] = await context.reads.fetch(LOG_POSITION, {})
-                    if not stream.shows:
+                    if stream.shows is not None and not stream.shows:
                         shown = ()
                     told = await make(stream.interest, str(place), reason, context)
                     answer = await self._state(prepared, context, told)

@@ -170,8 +170,9 @@ class Stream:
     snapshot: Callable[[Any, str, SnapshotReason, Context], Awaitable[Any]] | None = None
     """Reads the state, by interest, place, reason and context: what is told, None where there is
     nothing."""
-    shows: bool = True
-    """Whether the state shows what was committed and has no place yet, which then is not told."""
+    shows: frozenset[str] | None = None
+    """Topics of which the state shows what was committed and has no place yet, which then is not
+    told; all of them without it."""
     begins: bool = False
     """Whether it always begins with its snapshot."""
     notice: Callable[[Mapping[str, Any]], RowType] | None = None
@@ -240,15 +241,15 @@ def stream(
     resumes: bool = True,
     notices: bool = False,
     size: int | None = None,
-    shown_by: frozenset[str] = frozenset(),
+    shown_by: Mapping[str, str] | None = None,
 ) -> Callable[[Callable[..., Stream]], Any]:
     """Declare a subscription: decorates ``function(context, **arguments)``, which returns a Stream.
 
     Its other parameters are the field's arguments, beside those that streams share: ``after``,
     ``snapshot``, ``caughtUp``, ``coalesceMs`` and ``whenSlow``. ``item`` is the type told; a stream
     that makes a ``notice`` is declared with ``notices``. ``size`` is how many are expected of a
-    list, for the cost of the operation. ``shown_by`` are fields of the item by which a state shows
-    what is, if one of them is selected, that shows nothing else.
+    list, for the cost of the operation. ``shown_by`` are the fields of the item by which a state
+    shows what is, where it shows nothing else, and of which topic: that counts if it is selected.
     """
 
     def declare(function: Callable[..., Stream]) -> Any:
@@ -260,9 +261,11 @@ def stream(
             seconds = _seconds(given.pop("coalesce_ms", None))
             when_slow = given.pop("when_slow", SlowPolicy.REPLAY)
             caught_up = given.pop("caught_up", False)
-            made = function(context, **given)
-            shows = made.shows or not shown_by.isdisjoint(selected_names(core_info(info)))
-            made = replace(made, resumes=resumes, shows=shows)
+            made = replace(function(context, **given), resumes=resumes)
+            if shown_by is not None:
+                selected = selected_names(core_info(info))
+                shows = frozenset(topic for name, topic in shown_by.items() if name in selected)
+                made = replace(made, shows=shows)
             return Opened(
                 stream=made,
                 company_id=context.principal.company_id,

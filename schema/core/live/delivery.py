@@ -26,6 +26,7 @@ class Delivery(NamedTuple):
     first: int = 0
     """Place of the first change to read again where it is not told, with what comes after it."""
     event_id: str = ""
+    topic: str = ""
     over: bool = False
     """Whether nothing comes after it."""
     number: int = 1

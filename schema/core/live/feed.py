@@ -23,6 +23,15 @@ _TURN_CHECK: Final = 32
 class Member(Protocol):
     """Who is told what a feed is offered."""
 
+    @property
+    def waits_for_shown(self) -> bool:
+        """Tell whether the state shows events to it that had no place yet."""
+        ...
+
+    def is_shown(self, event: PublishedEvent) -> bool:
+        """Tell whether the state shows an event to it, which then is not told."""
+        ...
+
     def take(self, delivery: Delivery, feed: "Feed") -> None:
         """Be told an answer; never blocks."""
         ...
@@ -82,6 +91,8 @@ class Feed:
         self.group = group
         self.key = key
         self.members: dict[Member, None] = {}
+        self._knowing: dict[Member, None] = {}
+        """Those of them for whom what is gathered may be other changes than for the rest."""
         self._broker = broker
         self._company_id = opened.company_id
         self._stream = opened.stream
@@ -126,16 +137,24 @@ class Feed:
         # what was gathered is no business of one who comes now
         self._flush()
         self.members[member] = None
+        if self._seconds and member.waits_for_shown:
+            self._knowing[member] = None
         return self._broker.position
 
     def leave(self, member: Member) -> None:
         """Tell a subscriber nothing more; the feed ends with its last."""
         self.members.pop(member, None)
+        self._knowing.pop(member, None)
         if not self.members:
             self._stop()
 
     def offer(self, event: PublishedEvent) -> None:
         """Take an event: have it evaluated, or gather it until it is time."""
+        # gathered with what follows it becomes one, or is undone: the log tells them what follows
+        for member in [one for one in self._knowing if one.is_shown(event)]:
+            member.fall_behind()
+        if not self.members:
+            return
         if not self._waiting and not self._gathered:
             self._given = event.seq - 1
         told = Told.one(event)
@@ -160,6 +179,7 @@ class Feed:
         """End the subscribers now."""
         members = list(self.members)
         self.members.clear()
+        self._knowing.clear()
         self._stop()
         for member in members:
             member.end(error)

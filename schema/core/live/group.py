@@ -219,6 +219,7 @@ class Group:
                     told.last.seq,
                     told.begun,
                     told.last.event_id,
+                    told.last.topic,
                     request.stream.is_over(told.last.payload),
                     told.number,
                     told.batch,

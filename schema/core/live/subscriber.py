@@ -141,13 +141,27 @@ class Subscriber(AsyncIterator[Delivery]):
 
     # What happens to it from outside
 
+    @property
+    def waits_for_shown(self) -> bool:
+        """Whether the state shows events to it that had no place yet."""
+        return bool(self._shown)
+
+    def is_shown(self, event: PublishedEvent) -> bool:
+        """Tell whether the state shows an event to it, which then is not told."""
+        return event.event_id in self._shown and self._shows(event.topic)
+
+    def _shows(self, topic: str) -> bool:
+        """Tell whether the state shows what is of a topic."""
+        topics = None if self._opened is None else self._opened.stream.shows
+        return topics is None or topic in topics
+
     def take(self, delivery: Delivery, feed: Feed) -> None:
         """Be told an answer by the feed; never blocks."""
         seq = delivery.seq
         told = self._told
         if feed is not self._feed or seq <= self._since or (told is not None and seq <= told):
             return
-        if self._shown and delivery.event_id in self._shown:
+        if self._shown and delivery.event_id in self._shown and self._shows(delivery.topic):
             self._shown.discard(delivery.event_id)
             return
         waiter = self._waiter
@@ -495,9 +509,7 @@ class Subscriber(AsyncIterator[Delivery]):
 
     def _wants(self, event: PublishedEvent, stream: Stream) -> bool:
         # it stays among those shown: who is moved reads the same once more
-        if event.event_id in self._shown:
-            return False
-        return stream.interest.accepts(event)
+        return not self.is_shown(event) and stream.interest.accepts(event)
 
     # Groups and feeds
 

@@ -177,7 +177,7 @@ class Subscription:
             key=lambda event: event.payload["thing"],
         )
 
-    @stream("Lasting.", item=Item, shown_by=frozenset({"values"}))
+    @stream("Lasting.", item=Item, shown_by={"values": "stock"})
     def lasting(context: Context) -> Stream:  # noqa: N805 - no instance
         """Tell changes that last, and a state that shows nothing unless its values are selected."""
         del context
@@ -188,8 +188,13 @@ class Subscription:
             key=lambda event: event.payload["thing"],
             is_undone=is_undone,
             snapshot=state,
-            shows=False,
         )
+
+    @stream("Both.", item=Item, snapshot=True, shown_by={"values": "stock"})
+    def both(context: Context) -> Stream:  # noqa: N805 - no instance
+        """Tell changes of two topics, and a state that shows one of them."""
+        del context
+        return Stream(topics=("stock", "orders"), interest=Wanted(), tell=tell, snapshot=state)
 
 
 SCHEMA = strawberry.Schema(
@@ -221,6 +226,11 @@ subscription Lasting($after: String, $ms: Int, $slow: SlowPolicy! = REPLAY) {
     ... on Changed { seq thing before value coalesced }
     ... on State { seq reason }
   }
+}
+"""
+BOTH = """
+subscription Both {
+  both(snapshot: true) { ... on Changed { seq } ... on State { seq reason } }
 }
 """
 THINGS = """
@@ -694,6 +704,51 @@ async def test_a_state_that_shows_nothing_is_followed_by_all_that_is_published(s
     assert told[0]["reason"] == "TOO_OLD"
     assert seqs(told[1:]) == world.wanted(int(told[0]["seq"]))
     assert applied(await shown) == world.at
+
+
+@pytest.mark.parametrize("selected", ["values", "reason"])
+async def test_of_what_the_state_does_not_show_everything_is_told(selected: str) -> None:
+    """It shows the topics whose fields are selected; what is of others and has no place follows."""
+    world = World(events=20)
+    payload = {"thing": 0, "wanted": True, "before": 1, "value": 2}
+    for topic in ("stock", "orders", "stock"):
+        event = replace(world.events[-1], company_id=1, topic=topic, payload=payload)
+        world.unpublished.append(replace(event, event_id=f"{topic} {len(world.unpublished)}"))
+    reader = asyncio.create_task(world.follow(BOTH.replace("reason", selected)))
+    await world.settle()
+    world.relay()
+    world.hear()
+    await world.settle()
+    world.broker.close()
+    state, *changes = await asyncio.wait_for(reader, 5)
+    assert seqs([state]) == [20]
+    assert seqs(changes) == ([22] if selected == "values" else [21, 22, 23])
+
+
+async def test_what_the_state_shows_is_not_undone_with_what_it_does_not() -> None:
+    """Gathered together both leave all as it was, but not for who has the state of in between."""
+    world = World(events=20)
+    world.oldest = 11
+    was = world.at[0]
+
+    def set_to(value: int) -> None:
+        payload = {"thing": 0, "wanted": True, "before": world.at[0], "value": value}
+        last = replace(world.events[-1], company_id=1, topic="stock", payload=payload)
+        world.unpublished.append(replace(last, event_id=f"set to {value}"))
+        world.at[0] = value
+
+    set_to(900)
+    selected = LASTING.replace("seq reason", "seq reason values")
+    reader = asyncio.create_task(world.follow(selected, after="9", ms=5))
+    await world.settle()
+    set_to(was)
+    world.relay()
+    world.hear()
+    await world.settle()
+    world.broker.close()
+    state, *changes = await asyncio.wait_for(reader, 5)
+    assert state["values"][0] == 900
+    assert applied([state, *changes]) == world.at
 
 
 async def test_a_cursor_of_the_future_is_refused() -> None:
