@@ -159,9 +159,11 @@ async def test_every_edge(
     query = f"{head} {{{body} {fragments}"
     compared = await compare(reader, query, variables)
     assert compared.outcome == COMPILED
+    # what a caller may not see, and what is left out, does not depend on how many rows there are
+    few = {**variables, **arguments(way[0], known, 5)}
     for caller in in_turn(str(edge), list(callers.values()), 3):
-        await compare(reader, query, variables, caller=caller)
-    await compare(reader, query, {**variables, "yes": False, "no": True})
+        await compare(reader, query, few, caller=caller)
+    await compare(reader, query, {**few, "yes": False, "no": True})
 
 
 # --- every list
@@ -229,7 +231,10 @@ async def test_pages(
     for asked in ({}, {"first": 0}, {"last": 2}, {"first": 2}):
         query, variables = listing(path, known, asked)
         found = list(pages((await compare(reader, query, variables)).data, path))
-        for caller in callers.values():
+        several = list(callers.values())
+        if asked != {"first": 2}:
+            several = in_turn(f"{path}{asked}", several, 3)
+        for caller in several:
             await compare(reader, query, variables, caller=caller)
     assert found
     for page in found:
