@@ -1,4 +1,4 @@
-"""The audit trail of an object is found by a smaller index, and no row looks its company up.
+"""The audit trail of an object is found by a smaller index.
 
 Phase: expand
 """
