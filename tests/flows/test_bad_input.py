@@ -7,7 +7,7 @@ wrong values of its type. A new argument is under them from the day it is declar
 import base64
 import json
 import time
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Final
@@ -698,6 +698,27 @@ LEAVES: Final = [
 ]
 
 
+def by_field(places: Sequence[Place]) -> pytest.MarkDecorator:
+    """Parametrize with the places of each field together: there are thousands."""
+    fields: dict[str, list[Place]] = {}
+    for place in places:
+        fields.setdefault(f"{place.owner}.{place.field}", []).append(place)
+    return pytest.mark.parametrize("places", fields.values(), ids=list(fields))
+
+
+async def at_each(places: Sequence[Place], check: Callable[[Place], Awaitable[None]]) -> None:
+    """Check every place, and fail with all at which it did."""
+    failed: list[Exception] = []
+    for place in places:
+        try:
+            await check(place)
+        except AssertionError as error:
+            error.add_note(f"at {place}")
+            failed.append(error)
+    if failed:
+        raise ExceptionGroup("places where it does not hold", failed)
+
+
 def wrong_values(place: Place) -> list[Any]:
     """Return what no place of this type accepts."""
     named = get_named_type(place.type)
@@ -712,66 +733,92 @@ def wrong_values(place: Place) -> list[Any]:
     return wrong
 
 
-@pytest.mark.parametrize("place", LEAVES, ids=str)
-async def test_wrong_values_are_refused_by_name(site: Site, place: Place) -> None:
+@by_field(LEAVES)
+async def test_wrong_values_are_refused_by_name(site: Site, places: Sequence[Place]) -> None:
     """Wrong values of the type, in every place of it, are errors that name the place."""
-    for value in in_turn(str(place), wrong_values(place), 4):
-        answered = await give(site, place, value, patience=SOON)
-        assert answered.errors, value
-        assert answered.names(*place.names), (value, answered.errors)
-        assert answered.codes <= {"VALIDATION", "NOT_FOUND"}, (value, answered.errors)
 
-
-@pytest.mark.parametrize("place", in_turns(LEAVES, 0), ids=str)
-async def test_odd_values_are_answered(site: Site, place: Place) -> None:
-    """Empty, huge and hostile values of the right type get an answer, or an error by name."""
-    for value in in_turn(str(place), ODD.get(place.named, []), 6):
-        answered = await give(site, place, value)
-        if answered.errors and place.owner != "Mutation":  # whose other lines are wrong as well
+    async def check(place: Place) -> None:
+        for value in in_turn(str(place), wrong_values(place), 4):
+            answered = await give(site, place, value, patience=SOON)
+            assert answered.errors, value
             assert answered.names(*place.names), (value, answered.errors)
+            assert answered.codes <= {"VALIDATION", "NOT_FOUND"}, (value, answered.errors)
+
+    await at_each(places, check)
 
 
-@pytest.mark.parametrize("place", LEAVES, ids=str)
-async def test_null_is_refused_where_a_value_is_required(site: Site, place: Place) -> None:
+@by_field(in_turns(LEAVES, 0))
+async def test_odd_values_are_answered(site: Site, places: Sequence[Place]) -> None:
+    """Empty, huge and hostile values of the right type get an answer, or an error by name."""
+
+    async def check(place: Place) -> None:
+        for value in in_turn(str(place), ODD.get(place.named, []), 6):
+            answered = await give(site, place, value)
+            if answered.errors and place.owner != "Mutation":  # whose other lines are wrong as well
+                assert answered.names(*place.names), (value, answered.errors)
+
+    await at_each(places, check)
+
+
+@by_field(LEAVES)
+async def test_null_is_refused_where_a_value_is_required(
+    site: Site, places: Sequence[Place]
+) -> None:
     """Null stands for nothing given, and is refused by name where something must be."""
-    required = isinstance(place.type, GraphQLNonNull)
-    answered = await give(site, place, None, patience=SOON if required else 0.1)
-    if required:
-        assert answered.names(*place.names)
-        assert answered.codes == {"VALIDATION"}
+
+    async def check(place: Place) -> None:
+        required = isinstance(place.type, GraphQLNonNull)
+        answered = await give(site, place, None, patience=SOON if required else 0.1)
+        if required:
+            assert answered.names(*place.names)
+            assert answered.codes == {"VALIDATION"}
+
+    await at_each(places, check)
 
 
-@pytest.mark.parametrize("place", in_turns(LEAVES, 1), ids=str)
-async def test_wrong_literals_are_refused_where_they_stand(site: Site, place: Place) -> None:
+@by_field(in_turns(LEAVES, 1))
+async def test_wrong_literals_are_refused_where_they_stand(
+    site: Site, places: Sequence[Place]
+) -> None:
     """Written into the document, a wrong value is an error with the place in the document."""
-    literals = LITERALS.get(place.named, ["NOPE", '"X"', "1", "true", "{a: 1}"])
-    for literal in in_turn(str(place), literals, 4):
-        value = right_value(argument_type(place), place.path, MARKER)
-        answered = await site.ask(document(place, written(value, literal)))
-        assert answered.errors, literal
-        assert answered.status == 400
-        assert answered.codes <= {"GRAPHQL_VALIDATION_FAILED"}, (literal, answered.errors)
-        for error in answered.errors:
-            assert error["locations"], (literal, error)
+
+    async def check(place: Place) -> None:
+        literals = LITERALS.get(place.named, ["NOPE", '"X"', "1", "true", "{a: 1}"])
+        for literal in in_turn(str(place), literals, 4):
+            value = right_value(argument_type(place), place.path, MARKER)
+            answered = await site.ask(document(place, written(value, literal)))
+            assert answered.errors, literal
+            assert answered.status == 400
+            assert answered.codes <= {"GRAPHQL_VALIDATION_FAILED"}, (literal, answered.errors)
+            for error in answered.errors:
+                assert error["locations"], (literal, error)
+
+    await at_each(places, check)
 
 
 STRINGS: Final = [place for place in LEAVES if place.named in ("String", "ID")]
 
 
-@pytest.mark.parametrize("place", in_turns(STRINGS, 0), ids=str)
-async def test_characters_that_cannot_be_stored_are_refused(site: Site, place: Place) -> None:
+@by_field(in_turns(STRINGS, 0))
+async def test_characters_that_cannot_be_stored_are_refused(
+    site: Site, places: Sequence[Place]
+) -> None:
     """NUL and lone surrogates never get as far as the argument, wherever they are."""
-    whole = argument_type(place)
-    query = document(place, "$value", f"($value: {whole})")
-    texts = ("\0", "a\0b", "\0" * 50, "\ud800", "a\udfff", "\udc00\ud800")
-    for text in in_turn(str(place), texts, 3):
-        content = json.dumps(
-            {"query": query, "variables": {"value": right_value(whole, place.path, text)}}
-        )
-        answered = Answered(await site.post(content.encode()))
-        assert answered.status == 400
-        [error] = answered.errors
-        assert ("variables.value" if "\0" in text else "Invalid JSON") in error["message"]
+
+    async def check(place: Place) -> None:
+        whole = argument_type(place)
+        query = document(place, "$value", f"($value: {whole})")
+        texts = ("\0", "a\0b", "\0" * 50, "\ud800", "a\udfff", "\udc00\ud800")
+        for text in in_turn(str(place), texts, 3):
+            content = json.dumps(
+                {"query": query, "variables": {"value": right_value(whole, place.path, text)}}
+            )
+            answered = Answered(await site.post(content.encode()))
+            assert answered.status == 400
+            [error] = answered.errors
+            assert ("variables.value" if "\0" in text else "Invalid JSON") in error["message"]
+
+    await at_each(places, check)
 
 
 OBJECTS: Final = [
@@ -781,20 +828,26 @@ OBJECTS: Final = [
 ]
 
 
-@pytest.mark.parametrize("place", OBJECTS, ids=str)
-async def test_objects_and_lists_of_another_shape_are_refused(site: Site, place: Place) -> None:
+@by_field(OBJECTS)
+async def test_objects_and_lists_of_another_shape_are_refused(
+    site: Site, places: Sequence[Place]
+) -> None:
     """Texts, numbers, unknown entries and lists of lists are told with the place."""
-    inner = get_nullable_type(place.type)
-    wrong: list[Any] = [True, 1.5, {"nothing": 1}, [[[]]], [None, {}]]
-    if isinstance(inner, GraphQLInputObjectType):
-        wrong = ["x", 5, True, 1.5, {"nothing": 1}, [{}, {}], {"": 1}, {"__proto__": {}}]
-    elif get_named_type(place.type).name == "Boolean":
-        wrong.remove(True)
-    for value in in_turn(str(place), wrong, 3):
-        answered = await give(site, place, value, patience=SOON)
-        assert answered.errors, value
-        assert answered.names(*place.names, "value"), (value, answered.errors)
-        assert answered.codes == {"VALIDATION"}, (value, answered.errors)
+
+    async def check(place: Place) -> None:
+        inner = get_nullable_type(place.type)
+        wrong: list[Any] = [True, 1.5, {"nothing": 1}, [[[]]], [None, {}]]
+        if isinstance(inner, GraphQLInputObjectType):
+            wrong = ["x", 5, True, 1.5, {"nothing": 1}, [{}, {}], {"": 1}, {"__proto__": {}}]
+        elif get_named_type(place.type).name == "Boolean":
+            wrong.remove(True)
+        for value in in_turn(str(place), wrong, 3):
+            answered = await give(site, place, value, patience=SOON)
+            assert answered.errors, value
+            assert answered.names(*place.names, "value"), (value, answered.errors)
+            assert answered.codes == {"VALIDATION"}, (value, answered.errors)
+
+    await at_each(places, check)
 
 
 @pytest.mark.parametrize("place", [p for p in LEAVES if p.named == "ID"], ids=str)
