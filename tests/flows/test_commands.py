@@ -196,10 +196,7 @@ class TestOthersInTheWay:
                 ADJUST, {"key": "k", "dry": False, "lines": [a_line(first, delta="-1")]}
             )
         )
-        for _ in range(200):
-            if await owner.fetchval("select count(*) from pg_locks where not granted"):
-                break
-            await asyncio.sleep(0.01)
+        await own_gateway.until_a_lock_is_awaited()
         await owner.execute(
             "insert into idempotency_key (company_id, actor, key, operation, request_hash)"
             " values (1, $1, 'k', 'x', '\\x00') on conflict do nothing",

@@ -396,10 +396,7 @@ async def test_who_was_not_quick_enough_is_told_by_the_frame(
     async with owner.transaction():
         await owner.execute(taken, order_id)
         asked = asyncio.create_task(reserve(own_gateway, order_id))
-        for _ in range(2_000):
-            if await owner.fetchval("select count(*) from pg_locks where not granted"):
-                break
-            await asyncio.sleep(0.01)
+        await own_gateway.until_a_lock_is_awaited()
     told = await asked
     assert [error["code"] for error in told["userErrors"]] == {
         "stock": [],
