@@ -1,14 +1,18 @@
 """Which columns an operation asks of a type: only those are read from the database."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 from graphql import (
     FieldNode,
     FragmentSpreadNode,
+    GraphQLIncludeDirective,
     GraphQLObjectType,
+    GraphQLSkipDirective,
     InlineFragmentNode,
+    SelectionNode,
     SelectionSetNode,
+    get_directive_values,
     get_named_type,
     is_abstract_type,
 )
@@ -79,16 +83,32 @@ def selected_names(info: CoreInfo) -> frozenset[str]:
     return frozenset(one.name.value for one in fields)
 
 
+def included_names(info: CoreInfo) -> frozenset[str]:
+    """Return the names of the selected fields that @skip and @include do not leave out."""
+
+    def wanted(node: SelectionNode) -> bool:
+        skip = get_directive_values(GraphQLSkipDirective, node, info.variable_values)
+        include = get_directive_values(GraphQLIncludeDirective, node, info.variable_values)
+        return not (skip and skip["if"]) and (not include or include["if"])
+
+    nodes = info.field_nodes
+    fields = (
+        one for node in nodes for one in _fields(info, node.selection_set, None, set(), wanted)
+    )
+    return frozenset(one.name.value for one in fields)
+
+
 def _fields(
     info: CoreInfo,
     selection: SelectionSetNode | None,
     type_: GraphQLObjectType | None,
     seen: set[str],
+    wanted: Callable[[SelectionNode], bool] = lambda _: True,
 ) -> Iterator[FieldNode]:
     """Yield the fields of a selection set, through fragments that can apply to ``type_``."""
     if selection is None:
         return
-    for node in selection.selections:
+    for node in filter(wanted, selection.selections):
         if isinstance(node, FieldNode):
             yield node
         elif isinstance(node, FragmentSpreadNode):
@@ -97,11 +117,11 @@ def _fields(
                 seen.add(name)
                 fragment = info.fragments[name]
                 if _applies(info, fragment.type_condition.name.value, type_):
-                    yield from _fields(info, fragment.selection_set, type_, seen)
+                    yield from _fields(info, fragment.selection_set, type_, seen, wanted)
         elif isinstance(node, InlineFragmentNode):
             condition = node.type_condition
             if condition is None or _applies(info, condition.name.value, type_):
-                yield from _fields(info, node.selection_set, type_, seen)
+                yield from _fields(info, node.selection_set, type_, seen, wanted)
 
 
 def _applies(info: CoreInfo, condition: str, type_: GraphQLObjectType | None) -> bool:

@@ -28,7 +28,7 @@ from schema.core.fields import RowType, argument, column, declare_field, with_ar
 from schema.core.ids import encode_id
 from schema.core.info import Info, core_info
 from schema.core.node import row_type
-from schema.core.selection import selected_names
+from schema.core.selection import included_names
 
 _LONGEST_COALESCING: Final = 60_000
 _DOCUMENT: Final = re.compile(r"([A-Za-z]+):([0-9]{1,18})", re.ASCII)
@@ -263,7 +263,7 @@ def stream(
             caught_up = given.pop("caught_up", False)
             made = replace(function(context, **given), resumes=resumes)
             if shown_by is not None:
-                selected = selected_names(core_info(info))
+                selected = included_names(core_info(info))
                 shows = frozenset(topic for name, topic in shown_by.items() if name in selected)
                 made = replace(made, shows=shows)
             return Opened(
