@@ -7,9 +7,9 @@ from types import ModuleType
 from strawberry.types.scalar import ScalarDefinition
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class SchemaModule:
-    """The schema's half of a module: classes whose fields become root fields.
+    """The schema's half of a module: classes whose fields become root fields. There is one of each.
 
     ``types`` are object types no field returns by name, such as implementations of an interface.
     """
