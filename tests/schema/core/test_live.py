@@ -667,20 +667,26 @@ async def test_a_stream_with_a_state_tells_it_where_too_much_is_gone() -> None:
     assert applied(told) == world.at
 
 
-@pytest.mark.parametrize("seed", range(6))
-async def test_what_happens_while_the_state_is_read_anew_is_told_once(seed: int) -> None:
-    """What was published since the log was found too short is in the state, or follows it."""
-    world = World(events=20, seed=seed)
+async def resumed_too_late(world: World, *documents: str) -> list[list[dict[str, Any]]]:
+    """Return what each is told that resumes before what is kept, while changes are published."""
     world.oldest = 11
     world.busy = 0.8
-    reader = asyncio.create_task(world.follow(ITEMS, after="9"))
+    readers = [asyncio.create_task(world.follow(text, after="9")) for text in documents]
     await world.settle()
     world.busy = 0.0
     world.publish(10)
     await world.settle()
     world.broker.close()
-    told = await reader
-    assert told[0]["reason"] == "TOO_OLD"
+    told = await asyncio.gather(*readers)
+    assert all(first["reason"] == "TOO_OLD" for first, *_ in told)
+    return told
+
+
+@pytest.mark.parametrize("seed", range(6))
+async def test_what_happens_while_the_state_is_read_anew_is_told_once(seed: int) -> None:
+    """What was published since the log was found too short is in the state, or follows it."""
+    world = World(events=20, seed=seed)
+    [told] = await resumed_too_late(world, ITEMS)
     assert seqs(told[1:]) == sorted(set(seqs(told[1:])))
     assert applied(told) == world.at
 
@@ -689,21 +695,10 @@ async def test_what_happens_while_the_state_is_read_anew_is_told_once(seed: int)
 async def test_a_state_that_shows_nothing_is_followed_by_all_that_is_published(seed: int) -> None:
     """Also by what was written before it was read, and had no place yet; unless it is shown."""
     world = World(events=20, seed=seed)
-    world.oldest = 11
-    world.busy = 0.8
-    shown = asyncio.create_task(
-        world.follow(LASTING.replace("seq reason", "seq reason values"), after="9")
-    )
-    reader = asyncio.create_task(world.follow(LASTING, after="9"))
-    await world.settle()
-    world.busy = 0.0
-    world.publish(10)
-    await world.settle()
-    world.broker.close()
-    told = await reader
-    assert told[0]["reason"] == "TOO_OLD"
+    showing = LASTING.replace("seq reason", "seq reason values")
+    shown, told = await resumed_too_late(world, showing, LASTING)
     assert seqs(told[1:]) == world.wanted(int(told[0]["seq"]))
-    assert applied(await shown) == world.at
+    assert applied(shown) == world.at
 
 
 @pytest.mark.parametrize(
