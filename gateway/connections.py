@@ -74,10 +74,17 @@ class ConnectionPool(Generic[C]):
 
     def take(self) -> C | None:
         """Lend a connection that is there and good; None where `acquire` has to look for one."""
-        found = None if self._closed else self._idle_one()
-        if found is not None:
-            self._lent.add(found)
-        return found
+        idle = self._idle
+        while idle and not self._closed:
+            connection = idle.pop()
+            if connection.is_closed():
+                continue
+            if time.monotonic() - connection.idle_since > IDLE_SECONDS:
+                self._discard(connection)
+                continue
+            self._lent.add(connection)
+            return connection
+        return None
 
     async def acquire(self, wait_seconds: float) -> C:
         """Lend a connection, and wait for it if there is none.
@@ -125,18 +132,6 @@ class ConnectionPool(Generic[C]):
         for connection in self._lent:
             connection.terminate()
         await asyncio.gather(*self._closing, return_exceptions=True)
-
-    def _idle_one(self) -> C | None:
-        """Return a connection that is there and good, if nobody waited for it before."""
-        while self._idle:
-            connection = self._idle.pop()
-            if connection.is_closed():
-                continue
-            if time.monotonic() - connection.idle_since > IDLE_SECONDS:
-                self._discard(connection)
-                continue
-            return connection
-        return None
 
     async def _opened_or_awaited(self) -> C:
         if self.size < self._limit:

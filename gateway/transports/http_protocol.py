@@ -478,12 +478,15 @@ class HttpProtocol(HttpToolsProtocol):
         self.server_state.total_requests += 1
         if self.transport.is_closing():
             return
-        self.flow.resume_reading()
+        if self.flow.read_paused:
+            self.flow.resume_reading()
         if self.pipeline:
             cycle, app = self.pipeline.pop()
             self._start_asgi_task(cycle, app)
-            return
-        self._begin_to_idle()
+        elif self._idle_timer is None:
+            self._begin_to_idle()
+        else:
+            self._idle_since = self.loop.time()
 
     def _begin_to_idle(self) -> None:
         self._idle_since = self.loop.time()

@@ -15,35 +15,28 @@ class Deadlines:
 
     def __init__(self, seconds: float | None) -> None:
         self.seconds = seconds
-        self._running: deque[Deadline] = deque()
-        self._timer: asyncio.TimerHandle | None = None
+        self.running: deque[Deadline] = deque()
+        """Those that were begun, oldest first; some may be over."""
+        self.timer: asyncio.TimerHandle | None = None
+        """Ends the oldest, when its time is over."""
 
     def begin(self) -> "Deadline":
         """Return a context whose block is canceled, and raises TimeoutError, when time is over."""
         return Deadline(self)
 
-    def watch(self, deadline: "Deadline", loop: asyncio.AbstractEventLoop) -> None:
-        """Cancel the task of ``deadline`` at its time, unless it is over by then."""
-        running = self._running
-        while running and running[0].task is None:
-            running.popleft()
-        running.append(deadline)
-        if self._timer is None:
-            self._timer = loop.call_at(deadline.at, self._expire, loop)
-
-    def _expire(self, loop: asyncio.AbstractEventLoop) -> None:
+    def expire(self, loop: asyncio.AbstractEventLoop) -> None:
         """End what is out of time, and wait for the next that is not over."""
-        self._timer = None
+        self.timer = None
         now = loop.time()
-        while self._running:
-            oldest = self._running[0]
+        while self.running:
+            oldest = self.running[0]
             if oldest.task is not None:
                 if oldest.at > now:
-                    self._timer = loop.call_at(oldest.at, self._expire, loop)
+                    self.timer = loop.call_at(oldest.at, self.expire, loop)
                     return
                 oldest.expired = True
                 oldest.task.cancel()
-            self._running.popleft()
+            self.running.popleft()
 
 
 class Deadline:
@@ -66,7 +59,12 @@ class Deadline:
             assert task is not None, "executions run in tasks"
             self._cancelling = task.cancelling()
             self.at = loop.time() + seconds
-            self._deadlines.watch(self, loop)
+            deadlines, running = self._deadlines, self._deadlines.running
+            while running and running[0].task is None:
+                running.popleft()
+            running.append(self)
+            if deadlines.timer is None:
+                deadlines.timer = loop.call_at(self.at, deadlines.expire, loop)
         return self
 
     def __exit__(

@@ -104,5 +104,5 @@ async def test_what_is_over_is_not_kept() -> None:
     for _ in range(1_000):
         with deadlines.begin():
             pass
-    kept = [one for one in vars(deadlines)["_running"] if isinstance(one, Deadline)]
+    kept = [one for one in vars(deadlines)["running"] if isinstance(one, Deadline)]
     assert len(kept) <= 1
