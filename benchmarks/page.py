@@ -68,6 +68,10 @@ def _head(results: Results) -> Iterator[str]:
     yield f"- Run: {at.date}, commit {at.commit}, `{at.command}`"
     yield f"- Machine: {at.processor}, {at.cores} cores, {at.kernel}"
     yield f"- Versions: {versions}"
+    yield (
+        f"- This build of Python takes {at.step:.0f} ns to make an object, call a function, fill "
+        "a dictionary; see [README.md](README.md#python)"
+    )
     yield f"- Data, as the caller's company sees it: {rows}"
     yield (
         f"- Load: {CONNECTIONS} connections, {pace.rounds} rounds of {pace.seconds:g} s "
