@@ -166,14 +166,15 @@ def _json(value: Any) -> str:
 
 
 def changes_of(columns: Mapping[str, str]) -> str:
-    """Return SQL that tells what an update changed, for its ``returning``.
+    """Return SQL that tells what an update of ``p`` changed, for its ``returning``.
 
     It is the new values as a JSON object of texts, by the names that ``columns`` have for them;
     no column may become null. An object of everything, stripped of nulls, takes twice as long.
+    The row as it was is ``before`` of ``g``: PostgreSQL tells it by itself since 18 only.
     """
     pairs = ",\n    ".join(
-        f"case when nullif(new.{column}, old.{column}) is not null then '{name}' end,"
-        f" nullif(new.{column}, old.{column})::text"
+        f"case when nullif(p.{column}, (g.before).{column}) is not null then '{name}' end,"
+        f" nullif(p.{column}, (g.before).{column})::text"
         for name, column in columns.items()
     )
     return f"jsonb_object(array_remove(array[\n    {pairs}], null))"

@@ -1,12 +1,16 @@
 """Many rows at once: one verdict each, all or the good ones, once per key, also as a job."""
 
 import asyncio
+import re
 from typing import Any
 
 import orjson
 import pytest
 
 from gateway.verify import verify
+from resolvers.catalog import commands as catalog
+from resolvers.core.statement import Statement
+from resolvers.partners import commands as partners_
 from schema.core.execution import Refused
 from schema.core.ids import encode_id
 from tests.fixtures.gateway import EVERY_PERMISSION, Gateway, principal
@@ -39,6 +43,12 @@ mutation Levels($key: String!, $rows: [StockLevelUpsertInput!]!,
 
 WRITING_ROWS = 5
 """Statements of an upsert, whatever it writes; COPY is none of them."""
+
+
+@pytest.mark.parametrize("statement", [catalog._WRITE, partners_._WRITE])
+def test_what_was_before_is_not_asked_of_postgresql_18_alone(statement: Statement) -> None:
+    """Since 18 `returning` knows `old` and `new`; 15 to 17 refuse the whole statement."""
+    assert not re.search(r"\b(old|new)\.", statement.sql)
 
 
 async def products(gateway: Gateway, rows: Any, key: str = "p", **more: Any) -> Any:
