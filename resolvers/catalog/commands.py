@@ -109,7 +109,7 @@ _WRITE = compile_statement(
 with known as materialized (
   select s.place, s.sku, s.name, s.description, s.barcode, s.kind, s.tracking, s.category, s.uom,
          s.properties as attributes, s.price as list_price, s.currency, p.id as product_id,
-         p as before, p.uom_id as old_uom, p.tracking as old_tracking,
+         p as before, p.xmin as written_by, p.uom_id as old_uom, p.tracking as old_tracking,
          u.id as uom_id, c.id as category_id, x.code as currency_code,
          (p.name, p.description, p.barcode, p.kind, p.tracking, p.category_id, p.uom_id,
           p.attributes, p.list_price, p.list_currency)
@@ -166,14 +166,8 @@ with known as materialized (
     list_currency = coalesce(g.currency, p.list_currency),
     version = p.version + 1, updated_at = :now
   from good g
-  where p.id = g.product_id and p.version = (g.before).version
-    and p.id = any(array(select id from locked)) and (
-    p.name, p.description, p.barcode, p.kind, p.tracking, p.category_id, p.uom_id, p.attributes,
-    p.list_price, p.list_currency
-  ) is distinct from (
-    g.name, coalesce(g.description, p.description), coalesce(g.barcode, p.barcode),
-    coalesce(g.kind, p.kind), coalesce(g.tracking, p.tracking), g.category_id, g.uom_id,
-    coalesce(g.attributes, p.attributes), g.list_price, coalesce(g.currency, p.list_currency))
+  where p.id = g.product_id and p.xmin = g.written_by -- what nobody changed meanwhile
+    and p.id = any(array(select id from locked))
   returning p.sku, p.id, p.version, {_CHANGES} as diff
 ), inserted as (
   insert into product (sku, name, description, barcode, kind, tracking, category_id, uom_id,

@@ -84,7 +84,7 @@ _CHANGES: Final = changes_of(
 _WRITE = compile_statement(
     text(f"""
 with known as materialized (
-  select s.*, p as before, p.id as partner_id,
+  select s.*, p as before, p.xmin as written_by, p.id as partner_id,
          coalesce(s.is_customer, p.is_customer, false) as buys,
          coalesce(s.is_supplier, p.is_supplier, false) as sells,
          (p.name, p.kind, p.is_customer, p.is_supplier, p.tax_id, p.email, p.phone, p.language)
@@ -117,13 +117,8 @@ with known as materialized (
     email = coalesce(g.email, p.email), phone = coalesce(g.phone, p.phone),
     language = coalesce(g.language, p.language), version = p.version + 1, updated_at = :now
   from good g
-  where p.id = g.partner_id and p.version = (g.before).version
-    and p.id = any(array(select id from locked)) and (
-    p.name, p.kind, p.is_customer, p.is_supplier, p.tax_id, p.email, p.phone, p.language
-  ) is distinct from (
-    g.name, coalesce(g.kind, p.kind), coalesce(g.is_customer, p.is_customer),
-    coalesce(g.is_supplier, p.is_supplier), coalesce(g.tax_id, p.tax_id),
-    coalesce(g.email, p.email), coalesce(g.phone, p.phone), coalesce(g.language, p.language))
+  where p.id = g.partner_id and p.xmin = g.written_by -- what nobody changed meanwhile
+    and p.id = any(array(select id from locked))
   returning p.code, p.id, p.version, {_CHANGES} as diff
 ), inserted as (
   insert into partner (code, name, kind, is_customer, is_supplier, tax_id, email, phone, language,

@@ -358,17 +358,22 @@ async def test_a_product_that_is_archived_meanwhile(own_gateway: Gateway) -> Non
 
 
 async def test_partners_that_are_changed_meanwhile(own_gateway: Gateway) -> None:
-    """What the row does not say stays as the others made it."""
+    """What the row does not say stays as the others made it; the trail tells what is new since."""
     await partners(own_gateway, [{"code": "RACE", "name": "A", "isCustomer": True}], "made")
     owner = own_gateway.owner
     async with owner.transaction():
-        await owner.execute("update partner set phone = '112' where code = 'RACE'")
-        upsert = asyncio.create_task(partners(own_gateway, [{"code": "RACE", "name": "B"}]))
+        await owner.execute("update partner set phone = '112', email = 'a@b' where code = 'RACE'")
+        row = {"code": "RACE", "name": "B", "email": "a@b"}
+        upsert = asyncio.create_task(partners(own_gateway, [row]))
         await asyncio.sleep(0.5)
         assert not upsert.done(), "it waits"
     assert [one["result"] for one in (await upsert)["rows"]] == ["UPDATED"]
-    found: Any = await owner.fetchrow("select name, phone from partner where code = 'RACE'")
-    assert tuple(found) == ("B", "112")
+    found: Any = await owner.fetchrow(
+        """select p.name, p.phone, p.email, a.diff::text
+           from partner p join audit_log a on a.entity = 'Partner' and a.entity_id = p.id
+           where p.code = 'RACE' and a.action = 'update'"""
+    )
+    assert tuple(found) == ("B", "112", "a@b", '{"name": "B"}')
 
 
 async def test_rows_in_any_order_at_once(own_gateway: Gateway, own_database_url: str) -> None:
