@@ -5,6 +5,8 @@ import threading
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
 
+import structlog
+
 from gateway.migrate import migrate
 from gateway.provision import as_demo, database_url, owner_connection, with_database
 from gateway.seed import seed
@@ -18,6 +20,8 @@ from gateway.worker import Worker
 from resolvers.core.clock import system_clock
 
 _PATIENCE_SECONDS = 5.0
+
+_log = structlog.get_logger("demo")
 
 
 class DemoError(Exception):
@@ -67,9 +71,14 @@ def worker_beside(settings: Settings) -> Iterator[None]:
     work = loop.create_task(Worker(settings).do_jobs())
 
     def run() -> None:
-        with suppress(asyncio.CancelledError):
+        try:
             loop.run_until_complete(work)
-        loop.close()
+        except asyncio.CancelledError:
+            pass
+        except Exception:  # noqa: BLE001 - whatever it was, the demo goes on without
+            _log.exception("the worker failed; jobs wait until the demo is started again")
+        finally:
+            loop.close()
 
     thread = threading.Thread(target=run, name="worker", daemon=True)
     thread.start()

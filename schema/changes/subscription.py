@@ -36,10 +36,10 @@ class Subscription:
         snapshot=True,
         notices=True,
         shown_by={
-            "stockLevels": TOPICS[ChangeTopic.STOCK],
-            "salesOrders": TOPICS[ChangeTopic.ORDER_STATUS],
-            "shipments": TOPICS[ChangeTopic.SHIPMENT_WORK],
-            "jobs": TOPICS[ChangeTopic.JOB],
+            "stockLevels": (TOPICS[ChangeTopic.STOCK], "availability.read"),
+            "salesOrders": (TOPICS[ChangeTopic.ORDER_STATUS], "sales.read"),
+            "shipments": (TOPICS[ChangeTopic.SHIPMENT_WORK], "shipments.read"),
+            "jobs": (TOPICS[ChangeTopic.JOB], "operations.read"),
         },
     )
     def changes(

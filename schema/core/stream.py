@@ -241,7 +241,7 @@ def stream(
     resumes: bool = True,
     notices: bool = False,
     size: int | None = None,
-    shown_by: Mapping[str, str] | None = None,
+    shown_by: Mapping[str, tuple[str, str | None]] | None = None,
 ) -> Callable[[Callable[..., Stream]], Any]:
     """Declare a subscription: decorates ``function(context, **arguments)``, which returns a Stream.
 
@@ -249,7 +249,8 @@ def stream(
     ``snapshot``, ``caughtUp``, ``coalesceMs`` and ``whenSlow``. ``item`` is the type told; a stream
     that makes a ``notice`` is declared with ``notices``. ``size`` is how many are expected of a
     list, for the cost of the operation. ``shown_by`` are the fields of the item by which a state
-    shows what is, where it shows nothing else, and of which topic: that counts if it is selected.
+    shows what is, where it shows nothing else, with the topic and the permission that the field
+    requires, if any: it counts if it is selected, and not masked.
     """
 
     def declare(function: Callable[..., Stream]) -> Any:
@@ -264,7 +265,12 @@ def stream(
             made = replace(function(context, **given), resumes=resumes)
             if shown_by is not None:
                 selected = included_names(core_info(info))
-                shows = frozenset(topic for name, topic in shown_by.items() if name in selected)
+                shows = frozenset(
+                    topic
+                    for name, (topic, permission) in shown_by.items()
+                    if name in selected
+                    and (permission is None or context.principal.can(permission))
+                )
                 made = replace(made, shows=shows)
             return Opened(
                 stream=made,
