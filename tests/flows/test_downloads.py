@@ -3,6 +3,7 @@
 import asyncio
 import itertools
 import json
+import time
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
@@ -127,7 +128,7 @@ async def site(server: EmbeddedPostgres, template: str) -> AsyncIterator[Site]:
 async def own_site(own_database_url: str) -> AsyncIterator[Site]:
     """Yield a gateway over a database of one test, with one connection to read with."""
     async with open_site(
-        own_database_url, read_pool_size=1, pool_wait_seconds=0.5, send_timeout_seconds=1.0
+        own_database_url, read_pool_size=1, pool_wait_seconds=1.0, send_timeout_seconds=3.0
     ) as running:
         yield running
 
@@ -548,10 +549,13 @@ async def test_a_client_that_does_not_read_holds_nothing_up(own_site: Site) -> N
     large = await add_file(own_site.owner, LARGE * 7)
     small = await own_site.find("company_id = 1")
     slow = [await begin(own_site, large) for _ in range(5)]
-    await asyncio.sleep(0.3)
-    assert own_site.runtime.reads.state().in_use == 0
+    await asyncio.sleep(0.1)
+    begun = time.monotonic()
+    while own_site.runtime.reads.state().in_use:
+        assert time.monotonic() - begun < 2.5, "it is free before any of them is cut off"
+        await asyncio.sleep(0.02)
     assert (await own_site.ask(path_of(small))).status_code == 200
-    await asyncio.sleep(1.5)
+    await asyncio.sleep(begun + 3.5 - time.monotonic())
     for reader, writer in slow:
         assert await rest(reader) < len(LARGE) * 7
         writer.close()
