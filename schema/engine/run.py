@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import strawberry
 import structlog
@@ -41,6 +41,7 @@ from schema.core.permissions import Denied, denials
 from schema.core.stream import Item
 from schema.engine.generate import Unusual, compile_plan
 from schema.engine.internals import CannotPlan, Selections
+from schema.engine.large import LARGE, Usual, few_at_once
 from schema.engine.plan import (
     Chosen,
     Fetched,
@@ -63,6 +64,8 @@ _MOST_VARIANTS = 64
 class NotCompiled:
     """Why an operation is left to ordinary execution."""
 
+    usual: ClassVar = Usual()
+    """Nothing is known of how large its answers are."""
     reason: str
 
 
@@ -77,6 +80,8 @@ class Compiled:
     """Levels whose arguments are worked out for each execution."""
     choices: Mapping[int, "Choice"]
     """What answers the levels whose type is known only with their row."""
+    usual: Usual
+    """How large its answers were."""
 
     async def run(self, context: Context, variables: VariableValues, rows: list[Any]) -> list[Any]:
         """Return the answers of ``rows``, the rows of the root level.
@@ -268,9 +273,17 @@ class Engine:
         """Return what the compiled plan answers; None where ordinary execution has to."""
         asked = Asked.of(prepared, context)
         compiled = self._kept(asked, self._query_type, [asked.operation.selection_set], ())
-        answers = await self._run(compiled, prepared, context, ROOT)
+        usual = compiled.usual
+        # most plans never have a large answer: they are spared the calls
+        if usual.rows_per_cost and usual.is_large(prepared.cost):
+            async with few_at_once().turn():
+                answers = await self._run(compiled, prepared, context, ROOT)
+        else:
+            answers = await self._run(compiled, prepared, context, ROOT)
         if answers is None:
             return None
+        if usual.rows_per_cost or context.stats.rows >= LARGE:
+            usual.learn(prepared.cost, context.stats.rows)
         [data], denied = answers
         return data, denials(denied, data) if denied else ()
 
@@ -417,7 +430,7 @@ class Engine:
                 for level in bound
                 if isinstance(level.source, Chosen)
             }
-            return Compiled(plan, source, function, bound, choices)
+            return Compiled(plan, source, function, bound, choices, Usual())
 
         def plan_of_type(type_name: str, sets: list[SelectionSetNode]) -> Compiled:
             chosen = types[type_name]
