@@ -16,6 +16,7 @@ from gateway.server import bind, serve
 from gateway.serving import serve_gateway
 from gateway.settings import Settings
 from resolvers.core.metrics import Metrics
+from schema.core.execution import Executor
 
 
 class NoWatchdog:
@@ -30,15 +31,21 @@ class NoWatchdog:
     stop = start
 
 
+class Unreported(Executor):
+    """An executor that tells nobody of what it ran."""
+
+    def _report(self, *_: object) -> None:
+        """Do nothing."""
+
+
 def serve_uninstrumented(settings: Settings, listener: Any) -> None:
     """Serve without reports of operations, their metrics and log lines, and without watchdog.
 
     The product has no switch for it, so parts are taken out here. What stays are five numbers that
     are added to in place: documents looked up, plans run, connections lent, responses, statements.
     """
-    vars(lifespan).update(LoopWatchdog=NoWatchdog)
+    vars(lifespan).update(LoopWatchdog=NoWatchdog, Executor=Unreported)
     app = create_app(settings)
-    app.runtime.listeners.clear()
     serve(app, settings, [listener])
 
 

@@ -1,7 +1,7 @@
 """What one process keeps while it serves: pools, executor, broker, relay, watchdog."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager, suppress
 from datetime import timedelta
 from functools import partial
@@ -42,7 +42,7 @@ from resolvers.core.repetition import told
 from resolvers.webhooks.ports import WebhookDesk
 from schema.build import build_schema, text_of
 from schema.conformance import MODULE as CONFORMANCE
-from schema.core.execution import Admission, Executor, OperationReport, UntrustworthyDocument
+from schema.core.execution import Admission, Executor, Listener, UntrustworthyDocument
 from schema.core.limits import Limits
 from schema.core.plan import fields_by_statement
 from schema.core.shadow import Shadow
@@ -108,6 +108,13 @@ def trust_documents(executor: Executor, settings: Settings) -> None:
         raise TrustedDocumentsError(f"{path}: {error}") from None
 
 
+def _who_logs(settings: Settings, logs: Logs | None) -> tuple[list[Listener], list[Listener]]:
+    """Return who gets reports of all executions, and who of the notable ones, for the log."""
+    if logs is None:
+        return [], []
+    return ([logs.operation], []) if settings.log_operations == "all" else ([], [logs.operation])
+
+
 class Runtime:
     """Everything one serving process holds.
 
@@ -130,12 +137,9 @@ class Runtime:
         self.clock = clock
         self.metrics = Metrics()
         self.broker = Broker()
-        self.listeners: list[Callable[[OperationReport], object]] = [
-            self.metrics.operation_finished
-        ]
+        every, notable = _who_logs(settings, logs)
+        self.listeners: list[Listener] = every
         """Called with the report of every finished operation and event."""
-        if logs is not None:
-            self.listeners.append(logs.operation)
         self._owner_url = settings.database_url.get_secret_value()
         serving = settings.serving_database_url or settings.database_url
         self._serving_url = serving.get_secret_value()
@@ -161,6 +165,8 @@ class Runtime:
             limits_of(settings),
             cache_size=settings.document_cache_size,
             listeners=self.listeners,
+            notable=(self.metrics.operation_finished, *notable),
+            metrics=self.metrics,
             lookups=self.metrics.document_lookups,
             engine=self.engine,
             admission=Admission(settings.document_admission),

@@ -44,8 +44,6 @@ CALLER: ContextVar[Caller] = ContextVar("caller", default=_NOBODY)
 Event = MutableMapping[str, Any]
 Render = Callable[[Event], bytes]
 
-SLOW_SECONDS: Final = 0.1
-"""An operation that takes longer is told of in any case."""
 _LONGEST_NAME: Final = 200
 _JSON_OPTIONS: Final = orjson.OPT_NON_STR_KEYS | orjson.OPT_UTC_Z
 _LOUD_LIBRARIES: Final = ("uvicorn", "uvicorn.error", "sqlalchemy", "httpx2", "httpcore2")
@@ -60,11 +58,8 @@ class Logs:
         render: Render,
         level: int,
         clock: Clock,
-        *,
-        every_operation: bool = True,
     ) -> None:
         self._writer = writer
-        self._every_operation = every_operation
         self._render = render
         self._level = level
         self._clock = clock
@@ -89,20 +84,13 @@ class Logs:
 
         An event of a subscription has no line, unless it failed: there are as many as changes
         times subscribers. Nor has, unless every operation is asked for, a query that succeeded and
-        was quick: metrics count those, and thousands of lines a second hide what matters.
+        was quick: metrics count those, and thousands of lines a second hide what matters. Reports
+        of these do not come here.
         """
         if self._level > logging.INFO:
             return
         operation_type = facts.type._value_  # `value` looks for it three times as long
-        if not facts.codes and (
-            operation_type == "subscription"
-            or not (
-                self._every_operation
-                or facts.seconds >= SLOW_SECONDS
-                or operation_type == "mutation"
-                or facts.canceled
-            )
-        ):
+        if operation_type == "subscription" and not facts.codes:
             return
         caller = CALLER.get()
         stats = facts.stats
@@ -217,8 +205,7 @@ def configure_logging(
     colors = settings.log_format == "console" and stream.isatty()
     render = _console(colors=colors) if settings.log_format == "console" else render_json
     level = logging.getLevelNamesMapping()[settings.log_level.upper()]
-    every = settings.log_operations == "all"
-    logs = Logs(LogWriter(stream), render, level, clock, every_operation=every)
+    logs = Logs(LogWriter(stream), render, level, clock)
     logs.install()
     return logs
 

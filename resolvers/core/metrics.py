@@ -1,16 +1,16 @@
 """Counters, gauges and histograms of one process; every metric name stands here and nowhere else.
 
 Recording happens on the event loop for every operation, so it does next to nothing there: what has
-few labels is added to in place, and reports of finished operations are kept as they came and are
-counted a few dozen at a time, or when somebody looks. The same lines fifty times in a row take a
-third of what they take in between other work, for which the processor forgets them. A scrape
-renders the numbers from another thread. Several processes each count for themselves; a scraper that
-wants them all scrapes each.
+few labels is added to in place, and of executions that went as others before them the duration is
+noted, to be counted with some fifty others or when somebody looks. The same lines fifty times in a
+row take a third of what they take in between other work, for which the processor forgets them. A
+scrape renders the numbers from another thread. Several processes each count for themselves; a
+scraper that wants them all scrapes each.
 """
 
 import math
 import time
-from bisect import bisect_left
+from bisect import bisect_left, bisect_right
 from collections import Counter as Counted
 from collections import deque
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
@@ -56,8 +56,10 @@ _OFTEN: Final = 200
 """Executions from which an operation counts as one that runs often."""
 _MOST_NUMBERS: Final = 200
 """Different numbers of one operation that are counted one by one."""
-_TOGETHER: Final = 50
-"""Finished executions that are counted together."""
+TOGETHER: Final = 50
+"""Executions that are counted together, of those that took the same."""
+_MOST_NOTED: Final = 1_000
+"""Tallies that wait to be counted before all of them are."""
 
 _POOL: Final = ("pool",)
 _DURATIONS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 15)
@@ -131,6 +133,17 @@ class Distribution:
         self._counts[bisect_left(self._bounds, amount)] += 1
         self.sum += amount
 
+    def observe_all(self, amounts: Iterable[float]) -> None:
+        """Count several: sorted they take a search for each bound instead of for each of them."""
+        ordered = sorted(amounts)
+        counts, below = self._counts, 0
+        for index, bound in enumerate(self._bounds):
+            within = bisect_right(ordered, bound, below)
+            counts[index] += within - below
+            below = within
+        counts[-1] += len(ordered) - below
+        self.sum += sum(ordered)
+
     def add(self, amount: float, times: int) -> None:
         """Count ``amount`` so many times."""
         self._counts[bisect_left(self._bounds, amount)] += times
@@ -166,17 +179,17 @@ class _Numbers:
         # not for counting, which one thread does: that nothing is folded while another one looks
         self._lock = Lock()
 
-    def observe(self, numbers: tuple[int, ...]) -> None:
-        """Count one execution."""
+    def observe(self, numbers: tuple[int, ...], times: int) -> None:
+        """Count so many executions."""
         counts = self._counts
         if numbers in counts:
-            counts[numbers] += 1
+            counts[numbers] += times
             return
         if len(counts) >= _MOST_NUMBERS:
             with self._lock:
                 _fold(counts, self._folded)
                 counts.clear()
-        counts[numbers] = 1
+        counts[numbers] = times
 
     def told(self, index: int) -> tuple[list[int], float]:
         """Return what `Distribution.told` does, for the number that comes at ``index``."""
@@ -261,10 +274,11 @@ class _Distributions:
 class _OperationSeries:
     """The distributions of one operation type and name."""
 
-    __slots__ = ("canceled", "failed", "look_at", "numbers", "repetition", "succeeded")
+    __slots__ = ("canceled", "failed", "look_at", "name", "numbers", "repetition", "succeeded")
 
     def __init__(self, metrics: "Metrics", operation_type: str, operation: str) -> None:
         labels = (operation_type, operation)
+        self.name = operation
         self.succeeded = metrics.operation_seconds.series(*labels, "ok")
         self.failed = metrics.operation_seconds.series(*labels, "error")
         self.canceled = metrics.operation_seconds.series(*labels, "canceled")
@@ -281,6 +295,33 @@ class _OperationSeries:
         self.repetition = metrics.repetitions.series(*labels)
         self.look_at = -math.inf
         """When to look for repetition again, by `time.monotonic`."""
+
+
+class Tally:
+    """Executions that succeeded and took the same but for the time, while they are not counted.
+
+    Whoever runs one appends to ``seconds`` what it took; then, unless the tally is ``noted`` and
+    has fewer than `TOGETHER`, calls `count_soon`.
+    """
+
+    __slots__ = ("_metrics", "by_name", "noted", "numbers", "seconds", "series")
+
+    def __init__(
+        self, metrics: "Metrics", series: _OperationSeries, stats: OperationStats, cost: int
+    ) -> None:
+        self._metrics = metrics
+        self.series = series
+        self.numbers = (stats.statements, stats.batches, stats.rows, cost)
+        """What each of them took, in the order of the series' numbers."""
+        self.by_name: Mapping[str, int] = stats.statements_by_name
+        """The statements of each."""
+        self.seconds: list[float] = []
+        self.noted = False
+        """Whether metrics know of it, and count it when somebody looks."""
+
+    def count_soon(self) -> None:
+        """Have it counted when somebody looks, or at once where there are enough."""
+        self._metrics.note(self)
 
 
 class _Repetitions:
@@ -387,10 +428,11 @@ class Metrics:
         self._max_operation_names = max_operation_names
         self._finished: deque[OperationFacts] = deque()
         """Executions that are over and not counted yet."""
+        self._noted: list[Tally] = []
+        """Tallies that may have something to count."""
         self._counting = Lock()
         self._operation_names: set[str] = set()
         self._operations: dict[tuple[Enum, str], _OperationSeries] = {}
-        self._lately: dict[str, tuple[Enum, _OperationSeries]] = {}
         """The series that operations of a name were last counted in, and their type."""
 
         def distributions(
@@ -604,34 +646,51 @@ class Metrics:
     def operation_finished(self, facts: OperationFacts) -> None:
         """Record one execution: an operation, or one event of a subscription.
 
-        Call it on the event loop's thread alone. It is counted with others, or when somebody looks.
+        Call it on the event loop's thread alone.
         """
-        finished = self._finished
-        finished.append(facts)
-        if len(finished) >= _TOGETHER:
+        self._finished.append(facts)
+        self._count_finished()
+
+    def tally(self, name: str | None, type_: Enum, cost: int, stats: OperationStats) -> Tally:
+        """Return where to note executions that succeed and take the same as one that is over."""
+        return Tally(self, self._series(type_, name or ANONYMOUS), stats, cost)
+
+    def note(self, tally: Tally) -> None:
+        """Count a tally when somebody looks, or now if it has enough; on the event loop alone."""
+        if not tally.noted:
+            tally.noted = True
+            self._noted.append(tally)
+        if len(self._noted) > _MOST_NOTED:
             self._count_finished()
+        elif len(tally.seconds) >= TOGETHER and self._counting.acquire(blocking=False):
+            try:
+                self._count_tally(tally)
+            finally:
+                self._counting.release()
 
     def _count_finished(self) -> None:
         """Count what has finished, on the thread of the event loop or of a scrape."""
         if not self._counting.acquire(blocking=False):
             return  # the other one counts, and comes to the rest of them too
         try:
-            finished = self._finished
+            finished, noted = self._finished, self._noted
             while finished:
                 self._count(finished.popleft())
+            while noted:
+                tally = noted.pop()
+                # before it is emptied: what comes then is noted anew
+                tally.noted = False
+                self._count_tally(tally)
         finally:
             self._counting.release()
 
     def _count(self, facts: OperationFacts) -> None:
         """Count one execution."""
-        name, type_, codes, stats = facts.name or ANONYMOUS, facts.type, facts.codes, facts.stats
-        # an enum's hash is a call of Python, so the last type of a name is compared instead
-        known = self._lately.get(name)
-        if known is None or known[0] is not type_:
-            known = (type_, self._series(type_, name))
-            if name in self._operation_names:
-                self._lately[name] = known
-        series = known[1]
+        series, codes, stats = (
+            self._series(facts.type, facts.name or ANONYMOUS),
+            facts.codes,
+            facts.stats,
+        )
         if facts.canceled:
             series.canceled.observe(facts.seconds)
         elif codes:
@@ -640,38 +699,56 @@ class Metrics:
                 self._errors.add(code)
         else:
             series.succeeded.observe(facts.seconds)
-        series.numbers.observe((stats.statements, stats.batches, stats.rows, facts.cost))
         if stats.retries:
             self._command_retries.inc(stats.retries)
-        repetition = series.repetition
-        if repetition.observe(stats) % _LOOKED_AFTER == 0:
-            self._look_for_repetition(name, series)
+        numbers = (stats.statements, stats.batches, stats.rows, facts.cost)
+        self._count_numbers(series, numbers, stats.statements_by_name, 1)
 
-    def _look_for_repetition(self, name: str, series: _OperationSeries) -> None:
+    def _count_tally(self, tally: Tally) -> None:
+        """Count what a tally has, and leave it empty; others may add to it meanwhile."""
+        seconds = tally.seconds.copy()
+        if seconds:
+            del tally.seconds[: len(seconds)]
+            tally.series.succeeded.observe_all(seconds)
+            self._count_numbers(tally.series, tally.numbers, tally.by_name, len(seconds))
+
+    def _count_numbers(
+        self,
+        series: _OperationSeries,
+        numbers: tuple[int, int, int, int],
+        by_name: Mapping[str, int],
+        times: int,
+    ) -> None:
+        """Count executions that took so many statements, batches, rows and cost each."""
+        series.numbers.observe(numbers, times)
+        repetition = series.repetition
+        looked = repetition.seen // _LOOKED_AFTER
+        repetition.observe(numbers[0], by_name, times)
+        if repetition.seen // _LOOKED_AFTER != looked:
+            self._look_for_repetition(series)
+
+    def _look_for_repetition(self, series: _OperationSeries) -> None:
         now = time.monotonic()
         if now < series.look_at:
             return
         if found := series.repetition.repeated():
             series.look_at = now + _TOLD_AGAIN_SECONDS
-            self.on_repetition(name, found)
+            self.on_repetition(series.name, found)
         elif series.repetition.seen > _OFTEN:
             series.look_at = now + _LOOKED_AGAIN_SECONDS
 
     def _series(self, operation_type: Enum, name: str) -> _OperationSeries:
-        """Return the series of an operation seen for the first time, or the shared `OTHER`."""
+        """Return the series of an operation; the shared `OTHER` of those beyond the bound."""
         names = self._operation_names
-        fits = len(names) < self._max_operation_names and len(name) <= _LONGEST_LABEL
-        if name not in names and not fits:
-            return self._kept((operation_type, OTHER))
-        names.add(name)
-        return self._kept((operation_type, name))
-
-    def _kept(self, key: tuple[Enum, str]) -> _OperationSeries:
-        series = self._operations.get(key)
+        if name not in names:
+            if len(names) < self._max_operation_names and len(name) <= _LONGEST_LABEL:
+                names.add(name)
+            else:
+                name = OTHER
+        series = self._operations.get((operation_type, name))
         if series is None:
-            operation_type, name = key
             series = _OperationSeries(self, str(operation_type.value), name)
-            self._operations[key] = series
+            self._operations[operation_type, name] = series
         return series
 
     def request_refused(self, reason: str) -> None:

@@ -9,8 +9,6 @@ from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
-from resolvers.core.context import OperationStats
-
 WINDOW = 100
 """Executions of an operation that are looked at, the latest."""
 ENOUGH = 20
@@ -31,8 +29,7 @@ class Repeated(NamedTuple):
 class Repetition:
     """The statement counts of one operation lately.
 
-    One thread observes, which happens for every execution and so is next to nothing: the counts are
-    kept as they came, and looked at when somebody asks.
+    The counts are kept as they came, and looked at when somebody asks.
     """
 
     __slots__ = ("_latest", "seen")
@@ -43,11 +40,10 @@ class Repetition:
         self.seen = 0
         """Executions so far."""
 
-    def observe(self, stats: OperationStats) -> int:
-        """Take one execution, which is over, into account; return how many there were so far."""
-        self._latest.append((stats.statements, stats.statements_by_name))
-        self.seen = seen = self.seen + 1
-        return seen
+    def observe(self, statements: int, by_name: Mapping[str, int], times: int) -> None:
+        """Take so many executions into account, each with the same statements."""
+        self._latest.extend([(statements, by_name)] * min(times, WINDOW))
+        self.seen += times
 
     @property
     def ratio(self) -> float:

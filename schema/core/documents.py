@@ -36,6 +36,7 @@ from graphql.validation.validate import ValidationAbortedError
 from strawberry.schema.validation_rules.maybe_null import MaybeNullValidationRule
 
 from resolvers.core.errors import LimitExceeded
+from resolvers.core.metrics import Tally
 from schema.core.limits import DocumentMeasure, Limits, OperationMeasure, excess, excesses, measure
 from schema.core.variables import Variables
 
@@ -74,6 +75,8 @@ class Document:
     fragment_details: dict[str, FragmentDetails]
     plans: dict[Any, Any] = field(default_factory=dict)
     """What a compiler of operations keeps for this document; ordinary execution needs none."""
+    tallies: dict[Any, Tally] = field(default_factory=dict)
+    """Where executions are noted, by operation and what they took."""
     id: str | None = None
     """What clients may send in place of the text."""
     trusted: bool = False

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 from enum import Enum
 from functools import partial
 from time import perf_counter
-from typing import Any, NamedTuple, Protocol, TypeGuard, cast
+from typing import Any, Final, NamedTuple, Protocol, TypeGuard, cast
 
 import orjson
 import strawberry
@@ -48,7 +48,7 @@ from resolvers.core.errors import (
     UnknownDocument,
     UntrustedDocument,
 )
-from resolvers.core.metrics import Counts
+from resolvers.core.metrics import TOGETHER, Counts, Tally
 from resolvers.core.outbox import LOG_POSITION
 from schema.core.completion import CompletingExecutor
 from schema.core.cost import Amount
@@ -79,6 +79,11 @@ _UNKNOWN = "PersistedQueryNotFound"
 """What clients of automatic persisted queries look for, to send the document itself."""
 _MOST_TOLD = 1_000
 """Documents told of in an audit; more tell nothing new."""
+_MOST_TALLIES = 32
+"""Tallies of a document: of an operation one for each number of rows, and so on."""
+
+SLOW_SECONDS: Final = 0.1
+"""From so long on an execution is reported by itself, also where others went well."""
 
 ContextFactory = Callable[[], AbstractAsyncContextManager[Context]]
 """Opens one `Context`: once per query or mutation, once per event of a subscription."""
@@ -190,6 +195,20 @@ class OperationReport(NamedTuple):
     canceled: bool
 
 
+Listener = Callable[[OperationReport], object]
+"""Gets reports of executions."""
+
+
+class Tallies(Protocol):
+    """Where executions are counted that went as others before them."""
+
+    def tally(
+        self, name: str | None, type_: OperationType, cost: int, stats: OperationStats
+    ) -> Tally:
+        """Return where to note executions that succeed and take the same as one that is over."""
+        ...
+
+
 class Engine(Protocol):
     """Another way to answer, faster than ordinary execution and with the same answers."""
 
@@ -237,8 +256,10 @@ class UntrustworthyDocument(Exception):
 class Executor:
     """Runs operations over one schema. One per process; holds the document cache.
 
-    Each of ``listeners`` gets a report of every execution, and must not raise. ``lookups`` counts
-    how often a document had been kept: ``hit`` or ``miss``.
+    Executions that went well are noted in tallies of ``metrics``. Each of ``notable`` gets a report
+    of the others: what failed, was canceled or slow, and mutations. Each of ``listeners`` gets one
+    of all. None of them may raise. ``lookups`` counts how often a document had been kept: ``hit``
+    or ``miss``.
     """
 
     def __init__(
@@ -248,7 +269,9 @@ class Executor:
         *,
         cache_size: int = 1_000,
         logger: Log | None = None,
-        listeners: Sequence[Callable[[OperationReport], object]] = (),
+        listeners: Sequence[Listener] = (),
+        notable: Sequence[Listener] = (),
+        metrics: Tallies | None = None,
         lookups: Counts | None = None,
         engine: Engine | None = None,
         admission: Admission = Admission.ANY,
@@ -261,6 +284,8 @@ class Executor:
         self._documents = DocumentCache(cache_size)
         self._log: Log = logger or structlog.get_logger(__name__)
         self._listeners = listeners
+        self._notable = notable
+        self._metrics = metrics
         self._lookups: Counts = Counter() if lookups is None else lookups
         self._engine = engine
         self._admission = admission
@@ -735,19 +760,47 @@ class Executor:
         context: Context | None,
         answer: Answer | None,
     ) -> None:
-        if not self._listeners:
-            return
-        # in the order of the fields: by their names it takes five times as long, each time
+        """Tell those who want to know of an execution that is over.
+
+        Of one that went well it is enough to note how long it took, with those that took the same
+        otherwise: that is all that most executions cost here.
+        """
+        seconds = perf_counter() - started
+        metrics, told = self._metrics, self._listeners
+        if (
+            metrics is not None
+            and answer is not None
+            and not answer.errors
+            and context is not None
+            and seconds < SLOW_SECONDS
+            and prepared.operation_type is not OperationType.MUTATION
+        ):
+            stats, tallies, name = context.stats, prepared.source.tallies, prepared.operation_name
+            key = stats.statements, stats.batches, stats.rows, prepared.cost, name
+            tally = tallies.get(key)
+            if tally is None or tally.by_name != stats.statements_by_name:
+                if len(tallies) >= _MOST_TALLIES:
+                    tallies.clear()
+                tally = metrics.tally(name, prepared.operation_type, prepared.cost, stats)
+                tallies[key] = tally
+            noted = tally.seconds
+            noted.append(seconds)
+            if not tally.noted or len(noted) >= TOGETHER:
+                tally.count_soon()
+            if not told:
+                return
+        else:
+            told = (*self._notable, *told)
         report = OperationReport(
             prepared.operation_name,
             prepared.operation_type,
             prepared.cost,
-            perf_counter() - started,
+            seconds,
             context.stats if context else OperationStats(),
             _codes(answer.errors) if answer is not None and answer.errors else (),
             answer is None,
         )
-        for listener in self._listeners:
+        for listener in told:
             listener(report)
 
 

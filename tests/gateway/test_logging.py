@@ -1,5 +1,6 @@
 """What the log says, and what it must never say."""
 
+import asyncio
 import io
 import logging
 import os
@@ -28,6 +29,8 @@ from gateway.observability.logging import (
 )
 from gateway.settings import Settings
 from resolvers.core.context import OperationStats
+from schema.core import execution
+from tests.fixtures.gateway import open_gateway, principal
 
 NOW = datetime(2026, 3, 31, 12, 30, 15, 250_000, tzinfo=UTC)
 PASSWORD = "s3cret-9"
@@ -57,6 +60,13 @@ class Facts:
     )
     codes: tuple[str, ...] = ()
     canceled: bool = False
+
+
+_CHANGE = """
+mutation Change {
+  endSubscription(id: "nothing", idempotencyKey: "k", dryRun: true) { errors: userErrors { code } }
+}
+"""
 
 
 class Captured:
@@ -127,21 +137,36 @@ def test_subscriptions_have_a_line_only_for_what_failed(captured: Captured) -> N
     assert lines == [("Broken", "error"), ("Gone", "canceled")]
 
 
-def test_what_operators_look_for_has_a_line() -> None:
-    """Mutations, failures, what was canceled and what was slow; all operations where asked for."""
-    done = [
-        Facts(name="Quick", seconds=0.01),
-        Facts(name="Slow", seconds=0.2),
-        Facts(name="Failed", seconds=0.01, codes=("TIMEOUT",)),
-        Facts(name="Gone", seconds=0.01, canceled=True),
-        Facts(name="Change", seconds=0.01, type=OperationType.MUTATION),
-    ]
-    for which, first in (("notable", 1), ("all", 0)):
-        captured = Captured(log_operations=which)
-        for facts in done:
-            captured.logs.operation(facts)
-        names = [line["operation"] for line in captured.lines()]
-        assert names == [facts.name for facts in done[first:]]
+@pytest.fixture
+def slow_seconds(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> float:
+    """Have operations count as slow from so many seconds on."""
+    seconds: float = request.param
+    monkeypatch.setattr(execution, "SLOW_SECONDS", seconds)
+    return seconds
+
+
+@pytest.mark.usefixtures("slow_seconds")
+@pytest.mark.parametrize(
+    ("which", "slow_seconds", "told"),
+    [
+        ("notable", 60.0, ["Failed", "Change"]),
+        ("notable", 0.0, ["Quick", "Failed", "Change"]),
+        ("all", 60.0, ["Quick", "Failed", "Change"]),
+    ],
+    ids=["notable", "notable and slow", "all"],
+    indirect=["slow_seconds"],
+)
+async def test_what_operators_look_for_has_a_line(
+    captured: Captured, database_url: str, which: str, told: list[str]
+) -> None:
+    """Mutations, failures and what was slow; all operations where asked for."""
+    nobody = principal(permissions=frozenset())
+    async with open_gateway(database_url, logs=captured.logs, log_operations=which) as gateway:
+        await gateway.data("query Quick { me { name } }")
+        await gateway.run("query Failed { salesOrders { nodes { id } } }", caller=nobody)
+        await gateway.data(_CHANGE)
+    lines = await asyncio.to_thread(captured.lines)
+    assert [line["operation"] for line in lines if line["event"] == "operation"] == told
 
 
 def test_level_silences_operations() -> None:

@@ -15,7 +15,7 @@ from starlette.testclient import TestClient
 
 from gateway.observability.exposition import metrics_endpoint
 from resolvers.core.context import OperationStats, PoolState
-from resolvers.core.metrics import ANONYMOUS, OTHER, Metrics
+from resolvers.core.metrics import ANONYMOUS, OTHER, TOGETHER, Metrics, Tally
 from tests.fixtures.gateway import Gateway
 
 
@@ -42,6 +42,16 @@ class Facts:
     )
     codes: tuple[str, ...] = ()
     canceled: bool = False
+
+
+def note(metrics: Metrics, facts: Facts, tally: Tally | None = None) -> Tally:
+    """Record one execution as executors do those that went well; return its tally."""
+    if tally is None:
+        tally = metrics.tally(facts.name, facts.type, facts.cost, facts.stats)
+    tally.seconds.append(facts.seconds)
+    if not tally.noted or len(tally.seconds) >= TOGETHER:
+        tally.count_soon()
+    return tally
 
 
 def operation_names(metrics: Metrics) -> set[str]:
@@ -72,6 +82,7 @@ def test_operation_is_recorded_with_everything_it_cost() -> None:
     assert value("gateway_operation_duration_seconds_bucket", labels | {"le": "0.025"}) == 2
 
 
+@pytest.mark.parametrize("record", [Metrics.operation_finished, note], ids=["reported", "noted"])
 @pytest.mark.parametrize(
     ("metric", "bounds", "facts"),
     [
@@ -104,7 +115,10 @@ def test_operation_is_recorded_with_everything_it_cost() -> None:
     ids=["seconds", "statements", "batches", "rows", "cost"],
 )
 def test_operations_are_scraped_like_any_histogram(
-    metric: str, bounds: tuple[float, ...], facts: Callable[[float], Facts]
+    metric: str,
+    bounds: tuple[float, ...],
+    facts: Callable[[float], Facts],
+    record: Callable[[Metrics, Facts], object],
 ) -> None:
     """On a bound, between two, beyond all: the lines are those of the client library's own."""
     metrics = Metrics()
@@ -114,18 +128,20 @@ def test_operations_are_scraped_like_any_histogram(
     histogram = Histogram(metric, "Peer.", list(labels), registry=peer, buckets=bounds)
     step = 0.0001 if timed else 1
     for amount in chain.from_iterable((bound, bound + step) for bound in bounds):
-        metrics.operation_finished(facts(amount))
+        record(metrics, facts(amount))
         histogram.labels(**labels).observe(amount)
 
-    def lines(registry: CollectorRegistry) -> list[str]:
+    def lines(registry: CollectorRegistry) -> list[tuple[str, float]]:
         """Return the samples of the series, without those of its other outcomes."""
         text = generate_latest(registry).decode()
         others = ('outcome="error"', 'outcome="canceled"')
-        return [
-            line
+        parted = [
+            line.rpartition(" ")
             for line in text.splitlines()
             if line.startswith(metric) and not any(other in line for other in others)
         ]
+        # seconds are added up in another order, which shows in the last digit
+        return [(series, round(float(value), 9)) for series, _, value in parted]
 
     assert lines(metrics.registry) == lines(peer)
 
@@ -136,8 +152,12 @@ def test_scrape_agrees_with_itself_while_operations_finish() -> None:
     runs = 30_000
 
     def record() -> None:
-        for number in range(runs):
-            metrics.operation_finished(Facts(name=f"Operation{number // 900}", cost=number))
+        for start in range(0, runs, 10):
+            facts = Facts(name=f"Operation{start // 900}", cost=start)
+            metrics.operation_finished(facts)
+            tally = note(metrics, facts)
+            for _ in range(8):
+                note(metrics, facts, tally)
 
     def counted() -> float:
         """Return the operations in one scrape, having checked that it is consistent."""
@@ -320,6 +340,26 @@ def test_recording_an_operation_leaves_the_registry_its_size() -> None:
         metrics.operation_finished(replace(facts))
 
     assert sum(len(f.samples) for f in metrics.registry.collect()) == before
+
+
+def test_enough_of_the_same_is_counted_though_nobody_looks() -> None:
+    """What is noted takes a bounded memory: of one operation, and of many that came once."""
+    metrics = Metrics()
+    facts = Facts()
+    tally = note(metrics, facts)
+    for number in range(2, TOGETHER):
+        note(metrics, facts, tally)
+        assert len(tally.seconds) == number
+    note(metrics, facts, tally)
+    assert not tally.seconds, "counted with all like it"
+    tallies = [note(metrics, Facts(name=f"Operation{number}")) for number in range(2_500)]
+    assert sum(len(one.seconds) for one in tallies) <= 1_000
+    assert (
+        metrics.registry.get_sample_value(
+            "gateway_operation_rows_sum", {"type": "query", "operation": "OrderList"}
+        )
+        == 120 * TOGETHER
+    )
 
 
 async def test_documents_are_counted_as_new_and_as_kept(gateway: Gateway) -> None:

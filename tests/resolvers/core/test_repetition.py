@@ -19,7 +19,7 @@ def seen(*executions: OperationStats) -> Repetition:
     """Return what is known after some executions."""
     repetition = Repetition()
     for execution in executions:
-        repetition.observe(execution)
+        repetition.observe(execution.statements, execution.statements_by_name, 1)
     return repetition
 
 
@@ -60,8 +60,8 @@ def test_it_forgets() -> None:
     """What was repaired is not told for ever."""
     found = seen(*(stats(LineById=n % 50 + 1) for n in range(200)))
     assert found.repeated()
-    for _ in range(200):
-        found.observe(stats(LineById=1))
+    found.observe(1, {"LineById": 1}, 200)
+    assert found.seen == 400
     assert (found.ratio, found.repeated()) == (0.0, [])
 
 

@@ -18,8 +18,10 @@ from resolvers.core.broker import Broker
 from resolvers.core.clock import system_clock
 from resolvers.core.context import Context, OperationStats
 from resolvers.core.errors import NotFound, Unauthenticated
+from resolvers.core.metrics import Metrics
 from resolvers.core.principal import STAFF_ROLE, CompanyAccess, Principal, RowScope
 from resolvers.core.statement import Statement
+from schema.core import execution
 from schema.core.execution import (
     Executor,
     GraphQLRequest,
@@ -684,6 +686,83 @@ async def test_every_execution_is_reported() -> None:
     assert report.stats is bench.contexts.opened[0].stats
     assert 0 < report.seconds < 5
     assert not report.canceled
+
+
+class Counted:
+    """An executor over metrics, and what it reports as notable."""
+
+    def __init__(self) -> None:
+        self.metrics = Metrics()
+        self.notable: list[OperationReport] = []
+        self.contexts = Contexts()
+        self.executor = Executor(
+            SCHEMA,
+            Limits(),
+            notable=[self.metrics.operation_finished, self.notable.append],
+            metrics=self.metrics,
+            logger=Log(),
+        )
+
+    async def run(self, *queries: str) -> None:
+        """Run queries or mutations one after the other."""
+        for query in queries:
+            prepared = self.executor.prepare(GraphQLRequest(query), known_caller=True)
+            await self.executor.execute(prepared, self.contexts)
+
+    def count(self, name: str, type_: str = "query", outcome: str = "ok") -> float | None:
+        """Return how many executions of an operation are counted."""
+        labels = {"operation": name, "type": type_, "outcome": outcome}
+        value = self.metrics.registry.get_sample_value
+        return value("gateway_operation_duration_seconds_count", labels)
+
+
+async def test_what_goes_well_is_counted_and_not_reported(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Queries that succeed; what fails, and every mutation, is worth a word too."""
+    monkeypatch.setattr(execution, "SLOW_SECONDS", 60.0)
+    bench = Counted()
+    quick, failing = "query Quick { hello }", 'query Failing { failing(kind: "expected") }'
+    await bench.run(*[quick] * 70, failing, failing, "mutation Change { one }")
+    assert [report.name for report in bench.notable] == ["Failing", "Failing", "Change"]
+    assert bench.count("Quick") == 70
+    assert bench.count("Failing", outcome="error") == 2
+    assert bench.count("Change", "mutation") == 1
+
+
+async def test_what_is_slow_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also where it went well, and it is counted once."""
+    bench = Counted()
+    monkeypatch.setattr(execution, "SLOW_SECONDS", 0.0)
+    await bench.run("query Slow { hello }")
+    monkeypatch.setattr(execution, "SLOW_SECONDS", 60.0)
+    await bench.run("query Slow { hello }")
+    assert [report.name for report in bench.notable] == ["Slow"]
+    assert bench.count("Slow") == 2
+
+
+async def test_executions_are_counted_by_what_they_took() -> None:
+    """Numbers and names of statements may differ from one execution of a document to the next."""
+    bench = Counted()
+    request = GraphQLRequest("query Lists { hello }")
+    prepared = bench.executor.prepare(request, known_caller=True)
+    for rows in range(100):
+        for name in ("ByNumber", "ByName"):
+
+            @asynccontextmanager
+            async def having(rows: int = rows, name: str = name) -> AsyncIterator[Context]:
+                async with bench.contexts() as context:
+                    context.stats.statements, context.stats.rows = 1, rows
+                    context.stats.statements_by_name[name] = 1
+                    yield context
+
+            await bench.executor.execute(prepared, having)
+    assert len(prepared.source.tallies) <= 32
+    assert bench.count("Lists") == 200
+    value = bench.metrics.registry.get_sample_value
+    labels = {"operation": "Lists", "type": "query"}
+    assert value("gateway_operation_rows_sum", labels) == 2 * sum(range(100))
+    assert value("gateway_operation_statements_sum", labels) == 200
 
 
 # Subscriptions

@@ -90,7 +90,7 @@ async def reader(server: EmbeddedPostgres, template: str) -> AsyncIterator[BothP
     name = f"erp_faults_{uuid4().hex[:12]}"
     server.create_database(name, template=template)
     url = server.url(name)
-    quick = {"lock_timeout_seconds": 0.2, "relay": False}
+    quick: dict[str, Any] = {"lock_timeout_seconds": 0.2, "relay": False}
     async with (
         open_gateway(url, **quick) as compiled,
         open_gateway(url, **quick, compile_queries=False) as ordinary,
