@@ -17,15 +17,15 @@ from benchmarks.processes import resident_bytes
 from benchmarks.servers import Server
 from benchmarks.shapes import Shape, Variables
 
-SIZES = ((7, 1), (25, 1), (100, 1), (200, 1), (200, 2), (200, 5))
-"""Orders per page and pages of an answer: some 50 to 5,000 rows."""
+SIZES = ((7, 1), (25, 1), (100, 1), (200, 1), (200, 2), (125, 5), (200, 5))
+"""Orders per page and pages of an answer: some 50 to 5,000 rows, and more."""
 CLIENTS = (16, 64, 256)
 CLIENTS_ON = ("Tiny", "Orders")
 _AT_ONCE = 16
 _SAMPLED_SECONDS = 0.002
 _ROUNDS = 5
 """Times each size is measured, in turns; the median counts."""
-_PACE = Pace(rounds=1, seconds=1.5, warm_seconds=0.3)
+_PACE = Pace(rounds=1, seconds=1.2, warm_seconds=0.3)
 
 GROWTH = Shape("Growth", "pages of orders with lines and products", "select 1")
 _MARKS = ("number", "seq", "sku")
@@ -48,7 +48,9 @@ class Grown:
     however often it was read."""
     bytes: int
     cpu: float
-    """Milliseconds of the server per request."""
+    """Milliseconds of the server per request, of many at once."""
+    cpu_alone: float
+    """The same of one after the other."""
     memory: float
     """Bytes the server grew by at most, divided by the requests it worked on at once."""
     longest_beat: float
@@ -115,6 +117,7 @@ async def _days(database: Database) -> list[str]:
 def _grown(server: Server, bench: Bench, variables: Variables) -> Grown:
     answer = server.answer(GROWTH, variables)
     case = Case(GROWTH, [variables], {server.name: [len(answer)]}, {})
+    alone = one_round(bench.load(server, case, _PACE, connections=1))
     before = server.metrics()
     with Resident(server.pid) as resident:
         load = bench.load(server, case, _PACE, connections=_AT_ONCE)
@@ -123,6 +126,7 @@ def _grown(server: Server, bench: Bench, variables: Variables) -> Grown:
         rows=rows_in(orjson.loads(answer)),
         bytes=len(answer),
         cpu=one_round(load).cpu,
+        cpu_alone=alone.cpu,
         memory=resident.growth / _AT_ONCE,
         longest_beat=lag_between(before, after).longest,
     )
@@ -133,23 +137,24 @@ def _middle(found: Sequence[Grown]) -> Grown:
     return replace(
         found[0],
         cpu=median(one.cpu for one in found),
+        cpu_alone=median(one.cpu_alone for one in found),
         memory=max(one.memory for one in found),
         longest_beat=max(one.longest_beat for one in found),
     )
 
 
-def fixed_cost(sizes: Sequence[Grown]) -> float:
-    """Return what a request costs before its first row, in milliseconds.
+def fixed_cost(costs: Sequence[tuple[int, float]]) -> float:
+    """Return what a request costs before its first row, of numbers of rows and what they cost.
 
-    By the straight line through the sizes whose relative errors are least; by absolute errors the
+    By the straight line through them whose relative errors are least; by absolute errors the
     largest answer would decide alone.
     """
-    weights = [one.cpu**-2 for one in sizes]
-    rows = fsum(w * one.rows for w, one in zip(weights, sizes, strict=True)) / fsum(weights)
-    cpu = fsum(w * one.cpu for w, one in zip(weights, sizes, strict=True)) / fsum(weights)
-    pairs = [(w, one.rows - rows, one.cpu - cpu) for w, one in zip(weights, sizes, strict=True)]
+    weights = [cost**-2 for _, cost in costs]
+    rows = fsum(w * n for w, (n, _) in zip(weights, costs, strict=True)) / fsum(weights)
+    middle = fsum(w * cost for w, (_, cost) in zip(weights, costs, strict=True)) / fsum(weights)
+    pairs = [(w, n - rows, cost - middle) for w, (n, cost) in zip(weights, costs, strict=True)]
     slope = fsum(w * x * y for w, x, y in pairs) / fsum(w * x * x for w, x, _ in pairs)
-    return cpu - slope * rows
+    return middle - slope * rows
 
 
 def rows_in(value: Any) -> int:

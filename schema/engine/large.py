@@ -2,8 +2,8 @@
 
 Sixteen answers of thousands of rows, read side by side, are in memory side by side, and for each
 portion that is made of one, its rows have to come from there again: that is a third more for each
-row. Three keep the database and the event loop busy, and fit into the processor's caches. Who waits
-has taken no connection.
+row. Three keep the event loop busy, and fit into the processor's caches. Who waits has taken no
+connection. Where three do not keep the loop busy, since the database takes its time, more are read.
 
 A large answer is known by those before it: how many rows a plan's answers had, for what they cost,
 and so how many the next one will have. One whose plan has never had a large one does not wait.
@@ -11,8 +11,9 @@ and so how many the next one will have. One whose plan has never had a large one
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from time import thread_time
 from typing import Final
 from weakref import WeakKeyDictionary
 
@@ -20,8 +21,12 @@ LARGE: Final = 500
 """Rows from which an answer counts as large."""
 AT_ONCE: Final = 3
 """Large answers that are read at once."""
-SLOW_SECONDS: Final = 0.05
-"""After so long an answer no longer keeps others waiting: it waits itself, for the database."""
+LOOK_SECONDS: Final = 0.005
+"""Between two looks whether the loop is busy, while somebody waits."""
+BUSY_SHARE: Final = 0.8
+"""Part of the time that a busy loop works; while it does less, more answers are read."""
+SLOW_SECONDS: Final = 0.25
+"""After so long an answer keeps nobody waiting any more, however busy the loop is with others."""
 _WEIGHT: Final = 1 / 8
 """What the latest answer counts for among those before it."""
 
@@ -49,47 +54,62 @@ class Usual:
 
 
 class FewAtOnce:
-    """Who reads a large answer, and who waits for it, of one event loop; first come, first read."""
+    """Who reads a large answer, and who waits for it, of one event loop; first come, first read.
 
-    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+    ``worked`` tells how many seconds the loop's thread has worked.
+    """
+
+    def __init__(
+        self, loop: asyncio.AbstractEventLoop, worked: Callable[[], float] = thread_time
+    ) -> None:
         self._loop = loop
+        self._worked = worked
         self._reading: dict[object, float] = {}
         """Those that keep others waiting, and since when they read."""
         self._waiting: deque[asyncio.Future[None]] = deque()
-        self._timer: asyncio.TimerHandle | None = None
+        self._looks = False
+        """Whether somebody waits, so that it is looked how busy the loop is."""
 
     @asynccontextmanager
     async def turn(self) -> AsyncIterator[None]:
         """Wait until an answer may be read; it may be until the block ends."""
         turn = self._loop.create_future()
         self._waiting.append(turn)
-        self._let_go_on()
+        self._let_go_on(AT_ONCE)
         try:
             await turn
             yield
         finally:
             turn.cancel()  # who gives up is passed over
             self._reading.pop(turn, None)
-            self._let_go_on()
+            self._let_go_on(AT_ONCE)
 
-    def _let_go_on(self) -> None:
-        """Let those that came first read, as many as may."""
+    def _let_go_on(self, most: int) -> None:
+        """Let those that came first read, until there are so many."""
         waiting = self._waiting
-        while waiting and len(self._reading) < AT_ONCE:
+        while waiting and len(self._reading) < most:
             turn = waiting.popleft()
             if not turn.done():
                 self._reading[turn] = self._loop.time()
                 turn.set_result(None)
-        if waiting and self._timer is None:
-            oldest = min(self._reading.values())
-            self._timer = self._loop.call_at(oldest + SLOW_SECONDS, self._pass_over_slow)
+        if waiting and not self._looks:
+            self._looks = True
+            self._look_later()
 
-    def _pass_over_slow(self) -> None:
-        """Let nobody wait any longer for those that have been at it for long."""
-        self._timer = None
-        latest = self._loop.time() - SLOW_SECONDS
-        self._reading = {turn: since for turn, since in self._reading.items() if since > latest}
-        self._let_go_on()
+    def _look_later(self) -> None:
+        self._loop.call_later(LOOK_SECONDS, self._look, self._loop.time(), self._worked())
+
+    def _look(self, since: float, worked: float) -> None:
+        """Let one more read if the loop had time for it, or in place of those that take long."""
+        now = self._loop.time()
+        self._reading = {
+            turn: began for turn, began in self._reading.items() if began > now - SLOW_SECONDS
+        }
+        busy = self._worked() - worked >= BUSY_SHARE * (now - since)
+        self._let_go_on(AT_ONCE if busy else max(AT_ONCE, len(self._reading) + 1))
+        self._looks = bool(self._waiting)
+        if self._looks:
+            self._look_later()
 
 
 _FEW: WeakKeyDictionary[asyncio.AbstractEventLoop, FewAtOnce] = WeakKeyDictionary()

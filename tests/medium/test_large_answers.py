@@ -17,8 +17,9 @@ _CLIENTS = 12
 
 
 @pytest.fixture(autouse=True)
-def _never_slow(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Have nobody passed over: this machine may be busy with something else."""
+def _always_busy(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have the loop seem busy and nobody slow: this machine may be busy with something else."""
+    monkeypatch.setattr(large, "BUSY_SHARE", -1.0)
     monkeypatch.setattr(large, "SLOW_SECONDS", 60.0)
 
 

@@ -5,7 +5,15 @@ from collections.abc import Callable
 
 import pytest
 
-from schema.engine.large import AT_ONCE, LARGE, SLOW_SECONDS, Usual, few_at_once
+from schema.engine.large import (
+    AT_ONCE,
+    LARGE,
+    LOOK_SECONDS,
+    SLOW_SECONDS,
+    FewAtOnce,
+    Usual,
+    few_at_once,
+)
 
 _SECONDS = 10
 
@@ -13,7 +21,9 @@ _SECONDS = 10
 class Reading:
     """Answers that are read until they are let go, and who reads now, in order."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, busy: bool = True) -> None:
+        loop = asyncio.get_running_loop()
+        self._few = FewAtOnce(loop, loop.time if busy else lambda: 0.0)
         self.now: list[int] = []
         self._begun = asyncio.Event()
         self.most = 0
@@ -39,7 +49,7 @@ class Reading:
                 await self._begun.wait()
 
     async def _read(self, name: int) -> None:
-        async with few_at_once().turn():
+        async with self._few.turn():
             self.now.append(name)
             self._begun.set()
             self.most = max(self.most, len(self.now))
@@ -69,7 +79,7 @@ async def test_who_came_first_reads_first() -> None:
 
 
 async def test_slow_ones_are_passed_over() -> None:
-    """Statements that take long keep others waiting for a moment and no longer."""
+    """On a loop that is busy with others, they keep nobody waiting but for a moment."""
     reading = Reading()
     reading.begin(*range(AT_ONCE + 2))
     await _few_turns()
@@ -84,6 +94,32 @@ async def test_slow_ones_are_passed_over() -> None:
     assert reading.now == [*range(10, 10 + AT_ONCE)]
     for name in range(10, 10 + AT_ONCE + 1):
         await reading.end(name)
+
+
+async def test_more_are_read_while_the_loop_has_nothing_to_do() -> None:
+    """Where the database takes its time, it works on all of them, long before they are slow."""
+    reading = Reading(busy=False)
+    names = range(AT_ONCE + 10)
+    reading.begin(*names)
+    await _few_turns()
+    assert reading.now == [*range(AT_ONCE)]
+    began = asyncio.get_running_loop().time()
+    await reading.come_to(*names)
+    least = 10 * LOOK_SECONDS  # one at each look
+    assert asyncio.get_running_loop().time() - began >= least * 0.9
+    for name in names:
+        await reading.end(name)
+
+
+async def test_a_loop_has_one() -> None:
+    """All who ask on a loop share it, and it knows the work of its thread."""
+    assert few_at_once() is few_at_once()
+    other = await asyncio.to_thread(lambda: asyncio.run(_few()))
+    assert other is not few_at_once()
+
+
+async def _few() -> FewAtOnce:
+    return few_at_once()
 
 
 async def _gives_up_waiting(reading: Reading) -> None:
