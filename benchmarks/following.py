@@ -3,7 +3,8 @@
 A process of its own: ``python -m benchmarks.following`` reads a `Job` as a line of JSON from
 standard input, then a command a line. Half of the subscribers use WebSockets and half event
 streams. Each is cut off at random, and whenever its gateway goes, and comes back to any gateway
-with the place it was at.
+with the cursor it was at. Who begins with the state breaks off right after every other one, and
+begins anew now and then.
 """
 
 import asyncio
@@ -11,6 +12,7 @@ import random
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from decimal import Decimal
 from typing import Any, Final, cast
 
 import httptools
@@ -20,6 +22,8 @@ import uvloop
 from benchmarks.listening import Socket, allow_sockets
 
 RETRY_SECONDS: Final = (0.05, 0.5)
+_ANEW: Final = 0.5
+"""How likely one who keeps the state begins with it anew when it comes back."""
 SOCKET, STREAM = "ws", "sse"
 
 
@@ -48,17 +52,29 @@ class Job:
 
 
 @dataclass(slots=True)
+class Part:
+    """What a subscriber was told since it began, or began anew."""
+
+    told: list[int] = field(default_factory=list)
+    """Places, in the order they came."""
+    begun: int | None = None
+    """Place of the snapshot it began with; None for one who began without."""
+    versions: dict[str, int] = field(default_factory=dict)
+    """Versions of the levels that the snapshot showed."""
+
+
+@dataclass(slots=True)
 class Record:
     """What a subscriber was told."""
 
     transport: str
     wish: int
-    told: list[int] = field(default_factory=list)
-    """Places, in the order they came."""
-    begun: int | None = None
-    """Place of the snapshot it began with; None for one who began without."""
+    parts: list[Part] = field(default_factory=lambda: [Part()])
+    """Each but the last up to where it began anew."""
     levels: dict[str, list[str]] = field(default_factory=dict)
     """What it takes the stock to be: by id, on hand and available."""
+    left: int = 0
+    """How often it broke off right after a snapshot."""
     cuts: int = 0
     """How often its connection ended."""
     problems: list[str] = field(default_factory=list)
@@ -70,44 +86,70 @@ class Subscriber:
     def __init__(self, job: Job, wish: int, transport: str) -> None:
         self.wish = job.wishes[wish]
         self.record = Record(transport, wish)
-        self._start = job.after
+        self.cursor = None if self.wish.snapshot else job.after
+        """Where it goes on; None where it begins with the state."""
 
     @property
-    def place(self) -> int:
-        """The last place it was told of."""
-        record = self.record
-        return record.told[-1] if record.told else record.begun or int(self._start)
+    def has_begun(self) -> bool:
+        """Whether it was told anything."""
+        return any(part.told or part.begun is not None for part in self.record.parts)
+
+    def begin_anew(self) -> None:
+        """Begin with the state once more, if it was told one since it did."""
+        if self.wish.snapshot and self.cursor is not None:
+            self.cursor = None
+            self.record.parts.append(Part())
+            self.record.levels = {}
+
+    def is_at(self, place: int | None, levels: dict[str, list[str]]) -> bool:
+        """Tell whether a place was the last it was told of; whether the state it keeps is this."""
+        if not self.wish.snapshot:
+            told = self.record.parts[-1].told
+            return (told[-1] if told else None) == place
+        kept = self.record.levels
+        return kept.keys() == levels.keys() and all(
+            list(map(Decimal, kept[id_])) == list(map(Decimal, levels[id_])) for id_ in kept
+        )
 
     def request(self) -> dict[str, Any]:
         """Return what it asks for when it connects."""
-        record, variables = self.record, dict(self.wish.variables)
-        if record.told or record.begun is not None or not self.wish.snapshot:
-            variables["after"] = str(self.place)
-        else:
+        variables = dict(self.wish.variables)
+        if self.cursor is None:
             variables["snapshot"] = True
+        else:
+            variables["after"] = self.cursor
         return {"query": self.wish.document, "variables": variables}
 
-    def hear(self, answer: Any) -> None:
-        """Write down what an answer tells."""
+    def hear(self, answer: Any) -> bool:
+        """Write down what an answer tells; return whether to break off now."""
         record = self.record
+        part = record.parts[-1]
         if "errors" in answer:
+            codes = {error["extensions"]["code"] for error in answer["errors"]}
+            if self.cursor is None and codes == {"OVERLOADED"}:
+                return True  # there is no state while the database is away
             record.problems.append(str(answer)[:300])
-            return
+            return False
         item = answer["data"]["stockChanged"]
-        seq = int(item["seq"])
+        seq, before, self.cursor = int(item["seq"]), self.cursor, answer["extensions"]["seq"]
         if "levels" in item:
-            if record.told or record.begun is not None:
+            if before is not None:
                 record.problems.append(f"a second snapshot: {str(item)[:200]}")
-            record.begun = seq
+            part.begun = seq
+            part.versions = {level["id"]: int(level["version"]) for level in item["levels"]}
             record.levels = {
                 level["id"]: [level["onHand"], level["available"]] for level in item["levels"]
             }
-        elif "dropped" in item:
+            leaves = len(record.parts) % 2 == 1
+            record.left += leaves
+            return leaves
+        if "dropped" in item:
             record.problems.append(str(item)[:200])
         else:
-            record.told.append(seq)
+            part.told.append(seq)
             if self.wish.snapshot:
                 record.levels[item["level"]["id"]] = [item["onHand"], item["available"]]
+        return False
 
 
 class SocketLine(Socket):
@@ -130,7 +172,8 @@ class SocketLine(Socket):
             return
         match message["type"]:
             case "next":
-                self._subscriber.hear(message["payload"])
+                if self._subscriber.hear(message["payload"]):
+                    self.cut()
             case "connection_ack":
                 self.send({"id": "1", "type": "subscribe", "payload": self._subscriber.request()})
             case "error":
@@ -202,15 +245,19 @@ class StreamLine(asyncio.Protocol):
         """Take the events apart."""
         *events, self._rest = (self._rest + data).split(b"\n\n")
         for event in events:
-            place = None
+            id_ = None
             for line in event.split(b"\n"):
                 if line.startswith(b"id: "):
-                    place = int(line[4:])
+                    id_ = line[4:].decode()
                 elif line.startswith(b"data: "):
-                    self._subscriber.hear(orjson.loads(line[6:]))
-                    if place is not None and place != self._subscriber.place:
-                        problem = f"id {place} of an event with seq {self._subscriber.place}"
+                    leaves = self._subscriber.hear(orjson.loads(line[6:]))
+                    cursor = self._subscriber.cursor
+                    if id_ != cursor:
+                        problem = f"id {id_} of an event with the cursor {cursor}"
                         self._subscriber.record.problems.append(problem)
+                    if leaves:
+                        self.cut()
+                        return
 
     def cut(self) -> None:
         """Drop the connection without a word."""
@@ -262,6 +309,8 @@ class Crowd:
                 finally:
                     line.cut()
                 subscriber.record.cuts += 1
+                if self.restless and self._dice.random() < _ANEW:
+                    subscriber.begin_anew()
             await asyncio.sleep(self._dice.uniform(*RETRY_SECONDS))
 
     async def _stay(self, line: SocketLine | StreamLine) -> None:
@@ -271,11 +320,16 @@ class Crowd:
             if line.ended.done() or self.restless:
                 return
 
-    async def until(self, places: list[int], seconds: float) -> int:
-        """Wait until everybody is at the last place of its wish; return how many are not."""
+    async def until(
+        self, places: list[int | None], states: list[dict[str, list[str]]], seconds: float
+    ) -> int:
+        """Wait until everybody is at the end of its wish; return how many are not."""
         late = len(self.subscribers)
         for _ in range(int(seconds * 10)):
-            late = sum(one.place < places[one.record.wish] for one in self.subscribers)
+            late = sum(
+                not one.is_at(places[one.record.wish], states[one.record.wish])
+                for one in self.subscribers
+            )
             if not late:
                 break
             await asyncio.sleep(0.1)
@@ -302,14 +356,11 @@ async def run() -> None:
             case "ports":
                 crowd.ports = command["ports"]
             case "begun":
-                told = sum(
-                    bool(one.record.told) or one.record.begun is not None
-                    for one in crowd.subscribers
-                )
+                told = sum(one.has_begun for one in crowd.subscribers)
             case "calm":
                 crowd.restless = False
             case "until":
-                told = await crowd.until(command["places"], command["seconds"])
+                told = await crowd.until(command["places"], command["states"], command["seconds"])
             case "records":
                 await crowd.stop()
                 told = [one.record for one in crowd.subscribers]

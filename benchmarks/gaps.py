@@ -2,8 +2,9 @@
 
 Writers change stock through two gateways, while subscribers of both transports are cut off at
 random, gateways are killed with SIGKILL, among them the one that publishes, and PostgreSQL is
-restarted. Afterwards the record of each subscriber is compared with the log, and the state of those
-that began with a snapshot with the tables.
+restarted. Some of those that begin with the state break off right after it. Afterwards the record
+of each subscriber is compared with the log, and the state of those that keep one with the tables. A
+state shows the changes up to the versions that it has; none of these is to be told after it.
 """
 
 import argparse
@@ -19,7 +20,7 @@ from decimal import Decimal
 from itertools import pairwise
 from pathlib import Path
 from time import monotonic
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import asyncpg
 import httpx2
@@ -27,7 +28,7 @@ import orjson
 from pydantic import SecretStr
 
 from benchmarks.database import USER
-from benchmarks.following import SOCKET, STREAM, Job, Record, Wish
+from benchmarks.following import SOCKET, STREAM, Job, Part, Record, Wish
 from benchmarks.listening import allow_sockets
 from benchmarks.races import RETRYABLE, Gateways, RaceLost, answers, prepare
 from benchmarks.servers import read_samples
@@ -69,7 +70,7 @@ BOARD: Final = """
 subscription Board($filter: StockChangeFilter, $after: String, $snapshot: Boolean) {
   stockChanged(filter: $filter, after: $after, snapshot: $snapshot) {
     ... on StockChange { seq onHand available level { id } }
-    ... on StockSnapshot { seq levels { id onHand available } }
+    ... on StockSnapshot { seq levels { id version onHand available } }
     ... on StreamNotice { seq dropped }
   }
 }
@@ -81,10 +82,11 @@ where warehouse_id in (select id from warehouse where company_id = 1) and sellab
 order by warehouse_id, id limit 2
 """
 LOG: Final = """
-select pub_seq, product_id, warehouse_id, abs(after - before) as delta,
+select pub_seq, level_id, version, product_id, warehouse_id, abs(after - before) as delta,
        (before > 0) <> (after > 0) as crossed
 from outbox_event cross join lateral (
-  select (payload ->> 'product_id')::bigint as product_id,
+  select (payload ->> 'level_id')::bigint as level_id, (payload ->> 'version')::int as version,
+         (payload ->> 'product_id')::bigint as product_id,
          (payload ->> 'warehouse_id')::bigint as warehouse_id,
          (payload ->> 'on_hand')::numeric - (payload ->> 'reserved')::numeric as after,
          (payload ->> 'previous_on_hand')::numeric
@@ -143,6 +145,10 @@ class Found:
     strange: int = 0
     """Told, and not in the log, or not wanted."""
     snapshots: int = 0
+    left: int = 0
+    """How often somebody broke off right after one."""
+    ahead: int = 0
+    """Changes that a snapshot showed before they had their place."""
     wrong_states: int = 0
     """Those that began with a snapshot and hold another state than the tables."""
     problems: list[str] = field(default_factory=list)
@@ -179,6 +185,14 @@ class Finish:
     def wrong(self) -> int:
         """How much was not as promised."""
         return self.late + sum(one.wrong for one in self.found.values())
+
+
+class Change(NamedTuple):
+    """An event of the log: its place, and what level became which version."""
+
+    seq: int
+    level: str
+    version: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -468,17 +482,21 @@ async def look_for_gaps(
             await gateways.all_serve()
             await _published_all(url)
             rows = await _fetch(url, LOG, start)
-            expected = [[r["pub_seq"] for r in rows if one.accepts(r)] for one in wishes]
+            expected = [[_change(r) for r in rows if one.accepts(r)] for one in wishes]
+            states = [await _state(url, one) for one in wishes]
             await followers.do("calm")
-            ends = [seqs[-1] if seqs else start for seqs in expected]
-            late = await followers.do("until", places=ends, seconds=CATCH_UP_SECONDS)
+            late = await followers.do(
+                "until",
+                places=[changes[-1].seq if changes else None for changes in expected],
+                states=[{id_: list(map(str, held)) for id_, held in s.items()} for s in states],
+                seconds=CATCH_UP_SECONDS,
+            )
         finally:
             telling.cancel()
             await asyncio.gather(telling, return_exceptions=True)
-        records = [Record(**record) for record in await followers.do("records")]
         found = {SOCKET: Found(), STREAM: Found()}
-        states = [await _state(url, one) for one in wishes]
-        for record in records:
+        for told in await followers.do("records"):
+            record = Record(**{**told, "parts": [Part(**part) for part in told["parts"]]})
             compare(record, expected[record.wish], states[record.wish], found[record.transport])
     return Finish(scale, site.tally, len(rows), late, found, monotonic() - started)
 
@@ -506,29 +524,43 @@ async def _state(url: str, one: Wanted) -> dict[str, list[Decimal]]:
     return {encode_id("StockLevel", row["id"]): [row["on_hand"], row["available"]] for row in rows}
 
 
+def _change(row: Mapping[str, Any]) -> Change:
+    return Change(row["pub_seq"], encode_id("StockLevel", row["level_id"]), row["version"])
+
+
 def compare(
-    record: Record, log: Sequence[int], state: Mapping[str, list[Decimal]], found: Found
+    record: Record, log: Sequence[Change], state: Mapping[str, list[Decimal]], found: Found
 ) -> None:
     """Compare what one subscriber was told with what it should have been told."""
-    if record.begun is not None:
-        begun = record.begun
-        log = [seq for seq in log if seq > begun]
-        found.snapshots += 1
-        held = {id_: [Decimal(number) for number in two] for id_, two in record.levels.items()}
-        complete = not log or (record.told and record.told[-1] >= log[-1])
-        if complete and held != state:
-            found.wrong_states += 1
-    told, due = Counter(record.told), set(log)
     found.subscribers += 1
     found.cuts += record.cuts
-    found.told += len(record.told)
+    found.left += record.left
+    found.problems += record.problems
+    awaited = 0
+    for part in record.parts:
+        awaited = _compare_part(part, log, found)  # of the last: the others were given up
+    found.awaited += awaited
+    if record.levels and not awaited:
+        held = {id_: [Decimal(number) for number in two] for id_, two in record.levels.items()}
+        found.wrong_states += held != state
+
+
+def _compare_part(part: Part, log: Sequence[Change], found: Found) -> int:
+    """Compare what was told since it began; return how much comes after that."""
+    begun = part.begun
+    if begun is not None:
+        found.snapshots += 1
+        after = [change for change in log if change.seq > begun]
+        log = [one for one in after if one.version > part.versions.get(one.level, 0)]
+        found.ahead += len(after) - len(log)
+    told, due = Counter(part.told), {change.seq for change in log}
+    found.told += len(part.told)
     missing, last = due - told.keys(), max(told, default=0)
     found.lost += sum(seq < last for seq in missing)
-    found.awaited += sum(seq > last for seq in missing)
     found.doubled += sum(count - 1 for count in told.values())
     found.strange += len(told.keys() - due)
-    found.disordered += sum(one > other for one, other in pairwise(record.told))
-    found.problems += record.problems
+    found.disordered += sum(one > other for one, other in pairwise(part.told))
+    return sum(seq > last for seq in missing)
 
 
 def page(finish: Finish) -> str:
@@ -545,7 +577,9 @@ def page(finish: Finish) -> str:
         ("Out of order", lambda f: f.disordered),
         ("Not in the log, or not wanted", lambda f: f.strange),
         ("Began with a snapshot", lambda f: f.snapshots),
-        ("Of these, with another state than the tables", lambda f: f.wrong_states),
+        ("Broke off right after it", lambda f: f.left),
+        ("Changes that it showed before they had a place", lambda f: f.ahead),
+        ("Another state in the end than the tables", lambda f: f.wrong_states),
         ("Anything else that was not as promised", lambda f: len(f.problems)),
     ]
     lines = [
