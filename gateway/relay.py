@@ -102,7 +102,7 @@ _WAITING_SECONDS: Final = (0.05, 2.0)
 """Between two looks whether that has its places; longest it is waited for."""
 
 _FOLLOW: Final = f"""
-select pub_seq, id, company_id, topic, entity, entity_id, payload, created_at
+select pub_seq, written_seq, id, company_id, topic, entity, entity_id, payload, created_at
 from outbox_event where pub_seq > $1 order by pub_seq limit {_FOLLOW_PAGE}
 """  # noqa: S608 - a constant of ours; as a parameter every read would be planned anew
 
@@ -127,7 +127,7 @@ _REPLAY: Final = f"""
 select coalesce((select min(pub_seq) from outbox_event), counter.last_seq + 1), counter.last_seq,
        event.*
 from outbox_counter counter left join lateral (
-  select pub_seq, id, company_id, topic, entity, entity_id, payload, created_at
+  select pub_seq, written_seq, id, company_id, topic, entity, entity_id, payload, created_at
   from outbox_event
   where company_id = $1 and topic = any($2::text[]) and pub_seq > $3 and pub_seq <= $4
     and ($5::text is null or case jsonb_typeof(payload -> $5)
@@ -557,9 +557,10 @@ class Tail:
 
 
 def _event(row: Any) -> PublishedEvent:
-    seq, event_id, company_id, topic, entity, entity_id, payload, created_at = row
+    seq, written_seq, event_id, company_id, topic, entity, entity_id, payload, created_at = row
     return PublishedEvent(
         seq=seq,
+        written_seq=written_seq,
         event_id=str(event_id),
         company_id=company_id,
         topic=topic,

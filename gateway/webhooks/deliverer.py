@@ -202,7 +202,7 @@ class _Change(NamedTuple):
 
     @property
     def cursor(self) -> str | None:
-        """What to resume after, where that is within changes told one after the other.
+        """What to resume after, where the place alone does not say it.
 
         It is what the message says itself, so one that was kept to be sent again has it too.
         """

@@ -18,11 +18,13 @@ from resolvers.core.errors import ErpError, ErrorCode
 class PublishedEvent:
     """One row of the outbox after the relay gave it its place in the log.
 
-    ``seq`` is `outbox_event.pub_seq`: strictly increasing in publication order, the cursor clients
-    resume from. ``payload`` is the JSON the writing statement stored.
+    ``seq`` is `outbox_event.pub_seq`: strictly increasing in publication order, the place clients
+    resume from. ``written_seq`` is what it was known by before. ``payload`` is the JSON the writing
+    statement stored.
     """
 
     seq: int
+    written_seq: int
     event_id: str
     company_id: int
     topic: str
@@ -149,6 +151,8 @@ class Broker:
         """Times an interest was asked about an event, because the index did not rule it out."""
         self.position = 0
         """Place of the last event offered."""
+        self.newest = 0
+        """The greatest ``written_seq`` of those offered."""
         self.closed = False
         """Whether the process stops."""
         self.busy: Callable[[], bool] = lambda: False
@@ -168,6 +172,7 @@ class Broker:
             for listener in list(self._listening):
                 self.leave(listener)
                 listener.end(SubscriberLagged("The log of events begins anew; subscribe again."))
+            self.newest = 0
         self.position = position
         self._begun.set()
 
@@ -179,6 +184,7 @@ class Broker:
         """Offer ``event`` to all who want it; never blocks."""
         self.published += 1
         self.position = event.seq
+        self.newest = max(self.newest, event.written_seq)
         topic = self._topics.get((event.company_id, event.topic))
         if topic is None:
             return

@@ -10,6 +10,7 @@ from resolvers.core.access import ACCESS_CHANGED, ACCESS_ROW, access_trigger, ac
 from resolvers.core.module import DataModule
 from resolvers.core.outbox import (
     COUNTER_ROW,
+    LOG_POSITION_BEFORE,
     LOG_POSITION_FUNCTION,
     PARTITIONS,
     UUID7,
@@ -25,7 +26,7 @@ from resolvers.core.table import metadata
 CORE = DataModule(
     name="core",
     tables=(outbox_event, outbox_counter, access_version, audit_log, idempotency_key),
-    functions=(PARTITIONS, LOG_POSITION_FUNCTION),
+    functions=(PARTITIONS, LOG_POSITION_BEFORE, LOG_POSITION_FUNCTION),
 )
 """Tables every command writes to, whatever its module."""
 

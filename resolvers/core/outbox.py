@@ -89,11 +89,30 @@ $$
 COUNTER_ROW = "insert into outbox_counter default values"
 
 LOG_POSITION = compile_statement(
-    text("select last_seq, unpublished from log_position()"), "log position"
+    text("select last_seq, last_written, waiting from log_position(:topics, :most)"),
+    "log position",
 )
-"""One row: the last place given, and the ids of the company's events that have none yet."""
+"""One row: the last place given, a number that whatever is written from now on has a greater
+``written_seq`` than, and those of the company's events of some topics that have no place yet: so
+many at most."""
 
 LOG_POSITION_FUNCTION = """
+create function log_position(topics text[], most integer,
+                             out last_seq bigint, out last_written bigint, out waiting bigint[])
+language sql stable security definer set search_path = public as $$
+  select counter.last_seq, written.last_value, array(
+           select event.written_seq from outbox_event event
+           where event.published_at = 'infinity' and event.topic = any(topics)
+             and event.company_id = nullif(current_setting('app.company_id', true), '')::integer
+           order by event.written_seq limit most)
+  from outbox_counter counter, outbox_event_written written
+$$;
+revoke execute on function log_position(text[], integer) from public;
+grant execute on function log_position(text[], integer) to erp_app, erp_partner
+"""
+"""The outbox is closed to the roles that serve; this tells them no more than how far it is."""
+
+LOG_POSITION_BEFORE = """
 create function log_position(out last_seq bigint, out unpublished text[])
 language sql stable security definer set search_path = public as $$
   select counter.last_seq, array(
@@ -105,4 +124,4 @@ $$;
 revoke execute on function log_position() from public;
 grant execute on function log_position() to erp_app, erp_partner
 """
-"""The outbox is closed to the roles that serve; this tells them no more than how far it is."""
+"""The same as processes of the release before ask it."""

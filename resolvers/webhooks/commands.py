@@ -513,7 +513,8 @@ def _read(after: str) -> Place:
 
 def _told_up_to(place: Place) -> dict[str, Any]:
     """Return the columns that say how far a webhook was told."""
-    return {"seq": place.seq, "cursor": None if place.batch is None else place.text}
+    plain = place == Place(place.seq)
+    return {"seq": place.seq, "cursor": None if plain else place.text}
 
 
 def _unknown(asked: Asked) -> NotFound:

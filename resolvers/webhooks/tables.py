@@ -41,8 +41,8 @@ webhook = table(
     required("state", server_default="ACTIVE"),
     # place in the log up to which everything was delivered, or became a dead letter
     required("seq", BigInteger, server_default="0"),
-    # the same as its stream resumes after, where that is within changes that are told one after
-    # the other; of another seq it means nothing
+    # the same as its stream resumes after, where that is more than a place: within changes told one
+    # after the other, and after a state; of another seq it means nothing
     Column("cursor", Text),
     # what its secret is derived from, with a key that the database does not know
     Column("salt", Text),

@@ -51,8 +51,8 @@ class ChangeStreamItem(RowType):
         "Id of the event, unique for ever; null for what is no event."
     )
     seq: str = column(
-        "Place in the log of changes: grows with every change, as a decimal string. Give the last "
-        "one back as after, to resume."
+        "Place in the log of changes: grows with every change, as a decimal string. What to resume "
+        "after is the seq of the extensions."
     )
     at: datetime | None = column("When the change was made, or the state read.")
     topic: ChangeTopic | None = column("What it is of; null for what is no change.")

@@ -43,6 +43,7 @@ from resolvers.core.deadline import Deadlines
 from resolvers.core.errors import (
     ErrorCode,
     Invalid,
+    Overloaded,
     TimedOut,
     Unauthenticated,
     UnknownDocument,
@@ -50,6 +51,7 @@ from resolvers.core.errors import (
 )
 from resolvers.core.metrics import TOGETHER, Counts, Tally
 from resolvers.core.outbox import LOG_POSITION
+from resolvers.core.stream import MOST_SHOWN, Shown
 from schema.core.completion import CompletingExecutor
 from schema.core.cost import Amount
 from schema.core.documents import (
@@ -70,13 +72,15 @@ from schema.core.live import Live, Subscriber, passes
 from schema.core.node import node_of
 from schema.core.permissions import denials
 from schema.core.shadow import Shadow
-from schema.core.stream import Item, Opened, SnapshotReason
+from schema.core.stream import Item, Opened, SnapshotReason, Stream
 from schema.core.tracing import begin_trace, require_trace, told_trace
 
 _is_awaitable = cast("Callable[[Any], TypeGuard[Awaitable[Any]]]", optimized_is_awaitable)
 
 _UNKNOWN = "PersistedQueryNotFound"
 """What clients of automatic persisted queries look for, to send the document itself."""
+_RELAY_SECONDS = 0.05
+"""Until it is looked again whether what a state shows has places."""
 _MOST_TOLD = 1_000
 """Documents told of in an audit; more tell nothing new."""
 _MOST_TALLIES = 32
@@ -438,13 +442,15 @@ class Executor:
         contexts: ContextFactory,
         opened: Opened,
         reason: SnapshotReason,
-    ) -> tuple[int, frozenset[str], Answer]:
+    ) -> tuple[int, Shown | None, Answer]:
         """Return the state of a stream as of one moment: its place in the log, and the answer.
 
-        With them the ids of the events that the state shows though they have no place yet.
+        With them the events that the state shows though they have no place yet. Where those are
+        too many to be named by a cursor, it is read once they are fewer.
 
         Raises:
-            TimedOut: it took longer than an operation may.
+            Overloaded: they were too many for as long as an operation may take.
+            TimedOut: it took longer than that.
             Exception: the log could not be read.
 
         """
@@ -454,22 +460,32 @@ class Executor:
         answer: Answer | None = None
         deadline = self._deadlines.begin()
         context: Context | None = None
+        waits = False
         try:
             with deadline:
-                async with contexts() as context, cast(SteadyReads, context.reads).at_once():
-                    [[place, shown]] = await context.reads.fetch(LOG_POSITION, {})
-                    if stream.shows is not None and not stream.shows:
-                        shown = ()
-                    told = await make(stream.interest, str(place), reason, context)
-                    answer = await self._state(prepared, context, told)
-                    answer.over = stream.is_over(told.row if isinstance(told, RowType) else None)
+                while True:
+                    async with contexts() as context, cast(SteadyReads, context.reads).at_once():
+                        place, shown = await _position(context, stream)
+                        waits = shown is not None and not shown.fits
+                        if not waits:
+                            told = await make(stream.interest, str(place), reason, context)
+                            answer = await self._state(prepared, context, told)
+                            row = told.row if isinstance(told, RowType) else None
+                            answer.over = stream.is_over(row)
+                            break
+                    await asyncio.sleep(_RELAY_SECONDS)
         except TimeoutError:
             if not deadline.expired:
                 raise
+            if waits:
+                raise Overloaded(
+                    "Too many changes wait for their place in the log to tell which of them the "
+                    "state shows; subscribe again."
+                ) from None
             raise self._out_of_time() from None
         finally:
             self._report(prepared, started, context, answer)
-        return place, frozenset(shown), answer
+        return place, shown, answer
 
     async def _state(self, prepared: Prepared, context: Context, told: Any) -> Answer:
         """Return the answer to a state; what a list of it has is evaluated together."""
@@ -828,6 +844,16 @@ def _refused(
 
 def _too_large(error: TooLarge) -> Refused:
     return Refused(Refusal.LIMIT, [tell_expected(one) for one in error.excesses])
+
+
+async def _position(context: Context, stream: Stream) -> tuple[int, Shown | None]:
+    """Return how far the log is, and which of the events that a state shows have no place yet."""
+    shows = (
+        stream.topics if stream.shows is None else [t for t in stream.topics if t in stream.shows]
+    )
+    given = {"topics": list(shows), "most": MOST_SHOWN + 1}
+    [[place, until, written]] = await context.reads.fetch(LOG_POSITION, given)
+    return place, Shown(until, frozenset(written)) if written else None
 
 
 async def _found(context: Context, told: object) -> object:

@@ -137,12 +137,12 @@ describe_enum(
 class StreamNotice(RowType):
     """What a subscriber is told of changes that it missed: that they are not told, or all were."""
 
-    seq: str = column("Place in the log up to which the notice tells; go on after it.")
+    seq: str = column("Place in the log up to which the notice tells.")
     code: StreamNoticeCode = column("What happened.")
     message: str = column("What happened, for people.")
     dropped: int = column("Number of changes that are not told.")
     replayed: int = column("Number of changes that you missed and were told, if you caught up.")
-    last_seq: str = column("The same as seq.")
+    last_seq: str = column("What to resume after, as the seq of the extensions.")
 
 
 def _of_the_same(event: PublishedEvent) -> Any:

@@ -39,8 +39,8 @@ class StockChange(RowType):
 
     event_id: strawberry.ID = column("Id of the event, unique for ever.")
     seq: str = column(
-        "Place in the log of changes: grows with every change, as a decimal string. Give the last "
-        "one back as after, to resume."
+        "Place in the log of changes: grows with every change, as a decimal string. What to resume "
+        "after is the seq of the extensions."
     )
     at: datetime = column("When the change was made.")
     cause: str = column(
@@ -71,7 +71,9 @@ class StockChange(RowType):
 class StockSnapshot(RowType):
     """What a stream of stock begins with, or goes on from."""
 
-    seq: str = column("Place in the log that the state is of; resume after it.")
+    seq: str = column(
+        "Place in the log that the state is of. What to resume after is the seq of the extensions."
+    )
     at: datetime = column("When the state was read.")
     reason: SnapshotReason = column("Why you are told the state.")
     levels: list[StockLevel] = listed(

@@ -44,8 +44,8 @@ class OrderStreamItem(RowType):
     """What all items have; null in those that have no such thing."""
 
     seq: str = column(
-        "Place in the log of changes: grows with every change, as a decimal string. Give the last "
-        "one back as after, to resume."
+        "Place in the log of changes: grows with every change, as a decimal string. What to resume "
+        "after is the seq of the extensions."
     )
     event_id: strawberry.ID | None = column(
         "Id of the event, unique for ever; null for what is no event."

@@ -19,16 +19,18 @@ from websockets.exceptions import WebSocketException
 from gateway.tokens import issue_user_token
 from resolvers.core.clock import system_clock
 from schema.core.execution import GraphQLRequest
+from schema.core.ids import encode_id
 from tests.fixtures.deliveries import hearing
 from tests.fixtures.gateway import Gateway, principal, settings_for
+from tests.fixtures.relays import no_relay
 from tests.fixtures.servers import ServerProcess, server_process
 from tests.flows import gateway_process
 from tests.gateway.transports.clients import opened
 
 WATCH = """
-subscription Watch($after: String) {
-  stockChanged(after: $after) {
-    ... on StockChange { seq available }
+subscription Watch($after: String, $snapshot: Boolean! = false) {
+  stockChanged(after: $after, snapshot: $snapshot) {
+    ... on StockChange { seq available level { id } }
     ... on StockSnapshot { seq reason levels { id } }
   }
 }
@@ -111,13 +113,13 @@ async def site(own_database_url: str) -> AsyncIterator[Site]:
 
 
 async def by_websocket(
-    site: Site, gateway: ServerProcess, after: str | None
+    site: Site, gateway: ServerProcess, after: str | None, *, snapshot: bool = False
 ) -> AsyncGenerator[dict[str, Any], None]:
     """Yield the answers of a subscription until the socket ends; then drop it without a word."""
     async with opened(gateway) as client:
         await client.send({"type": "connection_init", "payload": site.headers})
         assert (await client.receive())["type"] == "connection_ack"
-        await client.subscribe("1", WATCH, variables={"after": after})
+        await client.subscribe("1", WATCH, variables={"after": after, "snapshot": snapshot})
         try:
             while True:
                 message = await client.receive()
@@ -129,13 +131,14 @@ async def by_websocket(
 
 
 async def by_sse(
-    site: Site, gateway: ServerProcess, after: str | None
+    site: Site, gateway: ServerProcess, after: str | None, *, snapshot: bool = False
 ) -> AsyncGenerator[dict[str, Any], None]:
     """Yield the answers of a stream, each with its id, until it ends."""
     headers = {**site.headers, "Accept": "text/event-stream"}
     if after is not None:
         headers["Last-Event-ID"] = after
-    asked: dict[str, Any] = {"json": {"query": WATCH}, "headers": headers}
+    variables = {"snapshot": snapshot}
+    asked: dict[str, Any] = {"json": {"query": WATCH, "variables": variables}, "headers": headers}
     async with (
         httpx2.AsyncClient(timeout=30) as client,
         client.stream("POST", gateway.graphql, **asked) as response,
@@ -268,10 +271,56 @@ async def test_what_is_not_kept_any_more_is_told_once(site: Site, connect: Any) 
     assert told == seqs[10:]
 
 
+async def test_what_a_state_shows_is_told_to_nobody_who_resumes(site: Site) -> None:
+    """Who breaks off right after it, or a change later, resumes at what that answer said."""
+    rows = await site.owner.fetch("select id from stock_level where company_id = 1 limit 4")
+    early, *shown, late = [row["id"] for row in rows]
+    change = "update stock_level set on_hand = on_hand + 1 where id = $1"
+    [gateway] = site.gateways
+    await site.write()
+    [*_, head] = await site.published()
+    left: list[tuple[Any, dict[str, Any], list[int]]] = []
+    async with AsyncExitStack() as streams:
+        staying = {}
+        async with no_relay(site.url):
+            writer = await asyncpg.connect(site.url)
+            streams.push_async_callback(writer.close)
+            async with writer.transaction():  # written before the others, and committed after them
+                await writer.execute(change, early)
+                for level in shown:
+                    await site.owner.execute(change, level)
+                for connect in (by_websocket, by_sse):
+                    stays, leaves = (connect(site, gateway, None, snapshot=True) for _ in "12")
+                    staying[connect] = await streams.enter_async_context(aclosing(stays))
+                    states = [await anext(stays), await anext(leaves)]
+                    await leaves.aclose()
+                    for state in states:
+                        assert state["extensions"]["seq"].startswith(f"{head}~")
+                        assert state["data"]["stockChanged"]["seq"] == head
+                        assert state.get("id") in (None, state["extensions"]["seq"])
+                    left.append((connect, state, [early, late]))
+        left += [(connect, await anext(stays), [late]) for connect, stays in staying.items()]
+    await site.owner.execute(change, late)
+    await site.published()
+    for connect, answer, expected in left:
+        cursor = answer["extensions"]["seq"]
+        assert "~" in cursor
+        async with aclosing(connect(site, gateway, cursor)) as answers:
+            told = [await anext(answers) for _ in expected]
+            coming = asyncio.ensure_future(anext(answers))
+            await asyncio.wait([coming], timeout=0.1)
+            assert not coming.done()
+            coming.cancel()
+            await asyncio.wait([coming])
+        levels = [one["data"]["stockChanged"]["level"]["id"] for one in told]
+        assert levels == [encode_id("StockLevel", level) for level in expected]
+        assert told[-1]["extensions"]["caughtUp"] == {"replayed": len(expected)}
+
+
 @TRANSPORTS
 async def test_what_is_no_cursor_is_refused(site: Site, connect: Any) -> None:
     """The error names the argument, or the header that stands for it."""
-    for cursor in ("1000", "-1", "abc", "1e3", "9" * 19, "9" * 40, "U3RvY2s6MQ"):
+    for cursor in ("1000", "-1", "abc", "1e3", "9" * 19, "9" * 40, "U3RvY2s6MQ", "0~1"):
         [answer] = [answer async for answer in connect(site, site.gateways[0], cursor)]
         [error] = answer["errors"]
         assert error["extensions"]["code"] == "VALIDATION"

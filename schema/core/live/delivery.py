@@ -8,7 +8,7 @@ from graphql import ExecutionResult
 
 from resolvers.core.context import Context
 from resolvers.core.errors import ErrorCode
-from resolvers.core.stream import Batch
+from resolvers.core.stream import Batch, Shown
 from schema.core.stream import Item, Opened, SnapshotReason
 
 _PASSING: Final = frozenset({ErrorCode.OVERLOADED.value, ErrorCode.TIMEOUT.value})
@@ -25,8 +25,8 @@ class Delivery(NamedTuple):
     seq: int = 0
     first: int = 0
     """Place of the first change to read again where it is not told, with what comes after it."""
-    event_id: str = ""
-    topic: str = ""
+    written: int = 0
+    """The ``written_seq`` of the last change it tells of."""
     over: bool = False
     """Whether nothing comes after it."""
     number: int = 1
@@ -40,8 +40,8 @@ class State(NamedTuple):
 
     place: int
     """Its place in the log."""
-    shown: frozenset[str]
-    """Ids of the events that it shows and that have no place yet."""
+    shown: Shown | None
+    """The events that it shows and that have no place yet."""
     delivery: Delivery
     """What is told of it."""
 
@@ -67,7 +67,7 @@ class Evaluates(Protocol):
 
     async def snapshot(
         self, prepared: Any, contexts: Any, opened: Opened, reason: SnapshotReason
-    ) -> tuple[int, frozenset[str], Any]:
+    ) -> tuple[int, Shown | None, Any]:
         """Return the state: its place, the events it shows that have none yet, and the answer.
 
         Raises:
@@ -95,6 +95,17 @@ def encoded(answer: Any, cursor: str | None, state: SnapshotReason | None = None
         of_state = {} if state is None else {"snapshot": {"reason": state}}
         body["extensions"] = {**body.get("extensions", {}), **of_state, "seq": cursor}
     return orjson.dumps(body)
+
+
+def showing(delivery: Delivery, shown: Shown) -> Delivery:
+    """Return an answer whose cursor names what a state showed its subscriber, if it has a cursor.
+
+    That is the last thing in it, until it also tells that it caught up.
+    """
+    if delivery.cursor is None:
+        return delivery
+    body = b'%b%b"}}' % (delivery.body[:-3], shown.text.encode())
+    return delivery._replace(body=body, cursor=delivery.cursor + shown.text)
 
 
 def caught_up(delivery: Delivery, replayed: int) -> Delivery:

@@ -6,7 +6,7 @@ from time import monotonic
 from typing import Any, Final, Protocol
 
 from resolvers.core.broker import Broker, Interest, PublishedEvent
-from resolvers.core.stream import Told
+from resolvers.core.stream import Shown, Told
 from schema.core.live.delivery import Delivery
 from schema.core.stream import Opened, Stream, coalesced
 
@@ -24,12 +24,8 @@ class Member(Protocol):
     """Who is told what a feed is offered."""
 
     @property
-    def waits_for_shown(self) -> bool:
-        """Tell whether the state shows events to it that had no place yet."""
-        ...
-
-    def is_shown(self, event: PublishedEvent) -> bool:
-        """Tell whether the state shows an event to it, which then is not told."""
+    def shown(self) -> Shown | None:
+        """Return the events that a state showed to it and that may have no place yet."""
         ...
 
     def take(self, delivery: Delivery, feed: "Feed") -> None:
@@ -91,7 +87,7 @@ class Feed:
         self.group = group
         self.key = key
         self.members: dict[Member, None] = {}
-        self._knowing: dict[Member, None] = {}
+        self._knowing: dict[Member, Shown] = {}
         """Those of them for whom what is gathered may be other changes than for the rest."""
         self._broker = broker
         self._company_id = opened.company_id
@@ -108,6 +104,10 @@ class Feed:
     def position(self) -> int:
         """Place of the last event that was published, to whomever."""
         return self._broker.position
+
+    def has_published(self, shown: Shown | None) -> bool:
+        """Tell whether all that a state showed is known to have its place."""
+        return shown is None or self._broker.newest > shown.until
 
     @property
     def is_idle(self) -> bool:
@@ -137,8 +137,8 @@ class Feed:
         # what was gathered is no business of one who comes now
         self._flush()
         self.members[member] = None
-        if self._seconds and member.waits_for_shown:
-            self._knowing[member] = None
+        if self._seconds and member.shown is not None:
+            self._knowing[member] = member.shown
         return self._broker.position
 
     def leave(self, member: Member) -> None:
@@ -150,11 +150,10 @@ class Feed:
 
     def offer(self, event: PublishedEvent) -> None:
         """Take an event: have it evaluated, or gather it until it is time."""
-        # gathered with what follows it becomes one, or is undone: the log tells them what follows
-        for member in [one for one in self._knowing if one.is_shown(event)]:
-            member.fall_behind()
-        if not self.members:
-            return
+        if self._knowing:
+            self._part(event)
+            if not self.members:
+                return
         if not self._waiting and not self._gathered:
             self._given = event.seq - 1
         told = Told.one(event)
@@ -167,6 +166,17 @@ class Feed:
         elif self._timer is None:
             loop = asyncio.get_running_loop()
             self._timer = loop.call_later(self._seconds, self._flush)
+
+    def _part(self, event: PublishedEvent) -> None:
+        """Let those go on from the log to whom a state showed an event.
+
+        Gathered with what follows it, it becomes one or is undone: the log tells them what follows.
+        """
+        for member, shown in list(self._knowing.items()):
+            if event.written_seq in shown.written:
+                member.fall_behind()
+            elif event.written_seq > shown.until:
+                del self._knowing[member]
 
     def end(self, error: Exception | None) -> None:
         """End the subscribers, after what they are still to be told."""

@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from resolvers.core.broker import Broker
 from resolvers.core.errors import Overloaded
-from resolvers.core.stream import Told
+from resolvers.core.stream import Place, Told
 from schema.core.live.delivery import Delivery, Evaluates, State, encoded, passes
 from schema.core.live.feed import BATCH, Feed, Request
 from schema.core.stream import Item, Opened, SnapshotReason, Stream
@@ -154,7 +154,7 @@ class Group:
         )
         if passes(answer):
             raise Overloaded("The state cannot be read; subscribe again.")
-        cursor = str(place) if opened.stream.resumes else None
+        cursor = Place(place, None, shown).text if opened.stream.resumes else None
         body = encoded(answer, cursor, reason)
         return State(place, shown, Delivery(body, cursor, place, over=answer.over))
 
@@ -218,8 +218,7 @@ class Group:
                     cursors[place],
                     told.last.seq,
                     told.begun,
-                    told.last.event_id,
-                    told.last.topic,
+                    told.last.written_seq,
                     request.stream.is_over(told.last.payload),
                     told.number,
                     told.batch,

@@ -15,8 +15,8 @@ from resolvers.core.broker import Broker, PublishedEvent, SubscriberLagged
 from resolvers.core.context import Context
 from resolvers.core.errors import Invalid, LimitExceeded
 from resolvers.core.principal import Principal
-from resolvers.core.stream import Batch, Log, Place, Told, missed
-from schema.core.live.delivery import Delivery, Evaluates, Push, caught_up, encoded
+from resolvers.core.stream import Batch, Log, Place, Shown, Told, missed
+from schema.core.live.delivery import Delivery, Evaluates, Push, caught_up, encoded, showing
 from schema.core.live.feed import MOST_KEYED, Feed, parts
 from schema.core.live.group import Group, Groups
 from schema.core.live.sharing import group_key
@@ -86,8 +86,8 @@ class Subscriber(AsyncIterator[Delivery]):
         """Changes it was told of those it missed; None once it knows, and for who begins."""
         self._since = 0
         """Place of the last event published before the feed was joined."""
-        self._shown: set[str] = set()
-        """Events that the state shows and that had no place yet."""
+        self.shown: Shown | None = None
+        """The events that a state showed to it and that had no place yet, while one may be told."""
         self._behind = False
         self._merging = False
         self._body = b""
@@ -119,9 +119,9 @@ class Subscriber(AsyncIterator[Delivery]):
     @property
     def position(self) -> int:
         """Place up to which all was told that is for this subscriber; 0 while that is not known."""
-        waits = self._waiter is not None and not self._waiter.done()
-        if waits and not self._queue and self._feed is not None and self._feed.is_idle:
-            return self._feed.position
+        waits, feed = self._waiter is not None and not self._waiter.done(), self._feed
+        if waits and not self._queue and feed is not None and feed.is_idle:
+            return feed.position if feed.has_published(self.shown) else 0
         return 0
 
     @property
@@ -141,38 +141,28 @@ class Subscriber(AsyncIterator[Delivery]):
 
     # What happens to it from outside
 
-    @property
-    def waits_for_shown(self) -> bool:
-        """Whether the state shows events to it that had no place yet."""
-        return bool(self._shown)
-
-    def is_shown(self, event: PublishedEvent) -> bool:
-        """Tell whether the state shows an event to it, which then is not told."""
-        return event.event_id in self._shown and self._shows(event.topic)
-
-    def _shows(self, topic: str) -> bool:
-        """Tell whether the state shows what is of a topic."""
-        topics = None if self._opened is None else self._opened.stream.shows
-        return topics is None or topic in topics
-
     def take(self, delivery: Delivery, feed: Feed) -> None:
         """Be told an answer by the feed; never blocks."""
         seq = delivery.seq
         told = self._told
         if feed is not self._feed or seq <= self._since or (told is not None and seq <= told):
             return
-        if self._shown and delivery.event_id in self._shown and self._shows(delivery.topic):
-            self._shown.discard(delivery.event_id)
-            return
+        own = delivery
+        if self.shown is not None:
+            if delivery.written in self.shown.written:
+                return
+            own = self._own(delivery)
         waiter = self._waiter
         idle = waiter is not None and not waiter.done() and not self._queue
         if idle and self._repeats(delivery):
             self._told = seq
             self._batch = delivery.batch
-        elif idle and self._pushes(delivery):
+        elif idle and self._pushes(own):
             self._told = seq
             self._batch = delivery.batch
             self._body = delivery.body
+            if self.shown is not None:
+                self._pass(delivery)
             self._count()
             if delivery.over:
                 self._leave_feed()
@@ -184,6 +174,19 @@ class Subscriber(AsyncIterator[Delivery]):
             self._wake()
         else:
             self._overflow(delivery)
+
+    def _own(self, delivery: Delivery) -> Delivery:
+        """Return an answer with the cursor that it has for this subscriber."""
+        shown = self.shown
+        if shown is None or _comes_after(delivery, shown):
+            return delivery
+        return showing(delivery, shown)
+
+    def _pass(self, delivery: Delivery) -> None:
+        """Know that it was told an answer."""
+        self._told, self._batch = delivery.seq, delivery.batch
+        if self.shown is not None and _comes_after(delivery, self.shown):
+            self.shown = None
 
     def _repeats(self, delivery: Delivery) -> bool:
         """Tell whether it is what was told last, in a stream where that is nothing new."""
@@ -320,7 +323,7 @@ class Subscriber(AsyncIterator[Delivery]):
                 async for delivery in answers:
                     yield delivery
         elif self._told is None and opened.after is not None:
-            self._told, self._batch = opened.after
+            self._told, self._batch, self.shown = opened.after
             if self.transport is not None:
                 self._returning = 0
 
@@ -350,7 +353,7 @@ class Subscriber(AsyncIterator[Delivery]):
     async def _replayed(self, opened: Opened, log: Log) -> AsyncGenerator[Delivery, None]:
         """Yield what was missed; who resumes is told where that ends."""
         held: Delivery | None = None
-        before = last = self._told, self._batch
+        before = last = self._told, self._batch, self.shown
         async with aclosing(self._missed(opened, log)) as answers:
             async for delivery in answers:
                 if self._returning is None or opened.caught_up:
@@ -358,9 +361,9 @@ class Subscriber(AsyncIterator[Delivery]):
                     continue
                 if held is not None:
                     yield held
-                held, before, last = delivery, last, (self._told, self._batch)
+                held, before, last = delivery, last, (self._told, self._batch, self.shown)
         if held is not None and self._returning is not None and self._moving:
-            self._told, self._batch = before
+            self._told, self._batch, self.shown = before
             self._returning -= held.number
         elif held is not None:
             if self._returning is not None and not self._over():
@@ -452,10 +455,11 @@ class Subscriber(AsyncIterator[Delivery]):
             for delivery in deliveries:
                 if self._moving:
                     return
-                self._told, self._batch = delivery.seq, delivery.batch
+                own = self._own(delivery)
+                self._pass(delivery)
                 if self._returning is not None:
                     self._returning += delivery.number
-                yield delivery
+                yield own
 
     def _forget_waiting(self) -> None:
         """Forget what waits: it is told, or shown, by other means."""
@@ -477,11 +481,12 @@ class Subscriber(AsyncIterator[Delivery]):
             while True:
                 while queue:
                     delivery = queue.popleft()
-                    self._told, self._batch = delivery.seq, delivery.batch
+                    own = self._own(delivery)
+                    self._pass(delivery)
                     if self._returning is not None:
-                        delivery = caught_up(delivery, self._returning)
+                        own = caught_up(own, self._returning)
                         self._returning, self.push = None, push
-                    yield delivery
+                    yield own
                 if self._dropped:
                     yield await self._notice_dropped()
                     continue
@@ -500,16 +505,17 @@ class Subscriber(AsyncIterator[Delivery]):
         state = await self._group.state(opened, reason)
         if self._moving:
             return
-        self._told, self._batch = state.place, None
-        self._shown = set(state.shown)
+        self._told, self._batch, self.shown = state.place, None, state.shown
         yield state.delivery
 
     def _wanted(self, events: Sequence[PublishedEvent], stream: Stream) -> list[Told]:
         return [Told.one(event) for event in events if self._wants(event, stream)]
 
     def _wants(self, event: PublishedEvent, stream: Stream) -> bool:
-        # it stays among those shown: who is moved reads the same once more
-        return not self.is_shown(event) and stream.interest.accepts(event)
+        shown = self.shown
+        if shown is not None and event.written_seq in shown.written:
+            return False
+        return stream.interest.accepts(event)
 
     # Groups and feeds
 
@@ -547,7 +553,8 @@ class Subscriber(AsyncIterator[Delivery]):
     def _keep_place_before(self, oldest: Delivery) -> None:
         """Remember how far it is: what is before the oldest that waits was told, or is not its."""
         if not self._reading and self._batch is None:
-            self._advance(oldest.first - 1 if oldest.batch is None else oldest.batch.before)
+            before = oldest.first - 1
+            self._advance(before if oldest.batch is None else min(before, oldest.batch.before))
 
     def _advance(self, place: int) -> None:
         """Know that up to a place nothing is left to be told."""
@@ -581,7 +588,7 @@ class Subscriber(AsyncIterator[Delivery]):
         self._leave_feed()
         if policy in (SlowPolicy.DROP, SlowPolicy.CLOSE):
             message = "The subscriber read too slowly and missed changes; subscribe again."
-            details = {"waiting": self._groups.queue, "last": str(self._told)}
+            details = {"waiting": self._groups.queue, "last": self._cursor}
             self.end(SubscriberLagged(message, details=details))
             return
         self._merging = policy is SlowPolicy.COALESCE
@@ -595,7 +602,7 @@ class Subscriber(AsyncIterator[Delivery]):
     async def _notice_dropped(self) -> Delivery:
         """Return the notice of what was dropped since the last."""
         dropped, self._dropped = self._dropped, 0
-        self._told, self._batch = self._dropped_to
+        self._told, self._batch, _ = self._dropped_to
         message = f"You read too slowly: {dropped} changes are not told."
         return await self._notice(StreamNoticeCode.DROPPED, message, dropped=dropped)
 
@@ -612,20 +619,25 @@ class Subscriber(AsyncIterator[Delivery]):
     ) -> Delivery:
         """Return a notice, told where this subscriber is now."""
         assert self._opened is not None
-        assert self._told is not None
         make = self._opened.stream.notice
         assert make is not None, "without, nothing is dropped, and none is asked for"
-        place = Place(self._told, self._batch)
+        cursor = self._cursor
         row = {
-            "seq": str(place.seq),
+            "seq": str(self._told),
             "code": code,
             "message": message,
             "dropped": dropped,
             "replayed": replayed,
-            "last_seq": str(place.seq),
+            "last_seq": cursor,
         }
         [answer] = await self._evaluates.answers(self.prepared, self._contexts, [make(row)])
-        return Delivery(encoded(answer, place.text), place.text, place.seq)
+        return Delivery(encoded(answer, cursor), cursor, self._told or 0)
+
+    @property
+    def _cursor(self) -> str:
+        """Where to go on after what it was told."""
+        assert self._told is not None, "it is told nothing before it knows where it begins"
+        return Place(self._told, self._batch, self.shown).text
 
     def _count(self) -> None:
         self.delivered += 1
@@ -642,6 +654,14 @@ class Subscriber(AsyncIterator[Delivery]):
             await self._waiter
         finally:
             self._waiter = None
+
+
+def _comes_after(delivery: Delivery, shown: Shown) -> bool:
+    """Tell whether what is told got its place after all that a state showed beyond its own.
+
+    Within a batch some of that may be read again.
+    """
+    return delivery.batch is None and delivery.written > shown.until
 
 
 def _single(answer: Any) -> Delivery:

@@ -28,6 +28,7 @@ from resolvers.webhooks.rules import ATTEMPTS_AFTER_A_DEAD_LETTER, MOST_DEAD_IN_
 from schema.core.ids import encode_id
 from tests.fixtures.gateway import EVERY_PERMISSION, Gateway, open_gateway, principal, settings_for
 from tests.fixtures.receiver import Received, Receiver, receiving
+from tests.fixtures.relays import no_relay
 from tests.fixtures.schema_walk import known_rows, operation, root_fields
 
 CREATE = """
@@ -651,6 +652,40 @@ class TestFailing:
             await site.until(of_work, lambda shown: shown["state"] == "ACTIVE")
             refused = await site.run("replayWebhook", of_work, after="0")
             assert [e["path"] for e in refused["userErrors"]] == [["after"]]
+
+    async def test_what_a_state_shows_is_sent_by_nobody_who_goes_on(self, site: Site) -> None:
+        """Though it got its place later; what is of a topic that the state does not show, is."""
+        owner = site.gateway.owner
+        document = """subscription { changes(of: [STOCK, ORDER_STATUS]) { topic
+          ... on ChangeGap { stockLevels(first: 1) { nodes { id } } } } }"""
+        id_ = (await site.create(document))["webhook"]["id"]
+        await site.change(2)
+        last = await site.last()
+        await owner.execute("delete from outbox_event where pub_seq < $1", last)
+        hold = "update sales_order set hold = $1 where id = (select min(id) from sales_order)"
+        async with no_relay(site.url):
+            await site.change()
+            await owner.execute(hold, "ADDRESS")
+            async with site.delivering():
+                await site.until(id_, lambda shown: shown["delivered"] == "1")
+        await site.last()
+        async with site.delivering():
+            await site.receiver.wait_for(2)
+            await site.change()
+            await site.until(id_, lambda shown: shown["delivered"] == "3")
+        state, *changes = site.receiver.got
+        assert state.data["changes"]["stockLevels"]
+        assert [got.data["changes"]["topic"] for got in changes] == ["ORDER_STATUS", "STOCK"]
+        assert [got.seq for got in changes] == [last + 2, last + 3]
+        after = json.loads(state.body)["extensions"]["seq"]
+        assert after.startswith(f"{last}~")
+        site.receiver.forget()
+        async with site.delivering():
+            assert (await site.run("replayWebhook", id_, after=after))["userErrors"] == []
+            await site.receiver.wait_for(2)
+            await site.until(id_, lambda shown: shown["delivered"] == "5")
+        assert [got.seq for got in site.receiver.got] == [last + 2, last + 3]
+        await owner.execute(hold, None)
 
 
 class TestWorkers:

@@ -16,6 +16,7 @@ def event(
     """Return an event about object number ``seq``."""
     return PublishedEvent(
         seq=seq,
+        written_seq=seq,
         event_id=f"event-{seq}",
         company_id=company,
         topic=topic,

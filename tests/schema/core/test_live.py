@@ -263,6 +263,9 @@ class World:
         """How many values things have; each event has its own without it."""
         self.busy = 0.0
         """How likely something happens whenever somebody looks."""
+        self.lingering = 0.0
+        """How likely what is written is committed later, and what was written after it before."""
+        self.open: list[PublishedEvent] = []
         self.executor = Executor(SCHEMA, Limits())
         self.executor.live.queue = queue
         self.broker = Broker()
@@ -279,12 +282,16 @@ class World:
 
     def write(self) -> None:
         """Change something, and write an event that has no place yet."""
-        self.written += 1
         thing, wanted = self.dice.randrange(3), self.dice.random() < 0.8
+        for event in [one for one in self.open if one.entity_id == thing]:  # it is locked
+            self.open.remove(event)
+            self.commit(event)
+        self.written += 1
         mine = self.dice.random() < 0.8
         value = self.written if self.values is None else self.dice.randrange(self.values)
         event = PublishedEvent(
             seq=0,
+            written_seq=self.written,
             event_id=str(self.written),
             company_id=1 if mine else 2,
             topic="stock" if self.dice.random() < 0.9 else "orders",
@@ -298,15 +305,31 @@ class World:
             },
             created_at=datetime(2026, 1, 1, tzinfo=UTC),
         )
+        if self.lingering and self.dice.random() < self.lingering:
+            self.open.append(event)
+        else:
+            self.commit(event)
+
+    def commit(self, event: PublishedEvent) -> None:
+        """Let others see an event and what it changed."""
+        thing = event.payload["thing"]
+        event = replace(event, payload={**event.payload, "before": self.at[thing]})
         self.unpublished.append(event)
         if accepts(event):
-            self.at[thing] = value
+            self.at[thing] = event.payload["value"]
 
     def relay(self) -> None:
-        """Give all events their places; this process has not heard of it."""
-        for event in self.unpublished:
+        """Give all events their places as written; this process has not heard of it."""
+        for event in sorted(self.unpublished, key=lambda one: one.written_seq):
             self.events.append(replace(event, seq=len(self.events) + 1))
         self.unpublished.clear()
+
+    def relay_some(self) -> None:
+        """Give the first of them their places."""
+        ordered = sorted(self.unpublished, key=lambda one: one.written_seq)
+        self.unpublished, rest = ordered[:3], ordered[3:]
+        self.relay()
+        self.unpublished = rest
 
     def hear(self) -> None:
         """Hand over all that this process has not heard of."""
@@ -324,6 +347,11 @@ class World:
         """Let a few things happen, or none."""
         while self.dice.random() < self.busy:
             self.dice.choice((self.write, self.relay, self.publish))()
+
+    def close_one(self) -> None:
+        """Commit one of the things that linger, if any does."""
+        if self.open:
+            self.commit(self.open.pop(self.dice.randrange(len(self.open))))
 
     # What is read of it
 
@@ -364,9 +392,13 @@ class World:
         self, statement: Statement, parameters: Mapping[str, Any]
     ) -> Sequence[Sequence[Any]]:
         """Answer how far the log is."""
-        del statement, parameters
-        mine = [event.event_id for event in self.unpublished if event.company_id == 1]
-        return [[len(self.events), mine]]
+        del statement
+        mine = [
+            event.written_seq
+            for event in self.unpublished
+            if event.company_id == 1 and event.topic in parameters["topics"]
+        ]
+        return [[len(self.events), self.written, mine]]
 
     # Who listens
 
@@ -641,6 +673,181 @@ async def test_a_log_made_anew_ends_what_it_cannot_go_on_with() -> None:
     assert [error["extensions"]["code"] for error in answer.errors] == ["SUBSCRIBER_LAGGED"]
 
 
+# -- who breaks off after a state
+
+
+async def broken_off(world: World, text: str, after: str | None, **given: Any) -> list[Heard]:
+    """Return a few answers, while things happen, of one who breaks off after them."""
+    reading = world.subscriber(text, after=after, **given)
+    told: list[Heard] = []
+    async with aclosing(hearing(reading)) as answers:
+        for _ in range(world.dice.randrange(1, 4)):
+            coming = asyncio.ensure_future(anext(answers))
+            while not coming.done():
+                await asyncio.sleep(0.0005 if given.get("ms") else 0)
+                world.dice.choice((world.write, world.close_one, world.relay_some, world.hear))()
+                if world.dice.random() < 0.1:
+                    reading.move(world.contexts())
+            answer = coming.result()
+            assert not answer.errors, answer.errors
+            assert answer.extensions["seq"] == answer.cursor
+            told.append(answer)
+    return told
+
+
+@pytest.mark.parametrize("ms", [0, 1])
+@pytest.mark.parametrize("seed", range(30))
+async def test_who_breaks_off_after_a_state_is_told_nothing_that_it_shows(
+    seed: int, ms: int
+) -> None:
+    """Wherever the connection breaks, and whenever what the state showed got its place.
+
+    Each change begins where the one before it ended, which none does that the state shows.
+    """
+    world = World(events=20, seed=seed)
+    world.oldest = 11
+    world.lingering = world.dice.choice((0.0, 0.4))
+    for _ in range(8):
+        world.write()
+    world.live.queue = world.dice.choice((1, 3, 1_000))
+    selected = LASTING.replace("seq reason", "seq reason values")
+    answers: list[Heard] = []
+    while len(answers) < 12:
+        after = answers[-1].cursor if answers else "3"
+        slow = world.dice.choice(("REPLAY", "COALESCE"))
+        answers += await broken_off(world, selected, after, ms=ms, slow=slow)
+    while world.open:
+        world.close_one()
+    world.publish(3)
+    last = answers[-1].cursor
+    reader = asyncio.create_task(world.follow(selected, after=last, ms=ms))
+    await world.settle()
+    world.broker.close()
+    told = [*map(one, answers), *await asyncio.wait_for(reader, 5)]
+    assert told[0]["reason"] == "TOO_OLD"
+    assert applied(told) == world.at
+
+
+async def test_a_cursor_names_what_the_state_shows_until_that_has_its_place() -> None:
+    """Also in what is told after the state, and in notices; after that it is a number again."""
+    world = World(events=20, seed=4)
+    payload = {"thing": 0, "wanted": True, "before": 0, "value": 0}
+
+    def write(written: int, *, topic: str = "stock", **of: Any) -> None:
+        last = world.events[-1]
+        event = replace(last, company_id=1, topic=topic, written_seq=written, payload=payload)
+        world.unpublished.append(replace(event, **of))
+
+    world.written = 27
+    for written in (21, 22, 23, 26):
+        write(written)
+    write(24, company_id=2)
+    write(25, topic="orders")
+    async with aclosing(hearing(world.subscriber(ITEMS, caughtUp=True))) as answers:
+        state = await anext(answers)
+    assert (one(state)["seq"], state.cursor) == ("20", "20~27.1.2-3")
+    held, world.unpublished = world.unpublished, []
+    write(27)  # it was open when the state was read
+    world.relay()
+    world.hear()
+    async with aclosing(hearing(world.subscriber(ITEMS, after=state.cursor))) as answers:
+        following = await anext(answers)
+    assert (one(following)["seq"], following.cursor) == ("21", "21~27.1.2-3")
+    assert following.extensions == {"seq": "21~27.1.2-3", "caughtUp": {"replayed": 1}}
+    given: dict[str, Any] = {"after": following.cursor, "caughtUp": True}
+    async with aclosing(hearing(world.subscriber(ITEMS, **given))) as answers:
+        notice = await anext(answers)
+        assert (one(notice)["seq"], one(notice)["lastSeq"]) == ("21", notice.cursor)
+        coming = asyncio.ensure_future(anext(answers))
+        await world.settle()
+        world.unpublished = held
+        write(28)
+        world.relay()
+        world.hear()
+        told = await coming
+    assert (one(told)["seq"], told.cursor) == ("28", "28")
+
+
+@pytest.mark.parametrize(
+    ("things", "cursors"),
+    [
+        # told within a batch that what is shown is in
+        ([0, 2, 1, 0, 2], ["23.20.25~27.5", "24", "25"]),
+        # told before one that begins after what is shown
+        ([3, 2, 0, 1, 2, 1, 2], ["21~27.5", "23", "26.24.27", "27"]),
+    ],
+)
+async def test_what_is_shown_is_not_gathered_by_who_resumes(
+    things: list[int], cursors: list[str]
+) -> None:
+    """Wherever that is, the rest is told as it would have been; the second of all is shown."""
+    world = World(events=20)
+    for number, thing in enumerate(things):
+        payload = {"thing": thing, "wanted": True, "before": number, "value": number + 1}
+        last = replace(world.events[-1], company_id=1, topic="stock", payload=payload)
+        written = number + (21 if number < 2 else 26)  # the others after the state
+        world.unpublished.append(replace(last, written_seq=written))
+    world.relay()
+    world.hear()
+    answers: list[Heard] = []
+    whole: list[dict[str, Any]] = []
+    for after in ("20~27.5", *cursors[:-1]):
+        async with aclosing(hearing(world.subscriber(LASTING, after=after, ms=1))) as reader:
+            rest = [await anext(reader) for _ in cursors[len(answers) :]]
+        answers.append(rest[0])
+        assert [answer.cursor for answer in rest] == cursors[len(answers) - 1 :]
+        whole = whole or list(map(one, rest))
+        assert list(map(one, rest)) == whole[len(answers) - 1 :]
+    assert sum(change["coalesced"] for change in whole) == len(things) - 1
+
+
+async def test_what_passes_nobody_by_is_passed_when_what_was_shown_has_its_place() -> None:
+    """A webhook that nothing concerns moves on in the log, and not past what is not to be told."""
+    world = World(events=20)
+    world.write()
+    reading = world.subscriber(ITEMS, over=None)
+    async with aclosing(hearing(reading)) as answers:
+        state = await anext(answers)
+        assert state.cursor == "20~21.0"
+        coming = asyncio.ensure_future(anext(answers))
+        await world.settle()
+        assert reading.position == 0
+        world.relay()
+        world.hear()
+        await world.settle()
+        assert reading.position == 0, "there may be more"
+        nobody = replace(world.events[-1], company_id=2, written_seq=22)
+        world.unpublished.append(nobody)
+        world.relay()
+        world.hear()
+        await world.settle()
+        assert reading.position == 22
+        coming.cancel()
+        await asyncio.gather(coming, return_exceptions=True)
+
+
+async def test_a_state_with_more_than_a_cursor_names_is_read_once_they_have_places() -> None:
+    """Until then nothing is told; if that takes too long, it ends with an error."""
+    world = World(events=20)
+    impatient = Executor(SCHEMA, Limits(seconds=0.02))
+    last = world.events[-1]
+    for number in range(21, 21 + 2 * 1_000, 2):
+        world.unpublished.append(replace(last, company_id=1, topic="stock", written_seq=number))
+    world.written = 3_000
+    reader = hearing(world.subscriber(ITEMS))
+    coming = asyncio.ensure_future(anext(reader))
+    world.executor = impatient
+    [answer] = [answer async for answer in hearing(world.subscriber(ITEMS))]
+    [error] = answer.errors
+    assert error["extensions"]["code"] == "OVERLOADED"
+    assert "wait for their place in the log" in error["message"]
+    assert not coming.done()
+    world.relay()
+    state = await asyncio.wait_for(coming, 5)
+    assert state.cursor == "1020"
+    await reader.aclose()
+
+
 # -- too old, and what was never given
 
 
@@ -718,8 +925,9 @@ async def test_of_what_the_state_does_not_show_everything_is_told(
     world = World(events=20)
     payload = {"thing": 0, "wanted": True, "before": 1, "value": 2}
     for topic in ("stock", "orders", "stock"):
+        world.written += 1
         event = replace(world.events[-1], company_id=1, topic=topic, payload=payload)
-        world.unpublished.append(replace(event, event_id=f"{topic} {len(world.unpublished)}"))
+        world.unpublished.append(replace(event, written_seq=world.written))
 
     async def read() -> list[dict[str, Any]]:
         # a field that is masked is told with an error
@@ -746,7 +954,8 @@ async def test_what_the_state_shows_is_not_undone_with_what_it_does_not() -> Non
     def set_to(value: int) -> None:
         payload = {"thing": 0, "wanted": True, "before": world.at[0], "value": value}
         last = replace(world.events[-1], company_id=1, topic="stock", payload=payload)
-        world.unpublished.append(replace(last, event_id=f"set to {value}"))
+        world.written += 1
+        world.unpublished.append(replace(last, written_seq=world.written))
         world.at[0] = value
 
     set_to(900)
@@ -1217,9 +1426,10 @@ async def test_what_comes_of_a_batch_says_how_far_it_is() -> None:
     world.publish(30)
     answers = [await first, await anext(reader), await anext(reader)]
     places = [one(answer)["seq"] for answer in answers]
+    begun = [world.wanted(thing=one(answer)["thing"])[0] for answer in answers]
     assert [answer.extensions["seq"] for answer in answers] == [
-        f"{places[0]}.{world.wanted()[0] - 1}.{places[2]}",
-        f"{places[1]}.{world.wanted()[0] - 1}.{places[2]}",
+        f"{places[0]}.{min(begun[1:]) - 1}.{places[2]}",
+        f"{places[1]}.{begun[2] - 1}.{places[2]}",
         places[2],
     ]
     for number, answer in enumerate(answers[:2], 1):
