@@ -381,6 +381,9 @@ class Follower:
             if self._reference is not None:
                 # whoever does not answer would not tell of changes either
                 self._reference.trust(_TRUST_SECONDS)
+            if rows and rows[0][0] > self._broker.position + 1:  # places have no gaps
+                _log.warning("events are gone", after=self._broker.position, before=rows[0][0])
+                self._broker.pass_over(rows[0][0] - 1)
             held = time.monotonic()
             for row in rows:
                 self._broker.publish(_event(row))

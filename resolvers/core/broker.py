@@ -80,6 +80,10 @@ class Listener(Protocol):
         """Take an event that is wanted; never blocks."""
         ...
 
+    def fall_behind(self) -> None:
+        """Go on from the log: some of what was to be offered cannot be."""
+        ...
+
     def end(self, error: Exception | None) -> None:
         """Expect no more; ``error`` says why, if it is not that the process stops."""
         ...
@@ -175,6 +179,12 @@ class Broker:
             self.newest = 0
         self.position = position
         self._begun.set()
+
+    def pass_over(self, position: int) -> None:
+        """Say that what comes up to ``position`` is gone, and will not be offered."""
+        for listener in list(self._listening):  # while they know how far they were told
+            listener.fall_behind()
+        self.position = position
 
     async def begun(self) -> None:
         """Return once it is known which events will be offered."""

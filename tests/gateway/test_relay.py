@@ -117,11 +117,16 @@ class Gateway:
         self.follower = Follower(url, self.broker, Metrics())
         self.events: list[PublishedEvent] = []
         self.ends: list[Exception | None] = []
+        self.gone_after: list[int] = []
         self.broker.listen(self, company_id=1, topics=("stock",), interest=Everything())
 
     def offer(self, event: PublishedEvent) -> None:
         """Keep an event."""
         self.events.append(event)
+
+    def fall_behind(self) -> None:
+        """Keep after which place something is gone."""
+        self.gone_after.append(self.broker.position)
 
     def end(self, error: Exception | None) -> None:
         """Keep why no more will come."""
@@ -521,6 +526,26 @@ async def test_an_outbox_that_is_not_there_yet_is_waited_for(server: EmbeddedPos
     await asyncio.to_thread(server.drop_database, name)
 
     assert event.seq == 1
+
+
+async def test_what_is_gone_before_it_was_followed_is_noticed(url: str) -> None:
+    """A process was away for longer than events are kept: who listens does not go on as if not."""
+    gateway = Gateway(url)
+    async with connected(url) as connection:
+        async with running(Relay(url, Metrics()), gateway.follower):
+            for _ in range(2):
+                await change(connection)
+            await gateway.receive(2)
+        async with running(Relay(url, Metrics())):
+            for _ in range(3):
+                await change(connection)
+            waiting = "select count(*) = 0 from outbox_event where pub_seq is null"
+            await eventually(lambda: connection.fetchval(waiting))
+        await connection.execute("delete from outbox_event where pub_seq <= 4")
+        async with running(gateway.follower):
+            events = await gateway.receive(3)
+    assert [event.seq for event in events] == [1, 2, 5]
+    assert gateway.gone_after == [2]
 
 
 async def test_wake_ups_are_coalesced(url: str) -> None:

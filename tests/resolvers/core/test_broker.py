@@ -64,6 +64,10 @@ class Ear:
         """Remember the place."""
         self.heard.append(event.seq)
 
+    def fall_behind(self) -> None:
+        """Remember that something is gone."""
+        self.heard.append(-1)
+
     def end(self, error: Exception | None) -> None:
         """Remember the end."""
         self.ends.append(error)

@@ -673,6 +673,31 @@ async def test_a_log_made_anew_ends_what_it_cannot_go_on_with() -> None:
     assert [error["extensions"]["code"] for error in answer.errors] == ["SUBSCRIBER_LAGGED"]
 
 
+@pytest.mark.parametrize("followed", [0, 4])
+async def test_what_is_gone_before_it_was_offered_is_not_missed_in_silence(followed: int) -> None:
+    """This process followed too late: who listens is told the state, and what comes after it."""
+    world = World(seed=1)
+    world.publish(followed)
+    begun = {"after": "0"} if not followed else {"state": False}
+    reader = asyncio.create_task(world.follow(ITEMS, **begun))
+    await world.settle()
+    for _ in range(20 - followed):
+        world.write()
+    world.relay()
+    world.oldest = 11
+    await world.settle()
+    world.broker.pass_over(10)
+    world.hear()
+    await world.settle()
+    world.publish(10)
+    await world.settle()
+    world.broker.close()
+    told = await reader
+    assert (told[0]["reason"], told[0]["seq"]) == ("TOO_OLD", "20")
+    assert seqs(told[1:]) == world.wanted(20)
+    assert applied(told) == world.at
+
+
 # -- who breaks off after a state
 
 
