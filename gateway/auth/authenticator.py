@@ -81,16 +81,32 @@ class Authenticator:
     def recall(
         self, authorization: str | None, company: str | None
     ) -> Callable[[], Principal | None] | None:
-        """Return what tells the bearer of a token that was verified before, time and again.
+        """Return what tells the bearer of a credential that was verified before, time and again.
 
         It returns what `authenticate` does, None where that has to look, or to refuse. For who
         shows the same on one connection for every request.
         """
         if authorization is None or len(authorization) > _LONGEST_HEADER:
             return None
+        if api_keys.MARK in authorization:
+            return self._recall_key(authorization, company)
         header = hashlib.sha256(authorization.encode(errors="surrogatepass")).digest()
         session = self._sessions.get(header)
         return None if session is None else partial(self._recalled, session, company)
+
+    def _recall_key(
+        self, authorization: str, company: str | None
+    ) -> Callable[[], Principal | None] | None:
+        """Return what tells the client of a key, as long as what is known of it stays the same."""
+        try:
+            key = _key(_credential(authorization))
+            access = self._clients.kept(key.prefix)
+            caller = None if access is None else _admitted(key, access, company)
+        except ErpError:
+            return None
+        if caller is None:
+            return None
+        return lambda: caller if self._clients.kept(key.prefix) is access else None
 
     def _recalled(self, session: "_Session", company: str | None) -> Principal | None:
         if not self._verifier.still_holds(session.token):

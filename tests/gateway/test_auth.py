@@ -999,6 +999,33 @@ async def test_a_key_names_its_client(door: Authenticator, shop_key: str) -> Non
     assert await door.authenticate(f"Bearer {shop_key}", "NORTH") is principal
 
 
+async def test_a_key_is_recalled_as_long_as_its_client_is_known(
+    door: Authenticator, owner: Any, time: Time, shop_key: str
+) -> None:
+    """A connection recalls a client as it does the bearer of a token; of a wrong key nobody."""
+    header = f"Bearer {shop_key}"
+    assert door.recall(header, None) is None  # never looked at
+    principal = await door.authenticate(header, None)
+    recall = door.recall(header, None)
+    assert recall is not None
+    assert recall() is principal
+    wrong = ApiKey(shop_key[4:14], new_api_key().secret).text
+    for other in (wrong, shop_key[:-1], f"egk_{'a' * 10}_{shop_key[15:]}"):
+        assert door.recall(f"Bearer {other}", None) is None
+    assert door.recall(header, "SOUTH") is None
+    door.invalidate()
+    assert recall() is None
+    await door.authenticate(header, None)
+    assert recall() is None, "what is known of it was read anew, so the key is looked at again"
+    again = door.recall(header, None)
+    assert again is not None
+    time.advance(authenticator.ACCESS_SECONDS)
+    assert again() is None
+    await revoke_client(owner, "shop")
+    assert await refusal(door.authenticate(header, None)) == INVALID
+    assert door.recall(header, None) is None
+
+
 async def test_a_client_of_a_partner_is_bound_to_its_rows(door: Authenticator, owner: Any) -> None:
     """A bound client acts under the partner's role and id."""
     key = await issue_client_key(settings(), owner, "partner-demo")
