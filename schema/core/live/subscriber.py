@@ -92,6 +92,10 @@ class Subscriber(AsyncIterator[Delivery]):
         self._merging = False
         self._body = b""
         """What was told last."""
+        self._paced = False
+        """Whether its stream tells the latest only, and not too often."""
+        self._due = 0.0
+        """When the next answer may be told, if it is paced."""
         self._dropped = 0
         self._dropped_to = Place(0)
         self._ended = False
@@ -153,7 +157,7 @@ class Subscriber(AsyncIterator[Delivery]):
                 return
             own = self._own(delivery)
         waiter = self._waiter
-        idle = waiter is not None and not waiter.done() and not self._queue
+        idle = waiter is not None and not waiter.done() and not self._queue and not self._paced
         if idle and self._repeats(delivery):
             self._told = seq
             self._batch = delivery.batch
@@ -169,7 +173,14 @@ class Subscriber(AsyncIterator[Delivery]):
                 self.end(None)
         elif self._dropped:
             self._drop(delivery)
-        elif len(self._queue) < self._groups.queue:
+        else:
+            self._keep(delivery)
+
+    def _keep(self, delivery: Delivery) -> None:
+        """Have an answer wait for its consumer, or for its time."""
+        if self._paced:  # it tells all that the one before it tells
+            self._queue.clear()
+        if len(self._queue) < self._groups.queue:
             self._queue.append(delivery)
             self._wake()
         else:
@@ -259,6 +270,9 @@ class Subscriber(AsyncIterator[Delivery]):
                             continue
                         self._body = delivery.body
                         self._count()
+                        if self._paced:
+                            now = asyncio.get_running_loop().time()
+                            self._due = now + source.coalesce_seconds
                         yield delivery
                         if delivery.over:
                             return
@@ -296,6 +310,7 @@ class Subscriber(AsyncIterator[Delivery]):
         """Yield what is told: the state, what was missed, then what happens."""
         broker, log = context.broker, context.log
         self._opened = opened
+        self._paced = opened.stream.coalesce_seconds > 0
         self._join_group(context)
         async with aclosing(self._first(opened)) as answers:
             async for delivery in answers:
@@ -453,6 +468,8 @@ class Subscriber(AsyncIterator[Delivery]):
         for part in parts(wanted):
             deliveries = await self._group.evaluate(stream, part)
             for delivery in deliveries:
+                if self._paced:
+                    await self._until_due()
                 if self._moving:
                     return
                 own = self._own(delivery)
@@ -479,7 +496,7 @@ class Subscriber(AsyncIterator[Delivery]):
             self.push = None
         try:
             while True:
-                while queue:
+                while queue and (not self._paced or await self._until_due()):
                     delivery = queue.popleft()
                     own = self._own(delivery)
                     self._pass(delivery)
@@ -547,7 +564,8 @@ class Subscriber(AsyncIterator[Delivery]):
 
     def _keep_place(self, *, publishing: bool) -> None:
         """Remember how far it is: what it was told last may not be in the log any more."""
-        if self._waiter is not None and not self._queue and self._feed is not None:
+        waits = self._waiter is not None and not self._queue and not self._reading
+        if waits and self._feed is not None:
             self._advance(self._feed.given(publishing=publishing))
 
     def _keep_place_before(self, oldest: Delivery) -> None:
@@ -646,6 +664,17 @@ class Subscriber(AsyncIterator[Delivery]):
     def _wake(self) -> None:
         if self._waiter is not None and not self._waiter.done():
             self._waiter.set_result(None)
+
+    async def _until_due(self) -> bool:
+        """Wait until an answer may be told, or all is over; tell whether one still waits then."""
+        loop = asyncio.get_running_loop()
+        while not self._over() and loop.time() < self._due:
+            timer = loop.call_at(self._due, self._wake)
+            try:
+                await self._wait()
+            finally:
+                timer.cancel()
+        return bool(self._queue)
 
     async def _wait(self) -> None:
         """Wait for something to do; meanwhile answers may be pushed."""

@@ -11,6 +11,7 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from itertools import pairwise
 from typing import Annotated, Any, cast
 
 import pytest
@@ -33,6 +34,8 @@ from schema.core.stream import SnapshotReason, Stream, StreamNotice, stream
 from tests.fixtures.deliveries import Heard, heard, hearing
 
 PAGE = 3
+SELDOM = 0.05
+"""Seconds between two messages of a stream that tells the latest."""
 
 
 @dataclass(frozen=True)
@@ -189,6 +192,27 @@ class Subscription:
             key=lambda event: event.payload["thing"],
             is_undone=is_undone,
             snapshot=state,
+        )
+
+    @stream("Latest.", item=Changed, coalesces=False, resumes=False)
+    def latest(context: Context) -> Stream:  # noqa: N805 - no instance
+        """Tell the latest of all, first what is, and not too often."""
+        del context
+
+        async def begin(*_: Any) -> RowType:
+            row = dict.fromkeys(("thing", "before", "value", "coalesced", "secret"), 0)
+            made: RowType = Changed.of({"seq": "0", **row})
+            return made
+
+        return Stream(
+            topics=("stock",),
+            interest=Wanted(),
+            tell=tell,
+            key=lambda _: "all",
+            snapshot=begin,
+            begins=True,
+            distinct=True,
+            coalesce_seconds=SELDOM,
         )
 
     @stream(
@@ -1586,6 +1610,61 @@ async def test_what_was_missed_is_counted_over_a_move() -> None:
     told = [answer.extensions["caughtUp"] for answer in answers if "caughtUp" in answer.extensions]
     assert told == [{"replayed": len(answers)}]
     await reader.aclose()
+
+
+async def test_the_latest_is_told_seldom_from_the_first_on() -> None:
+    """Also right after the state, and whoever else comes; the last of all is told."""
+    world = World()
+    loop = asyncio.get_running_loop()
+    text = "subscription { latest { seq } }"
+    times: list[float] = []
+    told: list[str] = []
+
+    async def follow() -> None:
+        async for answer in hearing(world.subscriber(text)):
+            times.append(loop.time())
+            told.append(one(answer)["seq"])
+
+    reader = asyncio.create_task(follow())
+    others = []
+    for _ in range(20):
+        await asyncio.sleep(0.01)
+        world.publish(2)
+        others.append(asyncio.create_task(world.follow(text)))
+    await asyncio.sleep(3 * SELDOM)
+    world.broker.close()
+    await asyncio.gather(reader, *others)
+    assert min(later - one for one, later in pairwise(times)) > 0.99 * SELDOM
+    assert told[-1] == str(world.wanted()[-1])
+    assert len(told) > 3
+
+
+async def test_the_latest_waits_for_nobody_who_leaves() -> None:
+    """Who goes on as somebody else is told it as that; who is ended, why; at the end it is told."""
+    for ends in ("move", "stop", "close"):
+        world = World(seed=1)
+        async with aclosing(
+            hearing(member := world.subscriber("subscription { latest { seq } }"))
+        ) as answers:
+            await anext(answers)
+            world.write()
+            world.write()
+            world.relay()
+            world.hear()
+            coming = asyncio.ensure_future(anext(answers))
+            await world.settle()
+            assert not coming.done()
+            if ends == "move":
+                member.move(world.contexts())
+            elif ends == "stop":
+                member.stop(Forbidden("No more."))
+            else:
+                world.broker.close()
+            answer = await asyncio.wait_for(coming, 5)
+            if ends == "stop":
+                assert answer.errors[0]["extensions"]["code"] == "FORBIDDEN"
+            else:
+                assert one(answer)["seq"] == str(world.wanted()[-1])
 
 
 async def test_what_waits_to_be_told_is_told_at_the_end() -> None:
