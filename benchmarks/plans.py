@@ -496,8 +496,8 @@ PLANS: Mapping[str, Plan] = {
 
 async def prepare(connection: "asyncpg.Connection[Any]") -> None:
     """Make numbers come as text, as they go to the client."""
-    await connection.set_type_codec(
-        "numeric", schema="pg_catalog", encoder=str, decoder=str, format="text"
+    await connection.set_builtin_type_codec(
+        "numeric", schema="pg_catalog", codec_name="text", format="text"
     )
 
 

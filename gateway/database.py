@@ -7,9 +7,9 @@ connections are lent without a reset, and the scope is set only when one last se
 import asyncio
 import time
 from collections import deque
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
 import asyncpg
 import orjson
@@ -30,6 +30,9 @@ _SCOPE = (
     "select set_config('role', $1, false), set_config('app.company_id', $2, false), "
     "set_config('app.partner_id', $3, false)"
 )
+Encoders = Sequence[tuple[int, Callable[[Any], Any]]]
+"""Places of arguments, and what makes text of them."""
+
 _NOBODY = RowScope(STAFF_ROLE, 0)
 """The staff role, set to a company that never exists."""
 MOST_STATEMENTS = 400
@@ -58,6 +61,9 @@ class ReadConnection(asyncpg.Connection):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._kept: dict[str, Any] = {}
+        self._encoders: dict[str, Encoders] = {}
+        """How arguments of statements are made text, of those that have any to be."""
+        self._in_text = False
 
     async def read(self, sql: str, arguments: Sequence[Any]) -> list[Any]:
         """Run a statement that changes nothing, and return its rows.
@@ -74,6 +80,8 @@ class ReadConnection(asyncpg.Connection):
             statement = self._kept.get(sql)
             if statement is None or self._protocol is None:
                 statement = await self._keep(sql)  # which refuses where the connection is closed
+            if sql in self._encoders:
+                arguments = _encoded(arguments, self._encoders[sql])
             rows: list[Any] = await self._protocol.bind_execute(
                 statement._state,  # noqa: SLF001 - asyncpg has no shorter way to run it
                 arguments,
@@ -84,7 +92,7 @@ class ReadConnection(asyncpg.Connection):
             )
         except (asyncpg.InvalidCachedStatementError, asyncpg.OutdatedSchemaCacheError):
             # a migration changed what it reads; whoever reads changes nothing, and may ask again
-            self._kept.clear()
+            self.forget_statements()
             return list(await self.fetch(sql, *arguments))
         except asyncpg.InternalClientError as error:
             raise self._lost() from error
@@ -120,6 +128,11 @@ class ReadConnection(asyncpg.Connection):
     def forget_statements(self) -> None:
         """Prepare anew what is run from now on."""
         self._kept.clear()
+        self._encoders.clear()
+
+    def decodes_as_text(self) -> None:
+        """Know that numbers and dates are text here, and so make text of what is asked with."""
+        self._in_text = True
 
     def _lost(self) -> asyncpg.InterfaceError:
         """Give the connection up: the server ended it, before asyncpg knew, in this moment."""
@@ -136,6 +149,8 @@ class ReadConnection(asyncpg.Connection):
         """
         try:
             statement = await self.prepare(sql, name="")
+            if self._in_text:
+                arguments = _encoded(arguments, _encoders(statement))
             return list(await statement.fetch(*arguments))
         except asyncpg.InternalClientError as error:
             raise self._lost() from error
@@ -143,8 +158,12 @@ class ReadConnection(asyncpg.Connection):
     async def _keep(self, sql: str) -> Any:
         kept = self._kept
         if len(kept) >= MOST_STATEMENTS:
-            del kept[next(iter(kept))]
+            oldest = next(iter(kept))
+            del kept[oldest]
+            self._encoders.pop(oldest, None)
         statement = kept[sql] = await self.prepare(sql)
+        if self._in_text and (encoders := _encoders(statement)):
+            self._encoders[sql] = encoders
         return statement
 
     async def set_rows(self, rows: RowScope) -> None:
@@ -155,18 +174,45 @@ class ReadConnection(asyncpg.Connection):
             self.rows = rows
 
 
-async def decode_as_text(connection: Any) -> None:
+async def decode_as_text(connection: "ReadConnection") -> None:
     """Let a connection decode as reads have it."""
-    # numbers and dates stay text from the socket to the answer: exact, and with nothing built
-    await connection.set_type_codec(
-        "numeric", schema="pg_catalog", encoder=str, decoder=str, format="text"
-    )
-    await connection.set_type_codec(
-        "date", schema="pg_catalog", encoder=str, decoder=str, format="text"
-    )
+    # numbers and dates stay text from the socket to the answer: exact, and with nothing built or
+    # called for each; what a statement is asked with is made text before
+    for type_ in ("numeric", "date"):
+        await connection.set_builtin_type_codec(
+            type_, schema="pg_catalog", codec_name="text", format="text"
+        )
     await connection.set_type_codec(
         "jsonb", schema="pg_catalog", encoder=_to_json, decoder=orjson.loads, format="text"
     )
+    connection.decodes_as_text()
+
+
+def _encoders(statement: Any) -> Encoders:
+    """Return which arguments of a statement are to be made text, and how."""
+    types = enumerate(parameter.oid for parameter in statement.get_parameters())
+    return [(place, _AS_TEXT[oid]) for place, oid in types if oid in _AS_TEXT]
+
+
+def _encoded(arguments: Sequence[Any], encoders: Encoders) -> list[Any]:
+    encoded = list(arguments)
+    for place, encode in encoders:
+        if encoded[place] is not None:
+            encoded[place] = encode(encoded[place])
+    return encoded
+
+
+def _texts(values: Sequence[Any]) -> list[str | None]:
+    return [None if value is None else str(value) for value in values]
+
+
+_AS_TEXT: Final[Mapping[int, Callable[[Any], Any]]] = {
+    1700: str,
+    1082: str,
+    1231: _texts,
+    1182: _texts,
+}
+"""How arguments of these types become text: numeric, date, and lists of them, by their OIDs."""
 
 
 def _to_json(value: Any) -> str:

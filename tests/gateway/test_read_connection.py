@@ -2,6 +2,8 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from datetime import date
+from decimal import Decimal
 
 import asyncpg
 import pytest
@@ -34,6 +36,31 @@ async def test_reads_like_fetch(connection: ReadConnection) -> None:
     for _ in range(7):
         assert await connection.read(sql, ([1, 2, 3],)) == expected
     assert await connection.read(sql, ([],)) == []
+
+
+async def test_numbers_and_dates_are_text(
+    connection: ReadConnection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is read is text to the last digit; asked with are decimals, dates and lists of them."""
+    await database.decode_as_text(connection)
+    monkeypatch.setattr(database, "MOST_STATEMENTS", 2)
+    sql = (
+        "select $1::numeric as one, $2::date as day, $3::numeric[] as many, $4::date[] as days,"
+        " $5::bigint as id, $6::text as text, $7::numeric as none"
+    )
+    long = Decimal("-123456789012345678901234567890.1200")
+    arguments = (long, date(2026, 2, 28), [Decimal("1E+4"), None], [date(2026, 3, 1)], 7, "1.50")
+    expected = (str(long), "2026-02-28", ["10000", None], ["2026-03-01"], 7, "1.50", None)
+    for read in (connection.read, connection.read_fresh, connection.read):
+        [row] = await read(sql, (*arguments, None))
+        assert tuple(row) == expected
+        for number in range(3):  # until it is forgotten
+            await connection.read(f"select $1::numeric + {number}", (Decimal(1),))
+    assert len(connection._encoders) <= 2
+    [row] = await connection.read("select $1::numeric as text", ("0.10",))
+    assert tuple(row) == ("0.10",)
+    with pytest.raises(asyncpg.DataError):
+        await connection.read("select $1::numeric", ("not a number",))
 
 
 async def test_prepared_once(connection: ReadConnection) -> None:
