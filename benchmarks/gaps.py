@@ -143,7 +143,7 @@ class Found:
     doubled: int = 0
     disordered: int = 0
     strange: int = 0
-    """Told, and not in the log, or not wanted."""
+    """Told, and not in the log, or not wanted, or shown by the snapshot it began with."""
     snapshots: int = 0
     left: int = 0
     """How often somebody broke off right after one."""
@@ -575,7 +575,7 @@ def page(finish: Finish) -> str:
         ("Not told in time, and nothing after it", lambda f: f.awaited),
         ("Doubled", lambda f: f.doubled),
         ("Out of order", lambda f: f.disordered),
-        ("Not in the log, or not wanted", lambda f: f.strange),
+        ("Not in the log, not wanted, or shown before", lambda f: f.strange),
         ("Began with a snapshot", lambda f: f.snapshots),
         ("Broke off right after it", lambda f: f.left),
         ("Changes that it showed before they had a place", lambda f: f.ahead),
