@@ -466,7 +466,8 @@ class Executor:
                 while True:
                     async with contexts() as context, cast(SteadyReads, context.reads).at_once():
                         place, shown = await _position(context, stream)
-                        waits = shown is not None and not shown.fits
+                        # without a cursor nothing has to be named
+                        waits = stream.resumes and shown is not None and not shown.fits
                         if not waits:
                             told = await make(stream.interest, str(place), reason, context)
                             answer = await self._state(prepared, context, told)

@@ -890,6 +890,8 @@ async def test_a_state_with_more_than_a_cursor_names_is_read_once_they_have_plac
     [error] = answer.errors
     assert error["extensions"]["code"] == "OVERLOADED"
     assert "wait for their place in the log" in error["message"]
+    async with aclosing(hearing(world.subscriber("subscription { latest { seq } }"))) as latest:
+        assert one(await anext(latest))["seq"] == "0", "it has no cursor, and waits for nothing"
     assert not coming.done()
     world.relay()
     state = await asyncio.wait_for(coming, 5)
