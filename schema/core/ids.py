@@ -17,6 +17,8 @@ def encode_id(type_name: str, key: int | str) -> str:
     """Return the global id of a row."""
     # in every row of many answers, so the functions below those of the module base64
     encoded = b2a_base64(f"{type_name}:{key}".encode(), newline=False)
+    if type(key) is int:  # names and digits have no bits that become + or /
+        return encoded.rstrip(b"=").decode()
     return encoded.translate(_TO_URL, b"=").decode()
 
 

@@ -196,6 +196,7 @@ def test_ids_come_back_as_they_went(type_name: str, key: int) -> None:
     assert id_.replace("-", "").replace("_", "").isalnum()
     assert split_id(id_) == (type_name, str(key))
     assert decode_id(id_, type_name) == key
+    assert encode_id(type_name, key) == text_id(f"{type_name}:{key}")
 
 
 @given(st.text(max_size=80))
