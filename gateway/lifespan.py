@@ -149,7 +149,11 @@ class Runtime:
             "rows are asked for one by one", operation=operation, fields=told(found, readers)
         )
         self.sdl = text_of(schema)
-        self.engine = Engine(schema, self.metrics.query_plans) if settings.compile_queries else None
+        self.engine = (
+            Engine(schema, self.metrics.query_plans, wait_seconds=settings.pool_wait_seconds)
+            if settings.compile_queries
+            else None
+        )
         self.shadow = (
             Shadow(
                 settings.shadow_share,

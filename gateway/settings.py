@@ -39,7 +39,9 @@ class Settings(BaseSettings):
         5, ge=1, le=200, description="Most connections for commands, per process."
     )
     pool_wait_seconds: float = Field(
-        2.0, gt=0, description="Longest wait for a free connection before the answer is OVERLOADED."
+        2.0,
+        gt=0,
+        description="Longest wait for a free connection, or the turn of a large answer, before it is OVERLOADED.",
     )
     verify_every_hours: int = Field(
         24, ge=1, description="Hours between two proofs of all invariants by a worker."

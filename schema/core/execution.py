@@ -221,7 +221,9 @@ class Engine(Protocol):
     ) -> tuple[dict[str, Any] | None, Sequence[GraphQLError]] | None:
         """Return data and errors of a query; None where ordinary execution has to answer.
 
-        Raises nothing but cancellation.
+        Raises:
+            Overloaded: there are too many for it to begin.
+
         """
         ...
 

@@ -17,6 +17,8 @@ from time import thread_time
 from typing import Final
 from weakref import WeakKeyDictionary
 
+from resolvers.core.errors import Overloaded
+
 LARGE: Final = 500
 """Rows from which an answer counts as large."""
 AT_ONCE: Final = 3
@@ -27,6 +29,7 @@ BUSY_SHARE: Final = 0.8
 """Part of the time that a busy loop works; while it does less, more answers are read."""
 SLOW_SECONDS: Final = 0.25
 """After so long an answer keeps nobody waiting any more, however busy the loop is with others."""
+_BUSY: Final = "Too many large answers are asked for; try again shortly."
 _WEIGHT: Final = 1 / 8
 """What the latest answer counts for among those before it."""
 
@@ -71,13 +74,23 @@ class FewAtOnce:
         """Whether somebody waits, so that it is looked how busy the loop is."""
 
     @asynccontextmanager
-    async def turn(self) -> AsyncIterator[None]:
-        """Wait until an answer may be read; it may be until the block ends."""
+    async def turn(self, wait_seconds: float) -> AsyncIterator[None]:
+        """Wait until an answer may be read; it may be until the block ends.
+
+        Raises:
+            Overloaded: that took longer than ``wait_seconds``.
+
+        """
         turn = self._loop.create_future()
         self._waiting.append(turn)
         self._let_go_on(AT_ONCE)
         try:
-            await turn
+            if not turn.done():
+                try:
+                    async with asyncio.timeout(wait_seconds):
+                        await turn
+                except TimeoutError:
+                    raise Overloaded(_BUSY) from None
             yield
         finally:
             turn.cancel()  # who gives up is passed over

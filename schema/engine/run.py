@@ -239,11 +239,19 @@ class Engine:
     """Compiles and runs the reads of one schema. One per process.
 
     Queries are compiled whole, mutations and subscriptions below their root fields. ``outcomes``
-    counts how each of these ran: ``compiled``, or why it was left to ordinary execution.
+    counts how each of these ran: ``compiled``, or why it was left to ordinary execution. A large
+    answer waits at most ``wait_seconds`` until it is read.
     """
 
-    def __init__(self, schema: strawberry.Schema, outcomes: Counts | None = None) -> None:
+    def __init__(
+        self,
+        schema: strawberry.Schema,
+        outcomes: Counts | None = None,
+        *,
+        wait_seconds: float = 2.0,
+    ) -> None:
         self._outcomes: Counts = Counter() if outcomes is None else outcomes
+        self._wait_seconds = wait_seconds
         self.fallbacks: Counter[str] = Counter()
         """How often ordinary execution had to answer, by reason."""
         self.schema = schema._schema  # noqa: SLF001 - the only way to graphql-core's schema
@@ -270,13 +278,18 @@ class Engine:
     async def result(
         self, prepared: Prepared, context: Context
     ) -> tuple[dict[str, Any] | None, Sequence[GraphQLError]] | None:
-        """Return what the compiled plan answers; None where ordinary execution has to."""
+        """Return what the compiled plan answers; None where ordinary execution has to.
+
+        Raises:
+            Overloaded: a large answer waited too long until it could be read.
+
+        """
         asked = Asked.of(prepared, context)
         compiled = self._kept(asked, self._query_type, [asked.operation.selection_set], ())
         usual = compiled.usual
         # most plans never have a large answer: they are spared the calls
         if usual.rows_per_cost and usual.is_large(prepared.cost):
-            async with few_at_once().turn():
+            async with few_at_once().turn(self._wait_seconds):
                 answers = await self._run(compiled, prepared, context, ROOT)
         else:
             answers = await self._run(compiled, prepared, context, ROOT)

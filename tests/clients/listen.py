@@ -34,9 +34,9 @@ async def main() -> None:
         async with Client(transport=transport) as session:
             request = gql(CHANGES)
             request.variable_values = {"after": after}
-            async for result in session.subscribe(request):
-                after = result["stockChanged"]["seq"]
-                told["seqs"].append(after)
+            async for result in session.subscribe(request, get_execution_result=True):
+                told["seqs"].append(result.data["stockChanged"]["seq"])
+                after = result.extensions["seq"]
                 if len(told["seqs"]) == half:
                     break
             try:

@@ -58,3 +58,13 @@ async def test_none_waits_when_they_are_given_up(gateway: Gateway) -> None:
     found = await asyncio.wait_for(staying, 20)
     assert len(found["salesOrders"]["nodes"]) == 200
     assert await _most_connections(gateway, 200) == AT_ONCE
+
+
+async def test_too_many_are_refused(gateway: Gateway, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who waits too long is told so, as where no connection becomes free; small pages go on."""
+    await gateway.data(_ORDERS, {"first": 200})
+    monkeypatch.setattr(large, "AT_ONCE", 0)
+    monkeypatch.setattr(gateway.runtime.engine, "_wait_seconds", 0.05)
+    answer = await gateway.run(_ORDERS, {"first": 200})
+    assert [error["extensions"]["code"] for error in answer.errors] == ["OVERLOADED"]
+    assert len((await gateway.data(_ORDERS, {"first": 10}))["salesOrders"]["nodes"]) == 10

@@ -5,6 +5,7 @@ from collections.abc import Callable
 
 import pytest
 
+from resolvers.core.errors import Overloaded
 from schema.engine.large import (
     AT_ONCE,
     LARGE,
@@ -24,6 +25,7 @@ class Reading:
     def __init__(self, *, busy: bool = True) -> None:
         loop = asyncio.get_running_loop()
         self._few = FewAtOnce(loop, loop.time if busy else lambda: 0.0)
+        self.wait_seconds = 10.0
         self.now: list[int] = []
         self._begun = asyncio.Event()
         self.most = 0
@@ -49,7 +51,7 @@ class Reading:
                 await self._begun.wait()
 
     async def _read(self, name: int) -> None:
-        async with self._few.turn():
+        async with self._few.turn(self.wait_seconds):
             self.now.append(name)
             self._begun.set()
             self.most = max(self.most, len(self.now))
@@ -108,6 +110,24 @@ async def test_more_are_read_while_the_loop_has_nothing_to_do() -> None:
     least = 10 * LOOK_SECONDS  # one at each look
     assert asyncio.get_running_loop().time() - began >= least * 0.9
     for name in names:
+        await reading.end(name)
+
+
+async def test_who_waits_too_long_is_refused() -> None:
+    """As where no connection becomes free; those who read and those who came later go on."""
+    reading = Reading()
+    reading.begin(*range(AT_ONCE))
+    await _few_turns()
+    reading.wait_seconds = 0.01
+    reading.begin(AT_ONCE)
+    with pytest.raises(Overloaded, match="large answers"):
+        await reading.tasks[AT_ONCE]
+    reading.wait_seconds = 10.0
+    reading.begin(AT_ONCE + 1)
+    await reading.end(0)
+    await _few_turns()
+    assert reading.now == [*range(1, AT_ONCE), AT_ONCE + 1]
+    for name in (*range(1, AT_ONCE), AT_ONCE + 1):
         await reading.end(name)
 
 
