@@ -134,11 +134,12 @@ class Feed:
 
     def join(self, member: Member) -> int:
         """Tell a subscriber what is published from now on; return the place of what was before."""
-        # what was gathered is no business of one who comes now
-        self._flush()
+        # a member by then: where that makes all fall behind, a feed without any would end
         self.members[member] = None
         if self._seconds and member.shown is not None:
             self._knowing[member] = member.shown
+        # what was gathered is no business of one who comes now
+        self._flush()
         return self._broker.position
 
     def leave(self, member: Member) -> None:

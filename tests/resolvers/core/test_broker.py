@@ -161,12 +161,14 @@ def test_a_log_made_anew_ends_what_it_cannot_go_on_with() -> None:
     broker = Broker()
     broker.begin(5)
     ear = listen(broker)
+    broker.publish(event(6))
     broker.begin(7)
     assert not ear.ends
+    assert broker.newest == 6
     broker.begin(3)
     [error] = ear.ends
     assert isinstance(error, SubscriberLagged)
-    assert (broker.position, broker.listeners) == (3, 0)
+    assert (broker.position, broker.newest, broker.listeners) == (3, 0, 0)
 
 
 async def test_nobody_subscribes_before_the_log_is_followed() -> None:

@@ -1322,6 +1322,60 @@ async def test_one_who_fell_behind_can_be_told_what_was_dropped() -> None:
         assert seqs([one(await following)]) == world.wanted(gone[-1])[:1]
 
 
+async def test_what_was_dropped_says_what_the_state_showed() -> None:
+    """Of what the notice stands for nothing got its place after all that the state showed."""
+    world = World(events=20, queue=1)
+    wanted = next(event for event in world.events if accepts(event))
+    shown, *later = (replace(wanted, written_seq=written) for written in (23, 21, 22))
+    world.unpublished.append(shown)
+    world.written = 23
+    async with aclosing(hearing(world.subscriber(ITEMS, slow="DROP"))) as answers:
+        assert (await anext(answers)).cursor == "20~23.0"
+        coming = asyncio.ensure_future(anext(answers))
+        await world.settle()
+        world.unpublished += later  # they were open when the state was read
+        world.relay()
+        world.hear()
+        assert (await coming).cursor == "21~23.0"
+        notice = await anext(answers)
+    assert (one(notice)["code"], one(notice)["dropped"]) == ("DROPPED", 1)
+    assert (one(notice)["lastSeq"], notice.cursor) == ("22~23.0", "22~23.0")
+
+
+async def test_who_comes_while_all_fall_behind_hears_of_what_happens(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """What was gathered is one too many to wait: its feed ends with those who leave it."""
+    monkeypatch.setattr(group, "_MOST_PENDING", 3)
+    world, evaluate, free = World(), Executor.answers, asyncio.Event()
+
+    async def slowly(self: Executor, *given: Any) -> Any:
+        await free.wait()
+        return await evaluate(self, *given)
+
+    monkeypatch.setattr(Executor, "answers", slowly)
+    gathered = asyncio.create_task(world.follow(CHANGES, ms=20))
+    at_once = asyncio.create_task(world.follow(CHANGES))
+    await world.settle()
+    [of_all] = world.live._groups.values()
+    while not of_all.pending:
+        world.publish()
+    await world.settle()
+    while of_all.pending < 3:
+        world.publish()
+    before = world.broker.position
+    came = asyncio.create_task(world.follow(CHANGES, ms=20))
+    await world.settle()
+    free.set()
+    await world.settle(300)
+    world.publish(10)
+    await asyncio.sleep(0.1)
+    world.broker.close()
+    _, all_, new = await asyncio.wait_for(asyncio.gather(gathered, at_once, came), 5)
+    assert seqs(all_) == world.wanted()
+    assert sum(change["coalesced"] for change in new) == len(world.wanted(before))
+
+
 @pytest.mark.parametrize(
     ("text", "policy"), [(ITEMS, "CLOSE"), (CHANGES, "CLOSE"), (CHANGES, "DROP")]
 )
