@@ -45,8 +45,9 @@ class Shown:
     @classmethod
     def read(cls, text: str) -> "Shown | None":
         """Return what a cursor names; None for a text that never was in one."""
-        found = _SHOWN.fullmatch(text)
-        if found is None or len(text) > _LONGEST_SHOWN:
+        # a longer one is not looked at: that takes a hundred times its memory
+        found = _SHOWN.fullmatch(text) if len(text) <= _LONGEST_SHOWN else None
+        if found is None:
             return None
         written: list[int] = []
         until = int(found[1])

@@ -1,5 +1,7 @@
 """Cursors: what they say comes back, and nothing else does."""
 
+import tracemalloc
+
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
@@ -83,3 +85,16 @@ def test_a_cursor_stays_short() -> None:
     apart = Shown(4_000, frozenset(range(2, 4_002, 2)))
     assert not apart.fits
     assert Place.read(f"7{apart.text}") is None
+
+
+@pytest.mark.parametrize("run", [".0", ".0-9", ".0-"])
+def test_what_is_too_long_is_not_looked_at(run: str) -> None:
+    """A megabyte that is no cursor takes no more memory than its text."""
+    text = f"5~{9}{run * 400_000}"
+    tracemalloc.start()
+    try:
+        assert Place.read(text) is None
+        _, most = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert most < 2 * len(text)
