@@ -15,6 +15,7 @@ from collections import Counter as Counted
 from collections import deque
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from enum import Enum
+from functools import partial
 from itertools import accumulate
 from threading import Lock
 from typing import Final, Protocol
@@ -251,7 +252,7 @@ class _Distributions:
         series = self._series[labels] = Distribution(self._bounds)
         return series
 
-    def show(self, series: _NumberAt, *labels: str) -> None:
+    def show(self, series: Distribution | _NumberAt, *labels: str) -> None:
         """Show what is counted elsewhere as the series of these label values."""
         self._series[labels] = series
 
@@ -276,25 +277,32 @@ class _OperationSeries:
 
     __slots__ = ("canceled", "failed", "look_at", "name", "numbers", "repetition", "succeeded")
 
-    def __init__(self, metrics: "Metrics", operation_type: str, operation: str) -> None:
-        labels = (operation_type, operation)
+    def __init__(self, operation: str) -> None:
         self.name = operation
-        self.succeeded = metrics.operation_seconds.series(*labels, "ok")
-        self.failed = metrics.operation_seconds.series(*labels, "error")
-        self.canceled = metrics.operation_seconds.series(*labels, "canceled")
-        shown = (
-            (metrics.operation_statements, _FEW),
-            (metrics.operation_batches, _FEW),
-            (metrics.operation_rows, _MANY),
-            (metrics.operation_cost, _MANY),
-        )
-        self.numbers = _Numbers(*(bounds for _, bounds in shown))
+        self.succeeded = Distribution(_DURATIONS)
+        self.failed = Distribution(_DURATIONS)
+        self.canceled = Distribution(_DURATIONS)
+        self.numbers = _Numbers(_FEW, _FEW, _MANY, _MANY)
         """Statements, batches, rows and cost of each execution."""
-        for index, (histogram, _) in enumerate(shown):
-            histogram.show(_NumberAt(self.numbers, index), *labels)
-        self.repetition = metrics.repetitions.series(*labels)
+        self.repetition = Repetition()
         self.look_at = -math.inf
         """When to look for repetition again, by `time.monotonic`."""
+
+    def show(self, metrics: "Metrics", operation_type: str) -> None:
+        """Have it in every scrape from now on."""
+        labels = (operation_type, self.name)
+        metrics.operation_seconds.show(self.succeeded, *labels, "ok")
+        metrics.operation_seconds.show(self.failed, *labels, "error")
+        metrics.operation_seconds.show(self.canceled, *labels, "canceled")
+        histograms = (
+            metrics.operation_statements,
+            metrics.operation_batches,
+            metrics.operation_rows,
+            metrics.operation_cost,
+        )
+        for index, histogram in enumerate(histograms):
+            histogram.show(_NumberAt(self.numbers, index), *labels)
+        metrics.repetitions.show(self.repetition, *labels)
 
 
 class Tally:
@@ -332,10 +340,9 @@ class _Repetitions:
         self._series: dict[tuple[str, ...], Repetition] = {}
         registry.register(self)
 
-    def series(self, *labels: str) -> Repetition:
-        """Add the series of these label values, which has none yet, and return it."""
-        series = self._series[labels] = Repetition()
-        return series
+    def show(self, series: Repetition, *labels: str) -> None:
+        """Show what is kept elsewhere as the series of these label values."""
+        self._series[labels] = series
 
     def describe(self) -> list[GaugeMetricFamily]:
         """Return the family without samples: the names the registry keeps for it."""
@@ -421,7 +428,7 @@ class Metrics:
     def __init__(self, *, max_operation_names: int = 200) -> None:
         # Birth times double the lines of a scrape and tell nothing that a counter reset does not.
         disable_created_metrics()  # type: ignore[no-untyped-call]
-        self.registry = registry = _Registry(self._count_finished)
+        self.registry = registry = _Registry(partial(self._count_finished, wait=True))
         ProcessCollector(registry=registry)
         PlatformCollector(registry=registry)
         GCCollector(registry=registry)
@@ -668,10 +675,13 @@ class Metrics:
             finally:
                 self._counting.release()
 
-    def _count_finished(self) -> None:
-        """Count what has finished, on the thread of the event loop or of a scrape."""
-        if not self._counting.acquire(blocking=False):
-            return  # the other one counts, and comes to the rest of them too
+    def _count_finished(self, *, wait: bool = False) -> None:
+        """Count what has finished, on the thread of the event loop or of a scrape.
+
+        A scrape is to ``wait`` for the event loop, which may be at one of many; not vice versa.
+        """
+        if not self._counting.acquire(blocking=wait):
+            return  # the scrape counts, and comes to the rest of them too
         try:
             finished, noted = self._finished, self._noted
             while finished:
@@ -747,8 +757,11 @@ class Metrics:
                 name = OTHER
         series = self._operations.get((operation_type, name))
         if series is None:
-            series = _OperationSeries(self, str(operation_type.value), name)
-            self._operations[operation_type, name] = series
+            made = _OperationSeries(name)
+            # a scrape, which counts what is left, may make the same meanwhile: the first one stays
+            series = self._operations.setdefault((operation_type, name), made)
+            if series is made:
+                made.show(self, str(operation_type.value))
         return series
 
     def request_refused(self, reason: str) -> None:

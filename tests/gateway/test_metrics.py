@@ -5,6 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from enum import Enum
 from itertools import chain
+from threading import Thread
 
 import pytest
 from prometheus_client import CollectorRegistry, Histogram, generate_latest
@@ -16,6 +17,7 @@ from starlette.testclient import TestClient
 from gateway.observability.exposition import metrics_endpoint
 from resolvers.core.context import OperationStats, PoolState
 from resolvers.core.metrics import ANONYMOUS, OTHER, TOGETHER, Metrics, Tally
+from resolvers.core.repetition import Repetition
 from tests.fixtures.gateway import Gateway
 
 
@@ -340,6 +342,46 @@ def test_recording_an_operation_leaves_the_registry_its_size() -> None:
         metrics.operation_finished(replace(facts))
 
     assert sum(len(f.samples) for f in metrics.registry.collect()) == before
+
+
+def test_a_scrape_waits_for_what_the_loop_is_counting() -> None:
+    """It tells of all that was over before it began, also of what others count meanwhile."""
+    metrics = Metrics()
+    for number in range(2, 5):
+        note(metrics, Facts(stats=OperationStats(statements=number)))
+    scraped: list[float | None] = []
+    labels = {"type": "query", "operation": "OrderList"}
+    scrape = Thread(
+        target=lambda: scraped.append(
+            metrics.registry.get_sample_value("gateway_operation_rows_count", labels)
+        )
+    )
+    with metrics._counting:  # as the event loop holds it for one of them
+        scrape.start()
+        scrape.join(0.05)
+        assert not scraped
+    scrape.join(5)
+    assert scraped == [3]
+
+
+def test_series_that_two_threads_make_at_once_are_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A scrape may count the first of a name while the loop is told of another one."""
+    metrics = Metrics()
+    others: list[Tally] = []
+    make = Repetition.__init__
+
+    def meanwhile(self: Repetition) -> None:
+        make(self)
+        monkeypatch.setattr(Repetition, "__init__", make)
+        others.append(note(metrics, Facts()))
+
+    monkeypatch.setattr(Repetition, "__init__", meanwhile)
+    metrics.operation_finished(Facts())
+    assert len(others) == 1
+    labels = {"type": "query", "operation": "OrderList"}
+    value = metrics.registry.get_sample_value
+    assert value("gateway_operation_rows_count", labels) == 2
+    assert value("gateway_operation_duration_seconds_count", {**labels, "outcome": "ok"}) == 2
 
 
 def test_enough_of_the_same_is_counted_though_nobody_looks() -> None:

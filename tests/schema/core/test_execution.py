@@ -20,6 +20,7 @@ from resolvers.core.context import Context, OperationStats
 from resolvers.core.errors import NotFound, Unauthenticated
 from resolvers.core.metrics import Metrics
 from resolvers.core.principal import STAFF_ROLE, CompanyAccess, Principal, RowScope
+from resolvers.core.repetition import Repeated
 from resolvers.core.statement import Statement
 from schema.core import execution
 from schema.core.execution import (
@@ -763,6 +764,28 @@ async def test_executions_are_counted_by_what_they_took() -> None:
     labels = {"operation": "Lists", "type": "query"}
     assert value("gateway_operation_rows_sum", labels) == 2 * sum(range(100))
     assert value("gateway_operation_statements_sum", labels) == 200
+
+
+async def test_executions_are_counted_by_which_statements_they_took() -> None:
+    """Of as many in all, one may be repeated for each row of one execution, one of the next."""
+    bench = Counted()
+    found: list[tuple[str, list[Repeated]]] = []
+    bench.metrics.on_repetition = lambda *repeated: found.append(repeated)
+    prepared = bench.executor.prepare(GraphQLRequest("query Lists { hello }"), known_caller=True)
+    for number in range(100):
+
+        @asynccontextmanager
+        async def having(number: int = number) -> AsyncIterator[Context]:
+            async with bench.contexts() as context:
+                context.stats.statements = 10
+                context.stats.statements_by_name.update(
+                    {"A": 1, "B": 9} if number % 2 else {"A": 9, "B": 1}
+                )
+                yield context
+
+        await bench.executor.execute(prepared, having)
+    assert bench.count("Lists") == 100
+    assert found == [("Lists", [Repeated("A", 1, 9), Repeated("B", 1, 9)])]
 
 
 # Subscriptions
