@@ -13,7 +13,7 @@ import asyncio
 from collections import deque
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from time import thread_time
+from time import monotonic, thread_time
 from typing import Final
 from weakref import WeakKeyDictionary
 
@@ -62,10 +62,7 @@ class FewAtOnce:
     ``worked`` tells how many seconds the loop's thread has worked.
     """
 
-    def __init__(
-        self, loop: asyncio.AbstractEventLoop, worked: Callable[[], float] = thread_time
-    ) -> None:
-        self._loop = loop
+    def __init__(self, worked: Callable[[], float] = thread_time) -> None:
         self._worked = worked
         self._reading: dict[object, float] = {}
         """Those that keep others waiting, and since when they read."""
@@ -81,7 +78,7 @@ class FewAtOnce:
             Overloaded: that took longer than ``wait_seconds``.
 
         """
-        turn = self._loop.create_future()
+        turn = asyncio.get_running_loop().create_future()
         self._waiting.append(turn)
         self._let_go_on(AT_ONCE)
         try:
@@ -103,18 +100,19 @@ class FewAtOnce:
         while waiting and len(self._reading) < most:
             turn = waiting.popleft()
             if not turn.done():
-                self._reading[turn] = self._loop.time()
+                self._reading[turn] = monotonic()
                 turn.set_result(None)
         if waiting and not self._looks:
             self._looks = True
             self._look_later()
 
     def _look_later(self) -> None:
-        self._loop.call_later(LOOK_SECONDS, self._look, self._loop.time(), self._worked())
+        loop = asyncio.get_running_loop()  # not kept: it is forgotten with what is kept for it
+        loop.call_later(LOOK_SECONDS, self._look, monotonic(), self._worked())
 
     def _look(self, since: float, worked: float) -> None:
         """Let one more read if the loop had time for it, or in place of those that take long."""
-        now = self._loop.time()
+        now = monotonic()
         self._reading = {
             turn: began for turn, began in self._reading.items() if began > now - SLOW_SECONDS
         }
@@ -133,5 +131,5 @@ def few_at_once() -> FewAtOnce:
     loop = asyncio.get_running_loop()
     few = _FEW.get(loop)
     if few is None:
-        few = _FEW[loop] = FewAtOnce(loop)
+        few = _FEW[loop] = FewAtOnce()
     return few

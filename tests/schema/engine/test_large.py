@@ -1,7 +1,10 @@
 """Few large answers are read at once."""
 
 import asyncio
+import gc
 from collections.abc import Callable
+from time import monotonic
+from weakref import ref
 
 import pytest
 
@@ -23,8 +26,7 @@ class Reading:
     """Answers that are read until they are let go, and who reads now, in order."""
 
     def __init__(self, *, busy: bool = True) -> None:
-        loop = asyncio.get_running_loop()
-        self._few = FewAtOnce(loop, loop.time if busy else lambda: 0.0)
+        self._few = FewAtOnce(monotonic if busy else lambda: 0.0)
         self.wait_seconds = 10.0
         self.now: list[int] = []
         self._begun = asyncio.Event()
@@ -136,6 +138,18 @@ async def test_a_loop_has_one() -> None:
     assert few_at_once() is few_at_once()
     other = await asyncio.to_thread(lambda: asyncio.run(_few()))
     assert other is not few_at_once()
+
+
+def test_a_loop_that_is_over_is_forgotten() -> None:
+    """What bounds its answers does not hold on to it."""
+
+    async def read() -> "ref[asyncio.AbstractEventLoop]":
+        async with few_at_once().turn(1.0):
+            return ref(asyncio.get_running_loop())
+
+    over = asyncio.run(read())
+    gc.collect()
+    assert over() is None
 
 
 async def _few() -> FewAtOnce:
