@@ -90,6 +90,8 @@ class Subscriber(AsyncIterator[Delivery]):
         """The events that a state showed to it and that had no place yet, while one may be told."""
         self._behind = False
         self._merging = False
+        self._closed = False
+        """Whether it ends because it read too slowly."""
         self._body = b""
         """What was told last."""
         self._paced = False
@@ -330,6 +332,10 @@ class Subscriber(AsyncIterator[Delivery]):
                 yield delivery
         if self._error is not None:
             raise self._error
+        if self._closed:  # what was read for it meanwhile was told
+            message = "The subscriber read too slowly and missed changes; subscribe again."
+            details = {"waiting": self._groups.queue, "last": self._cursor}
+            raise SubscriberLagged(message, details=details)
 
     async def _first(self, opened: Opened) -> AsyncGenerator[Delivery, None]:
         """Yield the state to begin with, where one does; else go on where one was."""
@@ -605,9 +611,8 @@ class Subscriber(AsyncIterator[Delivery]):
         self._queue.clear()
         self._leave_feed()
         if policy in (SlowPolicy.DROP, SlowPolicy.CLOSE):
-            message = "The subscriber read too slowly and missed changes; subscribe again."
-            details = {"waiting": self._groups.queue, "last": self._cursor}
-            self.end(SubscriberLagged(message, details=details))
+            self._closed = True
+            self.end(None)
             return
         self._merging = policy is SlowPolicy.COALESCE
         self._behind = True

@@ -1398,6 +1398,23 @@ async def test_one_who_fell_behind_can_be_ended(text: str, policy: str) -> None:
     assert len(rest) == 1
 
 
+async def test_one_who_is_ended_while_it_reads_the_log_is_told_how_far_it_came() -> None:
+    """What was read for it before is told still, and not once more to who resumes."""
+    world = World(events=20, queue=1)
+    told: list[Heard] = []
+    async for answer in hearing(world.subscriber(CHANGES, after="0", slow="CLOSE")):
+        told.append(answer)
+        if len(told) == 1:
+            world.publish(20)
+            await world.settle(300)
+    *changes, ended = told
+    assert len(changes) > 1
+    [error] = ended.errors
+    assert error["extensions"]["code"] == "SUBSCRIBER_LAGGED"
+    last = error["extensions"]["details"]["last"]
+    assert [*seqs([*map(one, changes)]), *world.wanted(int(last))] == world.wanted()
+
+
 async def test_one_who_does_not_read_delays_nobody() -> None:
     """The others of its group are told everything at once."""
     world = World(queue=4)
