@@ -85,7 +85,8 @@ class Subscriber(AsyncIterator[Delivery]):
         self._returning: int | None = None
         """Changes it was told of those it missed; None once it knows, and for who begins."""
         self._since = 0
-        """Place of the last event published before the feed was joined."""
+        """Place of the last event published before the feed was joined, or of the batch it is in:
+        up to there the log is read."""
         self.shown: Shown | None = None
         """The events that a state showed to it and that had no place yet, while one may be told."""
         self._behind = False
@@ -565,6 +566,8 @@ class Subscriber(AsyncIterator[Delivery]):
         self._opened = opened
         feed = self._feed = self._group.feed(broker, opened)
         self._since = feed.join(self)
+        if self._batch is not None:  # its rest is read, also what this process still is to hear of
+            self._since = max(self._since, self._batch.until)
         if self._told is None:
             self._told = self._since
 

@@ -673,6 +673,21 @@ async def test_a_batch_that_ends_ahead_of_this_process_is_waited_for() -> None:
     assert sum(change["coalesced"] for change in await reader) == len(world.wanted())
 
 
+async def test_what_comes_of_a_batch_while_its_rest_is_read_is_told_once() -> None:
+    """Its end is ahead of this process, which hears of it before the rest was told."""
+    world = World(events=10)
+    for _ in range(10):
+        world.write()
+    world.relay()
+    reader = asyncio.create_task(world.follow(CHANGES, after="1.0.20"))
+    while not world.broker.listeners:  # noqa: ASYNC110 - a broker tells nobody
+        await asyncio.sleep(0)
+    world.publish(10)
+    await world.settle(300)
+    world.broker.close()
+    assert sum(change["coalesced"] for change in await reader) == len(world.wanted())
+
+
 async def test_a_subscriber_waits_for_its_process_to_follow() -> None:
     """Before a process knows its place in the log, it cannot say what was missed."""
     world = World(events=3)
