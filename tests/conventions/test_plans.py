@@ -18,6 +18,7 @@ import pytest
 from sqlalchemy import BigInteger, Column, func, select
 from sqlalchemy.sql.visitors import iterate
 
+from gateway.database import ReadConnection
 from resolvers.core.listing import (
     AmountBetween,
     Between,
@@ -84,12 +85,11 @@ async def planner(gateway: Gateway, *off: str) -> AsyncIterator[Any]:
 
 
 async def explain(
-    connection: Any, statement: Statement, parameters: Mapping[str, Any]
+    connection: ReadConnection, statement: Statement, parameters: Mapping[str, Any]
 ) -> list[Node]:
     """Return the nodes of a statement's plan."""
-    plan = await connection.fetchval(
-        f"explain (format json) {statement.sql}", *statement.arguments(parameters)
-    )
+    arguments = statement.arguments(parameters)
+    [[plan]] = await connection.read_fresh(f"explain (format json) {statement.sql}", arguments)
     return list(nodes(json.loads(plan)[0]["Plan"]))
 
 
