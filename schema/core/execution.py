@@ -648,7 +648,8 @@ class Executor:
         except Exception:  # noqa: BLE001 - ordinary execution tells what is wrong
             return None
         if found is not None:
-            self._report(prepared, started, context, found[0] if found else None)
+            errors = [error for one in found for error in one.errors]
+            self._report(prepared, started, context, Answer(None, errors))
         return found
 
     async def _answer(

@@ -11,7 +11,7 @@ from typing import Any, cast
 import asyncpg
 import pytest
 import strawberry
-from graphql import get_introspection_query
+from graphql import ExecutionResult, GraphQLError, get_introspection_query
 from graphql.execution import execute_root_selection_set
 
 from resolvers.core.broker import Broker
@@ -740,6 +740,24 @@ async def test_what_is_slow_is_reported(monkeypatch: pytest.MonkeyPatch) -> None
     await bench.run("query Slow { hello }")
     assert [report.name for report in bench.notable] == ["Slow"]
     assert bench.count("Slow") == 2
+
+
+class FailingSecond:
+    """An engine that answers what a stream tells all in one run, and the second with an error."""
+
+    async def items(self, *_: object) -> list[ExecutionResult]:
+        """Return an answer that is right, and one that is not."""
+        failed = GraphQLError("No.", original_error=NotFound("No."))
+        return [ExecutionResult({"count": 1}), ExecutionResult(None, [failed])]
+
+
+async def test_what_fails_of_several_answers_is_reported() -> None:
+    """Changes that are evaluated together are one execution, which failed if one of them did."""
+    bench = Bench(engine=cast("Any", FailingSecond()))
+    prepared = bench.prepare("subscription { levels { seq } }")
+    answers = await bench.executor.answers(prepared, bench.contexts, cast("Any", [None, None]))
+    assert [codes(answer.errors) for answer in answers] == [[], ["NOT_FOUND"]]
+    assert [report.codes for report in bench.reports] == [("NOT_FOUND",)]
 
 
 async def test_executions_are_counted_by_what_they_took() -> None:
