@@ -323,8 +323,10 @@ def _instruments(shapes: Sequence[ShapeResult]) -> Iterator[str]:
         return
     yield from _title(
         "Cost of metrics, logs and watchdog",
-        f"Server CPU in milliseconds with and without them; {BUDGET} % are allowed. The median of "
-        "the pairs of rounds counts; where neighbors make noise, the cheapest rounds tell more.",
+        f"Server CPU in milliseconds with and without them; {BUDGET} % are allowed. In pairs "
+        "of new servers, since what one process takes differs from the next by more than that. The "
+        "median of the pairs of rounds counts; where neighbors make noise, the cheapest rounds "
+        "tell more.",
     )
     yield from _table(
         ("shape", "with", "without", "cost, median of pairs", "cost, cheapest rounds"),

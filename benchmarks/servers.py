@@ -162,9 +162,13 @@ class Servers:
         """Start the gateway without compiled plans: every query goes through graphql-core."""
         return self._start("ordinary", PRODUCT, [], {"GATEWAY_COMPILE_QUERIES": "false"})
 
-    def uninstrumented(self) -> Server:
-        """Start the gateway without metrics, log lines and watchdog."""
-        return self._start("uninstrumented", PRODUCT, ["--uninstrumented"])
+    @contextmanager
+    def with_and_without_instruments(self) -> Iterator[list[Server]]:
+        """Start the gateway as it is served, and without metrics, log lines and watchdog."""
+        product = self.product()
+        yield [product, self._start("uninstrumented", PRODUCT, ["--uninstrumented"])]
+        for _ in range(2):
+            _stop(self._running.pop())
 
     def hand_written(self) -> Server:
         """Start the server of the hand-written plans."""
