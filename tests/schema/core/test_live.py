@@ -728,12 +728,17 @@ async def test_what_is_gone_before_it_was_offered_is_not_missed_in_silence(follo
     world.broker.pass_over(10)
     world.hear()
     await world.settle()
+    await told_the_state_of(20, world, reader)
+
+
+async def told_the_state_of(place: int, world: World, reader: asyncio.Task[list[Any]]) -> None:
+    """Have more happen; who reads is told that it missed too much, the state, and what follows."""
     world.publish(10)
     await world.settle()
     world.broker.close()
     told = await reader
-    assert (told[0]["reason"], told[0]["seq"]) == ("TOO_OLD", "20")
-    assert seqs(told[1:]) == world.wanted(20)
+    assert (told[0]["reason"], told[0]["seq"]) == ("TOO_OLD", str(place))
+    assert seqs(told[1:]) == world.wanted(place)
     assert applied(told) == world.at
 
 
@@ -937,13 +942,7 @@ async def test_a_stream_with_a_state_tells_it_where_too_much_is_gone() -> None:
     world.oldest = 11
     reader = asyncio.create_task(world.follow(ITEMS, after="9"))
     await world.settle()
-    world.publish(10)
-    await world.settle()
-    world.broker.close()
-    told = await reader
-    assert (told[0]["reason"], told[0]["seq"]) == ("TOO_OLD", "20")
-    assert seqs(told[1:]) == world.wanted(20)
-    assert applied(told) == world.at
+    await told_the_state_of(20, world, reader)
 
 
 async def resumed_too_late(world: World, *documents: str) -> list[list[dict[str, Any]]]:
