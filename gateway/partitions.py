@@ -32,7 +32,12 @@ insert into {name} select * from late;
 alter table outbox_event attach partition {name} for values from ('{begins}') to ('{ends}')
 """
 _TODAY: Final = "select (clock_timestamp() at time zone 'utc')::date"
-_KEPT_FROM: Final = "select ((clock_timestamp() - $1::interval) at time zone 'utc')::date"
+# By the last event it is known what was missed, however long nothing has happened since.
+_KEPT_FROM: Final = """
+select (least(clock_timestamp() - $1::interval, (
+  select published_at from outbox_event where pub_seq is not null order by pub_seq desc limit 1
+)) at time zone 'utc')::date
+"""
 _LATE: Final = "select exists (select from outbox_event_rest where published_at < $1)"
 # Places grow with the days; only a clock that was set back mixes them, and then they go together.
 _FOUND: Final = """
@@ -78,8 +83,10 @@ async def make_day(connection: Connection, day: date) -> None:
 async def drop_days(connection: Connection, retention: timedelta) -> int:
     """Drop the days that ended ``retention`` ago; return how many events they held.
 
-    What is kept has no holes: while an earlier event is kept than the last of those days, they are
-    too. Where the table is in use for longer than others should wait, it is left for the next time.
+    The day of the last event is kept until there is a later one: so an empty log is one in which
+    nothing ever happened, and whoever was told of that day is not too old after a quiet week. What
+    is kept has no holes: while an earlier event is kept than the last of those days, they are too.
+    Where the table is in use for longer than others should wait, it is left for the next time.
     """
     kept_from = await connection.fetchval(_KEPT_FROM, retention)
     midnight = datetime.combine(kept_from, time(), UTC)

@@ -141,7 +141,7 @@ update webhook set state = 'DISABLED', last_error = $3, next_attempt_at = null
 where id = $1 and version = $2 and state in ('ACTIVE', 'FAILING') returning 1
 """
 _MOVE_ON: Final = """
-update webhook set seq = $3, cursor = null where id = $1 and version = $2 and seq < $3 returning 1
+update webhook set seq = $3, cursor = $4 where id = $1 and version = $2 and seq < $3 returning 1
 """
 _CLEAN_ONE: Final = """
 delete from webhook_delivery d using (
@@ -544,7 +544,8 @@ class _Line:
                     return coming.result()
                 if stopped in done:
                     return None
-                await self._pass_over(stream.position)
+                if (place := stream.place) is not None:
+                    await self._pass_over(place)
         except StopAsyncIteration:
             return None
         finally:
@@ -552,9 +553,10 @@ class _Line:
                 task.cancel()
             await asyncio.gather(coming, stopped, return_exceptions=True)
 
-    async def _pass_over(self, position: int) -> None:
+    async def _pass_over(self, place: Place) -> None:
         """Move on in the log past what does not concern the webhook, before it is deleted there."""
-        await self._ask(_MOVE_ON, self.asked.id, self.asked.version, position)
+        cursor = None if place.shown is None else place.text
+        await self._ask(_MOVE_ON, self.asked.id, self.asked.version, place.seq, cursor)
 
     async def _send(self, sender: Sender, change: _Change) -> bool:
         """Send a change and write down what became of it; tell whether it was delivered.

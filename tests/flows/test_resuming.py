@@ -8,6 +8,7 @@ from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import AsyncExitStack, aclosing, asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import timedelta
+from functools import partial
 from typing import Any
 
 import asyncpg
@@ -16,6 +17,7 @@ import pytest
 import pytest_asyncio
 from websockets.exceptions import WebSocketException
 
+from gateway.partitions import drop_days
 from gateway.tokens import issue_user_token
 from resolvers.core.clock import system_clock
 from schema.core.execution import GraphQLRequest
@@ -39,6 +41,15 @@ LOG = (
     "select pub_seq::text from outbox_event where company_id = $1 and topic = 'stock.changed'"
     " and pub_seq > $2 order by outbox_event.pub_seq"
 )
+CHANGES = """
+subscription Changes($after: String, $snapshot: Boolean! = false) {
+  changes(of: [STOCK], after: $after, snapshot: $snapshot) {
+    seq
+    ... on ChangeGap { stockLevels(first: 1) { nodes { id } } }
+  }
+}
+"""
+AGE = "update outbox_event set published_at = published_at - $1::interval where pub_seq <= $2"
 WRITERS, EACH = 4, 100
 CLIENTS = 4
 """Clients of each transport."""
@@ -113,13 +124,19 @@ async def site(own_database_url: str) -> AsyncIterator[Site]:
 
 
 async def by_websocket(
-    site: Site, gateway: ServerProcess, after: str | None, *, snapshot: bool = False
+    site: Site,
+    gateway: ServerProcess,
+    after: str | None,
+    *,
+    snapshot: bool = False,
+    document: str = WATCH,
 ) -> AsyncGenerator[dict[str, Any], None]:
     """Yield the answers of a subscription until the socket ends; then drop it without a word."""
     async with opened(gateway) as client:
         await client.send({"type": "connection_init", "payload": site.headers})
         assert (await client.receive())["type"] == "connection_ack"
-        await client.subscribe("1", WATCH, variables={"after": after, "snapshot": snapshot})
+        variables = {"after": after, "snapshot": snapshot}
+        await client.subscribe("1", document, variables=variables)
         try:
             while True:
                 message = await client.receive()
@@ -315,6 +332,47 @@ async def test_what_a_state_shows_is_told_to_nobody_who_resumes(site: Site) -> N
         levels = [one["data"]["stockChanged"]["level"]["id"] for one in told]
         assert levels == [encode_id("StockLevel", level) for level in expected]
         assert told[-1]["extensions"]["caughtUp"] == {"replayed": len(expected)}
+
+
+async def test_a_quiet_time_makes_nothing_too_old(site: Site) -> None:
+    """What a state showed last is missed by nobody, though it was kept for long enough.
+
+    A new process tells that from what came before it, which is gone.
+    """
+    by_changes = partial(by_websocket, document=CHANGES)
+    connections = (by_websocket, by_sse, by_changes)
+    await site.write(2)
+    [*_, before, head] = await site.published()
+    cursors = {}
+    async with no_relay(site.url):
+        await site.write(3)
+        for connect in connections:
+            async with aclosing(connect(site, site.gateways[0], None, snapshot=True)) as answers:
+                cursors[connect] = (await anext(answers))["extensions"]["seq"]
+    assert all(cursor.startswith(f"{head}~") for cursor in cursors.values())
+    [*_, last] = await site.published()
+    assert await site.gateways.pop().stop() == 0
+    await site.owner.execute(AGE, timedelta(days=5), int(head))
+    await site.owner.execute(AGE, timedelta(days=3), int(last))
+    await drop_days(site.owner, timedelta(hours=1))
+    await site.open()
+    [gateway] = site.gateways
+    for connect in connections:
+        async with aclosing(connect(site, gateway, before)) as answers:
+            state = await anext(answers)
+        assert state["extensions"]["snapshot"] == {"reason": "TOO_OLD"}
+    async with AsyncExitStack() as streams:
+        resumed = [
+            await streams.enter_async_context(aclosing(connect(site, gateway, after)))
+            for connect, cursor in cursors.items()
+            for after in (cursor, last)
+        ]
+        coming = [asyncio.ensure_future(anext(answers)) for answers in resumed]
+        await asyncio.wait(coming, timeout=0.3)
+        await site.write()
+        [*_, next_] = await site.published()
+        for told in await asyncio.gather(*coming):
+            assert told["extensions"] == {"seq": next_, "caughtUp": {"replayed": 0}}
 
 
 @TRANSPORTS

@@ -626,13 +626,36 @@ async def test_nothing_goes_behind_what_is_kept(url: str) -> None:
     hour = timedelta(hours=1)
     async with connected(url) as connection:
         async with running(Relay(url, Metrics())):
-            await published(connection, 10)
+            await published(connection, 11)
         await connection.execute(AGE, 10)
         await connection.execute("update outbox_event set published_at = now() where pub_seq = 5")
         assert await drop_days(connection, hour) == 0
-        assert await connection.fetchval("select count(*) from outbox_event") == 10
+        assert await connection.fetchval("select count(*) from outbox_event") == 11
         await connection.execute(AGE, 10)
         assert await drop_days(connection, hour) == 10
+
+
+async def test_the_last_day_is_kept_until_there_is_a_later_one(url: str) -> None:
+    """However long nothing has happened since: the log of a quiet time tells that it was quiet."""
+    hour = timedelta(hours=1)
+    kept = "select array_agg(pub_seq order by pub_seq) from outbox_event"
+    async with connected(url) as connection:
+        today = await connection.fetchval(TODAY)
+        async with running(Relay(url, Metrics())):
+            await published(connection, 4)
+        for ago in (4, 3, 2):
+            await make_day(connection, today - timedelta(days=ago))
+        await connection.execute(AGE, 4)
+        await connection.execute(AGE.replace("2 days", "4 days"), 2)
+        assert await drop_days(connection, hour) == 2
+        assert await connection.fetchval(kept) == [3, 4]
+        assert await drop_days(connection, hour) == 0
+        days = [row[0][-8:] for row in await connection.fetch(DAYS)]
+        assert days[0] == f"{today - timedelta(days=2):%Y%m%d}"
+        async with running(Relay(url, Metrics())):
+            await published(connection, 1)
+        assert await drop_days(connection, hour) == 2
+        assert await connection.fetchval(kept) == [5]
 
 
 async def test_a_day_without_a_partition_loses_nothing(url: str) -> None:
@@ -661,7 +684,7 @@ async def test_a_day_that_is_in_use_goes_later(url: str) -> None:
     hour = timedelta(hours=1)
     async with connected(url) as connection, connected(url) as writer, connected(url) as reader:
         async with running(Relay(url, Metrics())):
-            await published(connection, 10)
+            await published(connection, 11)
         await connection.execute(AGE, 10)
         await make_day(connection, (await connection.fetchval(TODAY)) - timedelta(days=2))
         async with writer.transaction():
@@ -670,11 +693,11 @@ async def test_a_day_that_is_in_use_goes_later(url: str) -> None:
             begun = time.monotonic()
             dropping = asyncio.create_task(drop_days(connection, hour))
             await asyncio.sleep(0.02)
-            assert await reader.fetchval("select count(*) from outbox_event") == 10
+            assert await reader.fetchval("select count(*) from outbox_event") == 11
             assert await dropping == 0
             assert time.monotonic() - begun < 1
         assert await drop_days(connection, hour) == 10
-        assert await connection.fetchval("select count(*) from outbox_event") == 1
+        assert await connection.fetchval("select count(*) from outbox_event") == 2
 
 
 async def test_what_waits_is_kept_together(url: str) -> None:

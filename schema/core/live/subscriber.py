@@ -124,12 +124,16 @@ class Subscriber(AsyncIterator[Delivery]):
         await self._answers.aclose()
 
     @property
-    def position(self) -> int:
-        """Place up to which all was told that is for this subscriber; 0 while that is not known."""
+    def place(self) -> Place | None:
+        """Place up to which all was told that is for this subscriber; None while it is not known.
+
+        Some of what a state showed may come after it.
+        """
         waits, feed = self._waiter is not None and not self._waiter.done(), self._feed
         if waits and not self._queue and feed is not None and feed.is_idle:
-            return feed.position if feed.has_published(self.shown) else 0
-        return 0
+            shown = None if feed.has_published(self.shown) else self.shown
+            return Place(feed.position, None, shown)
+        return None
 
     @property
     def root_field(self) -> str:

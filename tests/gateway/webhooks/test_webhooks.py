@@ -10,7 +10,7 @@ import signal
 import sys
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from itertools import count
 from typing import Any
@@ -20,6 +20,7 @@ import pytest
 import pytest_asyncio
 from structlog.testing import capture_logs
 
+from gateway.partitions import drop_days
 from gateway.postgres import EmbeddedPostgres
 from gateway.webhooks.deliverer import _LIVE, Deliverer
 from gateway.webhooks.signing import Secrets
@@ -685,6 +686,51 @@ class TestFailing:
             await site.receiver.wait_for(2)
             await site.until(id_, lambda shown: shown["delivered"] == "5")
         assert [got.seq for got in site.receiver.got] == [last + 2, last + 3]
+        await owner.execute(hold, None)
+
+    async def test_a_quiet_time_makes_nothing_too_old(
+        self, site: Site, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Its place moved on, with what a state showed, though nothing happened after that.
+
+        So days later, once it is gone from the log, a new process goes on there.
+        """
+        monkeypatch.setattr("gateway.webhooks.deliverer._POSITION_SECONDS", 0.05)
+        owner = site.gateway.owner
+        document = """subscription { changes(of: [STOCK]) { topic
+          ... on ChangeGap { stockLevels(first: 1) { nodes { id } } } } }"""
+        id_ = (await site.create(document))["webhook"]["id"]
+        await site.change(2)
+        begun = await site.last()
+        await owner.execute("delete from outbox_event where pub_seq < $1", begun)
+        async with site.delivering():
+            async with no_relay(site.url):
+                await site.change()
+                [state] = await site.receiver.wait_for(1)
+            last = await site.last()
+            assert (state.seq, last) == (begun, begun + 1)
+            await site.until(id_, lambda shown: shown["seq"] == str(last))
+        cursor = await owner.fetchval("select cursor from webhook where seq = $1", last)
+        assert cursor == json.loads(state.body)["extensions"]["seq"].replace(
+            f"{begun}~", f"{last}~"
+        )
+        await owner.execute(
+            "update outbox_event set published_at = published_at - interval '3 days'"
+            " where pub_seq is not null"
+        )
+        hold = "update sales_order set hold = $1 where id = (select min(id) from sales_order)"
+        await owner.execute(hold, "ADDRESS")
+        assert await site.last() == last + 1
+        await drop_days(owner, timedelta(hours=1))
+        assert await owner.fetchval("select min(pub_seq) from outbox_event") == last + 1
+        async with open_gateway(site.url, **OPEN) as again:
+            await again.runtime.follower.started()
+            async with replace(site, gateway=again).delivering():
+                await site.change()
+                [_, got] = await site.receiver.wait_for(2)
+                await site.until(id_, lambda shown: shown["delivered"] == "2")
+        assert got.data["changes"] == {"topic": "STOCK"}
+        assert json.loads(got.body)["extensions"] == {"seq": str(last + 2)}
         await owner.execute(hold, None)
 
 

@@ -23,7 +23,7 @@ from resolvers.core.context import Context, OperationStats
 from resolvers.core.errors import Forbidden, Overloaded
 from resolvers.core.principal import STAFF_ROLE, CompanyAccess, Principal, RowScope
 from resolvers.core.statement import Statement
-from resolvers.core.stream import Index, LogPage, Told
+from resolvers.core.stream import Index, LogPage, Place, Told
 from schema.core.execution import Executor, GraphQLRequest
 from schema.core.fields import RowType, column
 from schema.core.limits import Limits
@@ -870,27 +870,27 @@ async def test_what_is_shown_is_not_gathered_by_who_resumes(
     assert sum(change["coalesced"] for change in whole) == len(things) - 1
 
 
-async def test_what_passes_nobody_by_is_passed_when_what_was_shown_has_its_place() -> None:
-    """A webhook that nothing concerns moves on in the log, and not past what is not to be told."""
+async def test_what_passes_by_is_passed_with_what_the_state_showed() -> None:
+    """A webhook that nothing concerns moves on in the log, and is still not told what is shown."""
     world = World(events=20)
     world.write()
     reading = world.subscriber(ITEMS, over=None)
+    assert reading.place is None
     async with aclosing(hearing(reading)) as answers:
         state = await anext(answers)
         assert state.cursor == "20~21.0"
         coming = asyncio.ensure_future(anext(answers))
+        held, world.unpublished = world.unpublished, []
+        nobody = replace(world.events[-1], company_id=2, written_seq=20)
+        for number, written in enumerate((20, 21, 22)):  # the first was open when it was read
+            await world.settle()
+            assert reading.place is not None
+            assert reading.place.text == f"{20 + number}~21.0"
+            world.unpublished += held if written == 21 else [replace(nobody, written_seq=written)]
+            world.relay()
+            world.hear()
         await world.settle()
-        assert reading.position == 0
-        world.relay()
-        world.hear()
-        await world.settle()
-        assert reading.position == 0, "there may be more"
-        nobody = replace(world.events[-1], company_id=2, written_seq=22)
-        world.unpublished.append(nobody)
-        world.relay()
-        world.hear()
-        await world.settle()
-        assert reading.position == 22
+        assert reading.place == Place(23)
         coming.cancel()
         await asyncio.gather(coming, return_exceptions=True)
 
