@@ -34,6 +34,7 @@ _ID_BITS: Final = 62
 _AHEAD_SECONDS: Final = 0.02
 """Between two looks whether this process has come to where another one was."""
 _AHEAD_TRIES: Final = 100
+"""Such looks after which it is asked whether the log has, or ever had, that place."""
 
 
 class Subscriber(AsyncIterator[Delivery]):
@@ -323,8 +324,8 @@ class Subscriber(AsyncIterator[Delivery]):
             async for delivery in answers:
                 yield delivery
         while not self._over():
-            await self._join_feed(broker, opened)
             try:
+                await self._join_feed(broker, opened, log)
                 async with aclosing(self._replayed(opened, log)) as answers:
                     async for delivery in answers:
                         yield delivery
@@ -557,16 +558,18 @@ class Subscriber(AsyncIterator[Delivery]):
         group.members += 1
         self._group = group
 
-    async def _join_feed(self, broker: Broker, opened: Opened) -> None:
+    async def _join_feed(self, broker: Broker, opened: Opened, log: Log) -> None:
+        """Be told what is published from now on.
+
+        Raises:
+            Invalid: what it gathers begins after a place that no event ever had.
+            SubscriberLagged: or after one that is not kept any more.
+
+        """
         assert self._group is not None
         await broker.begun()
         if opened.coalesce_seconds:
-            # what another process told is not to be gathered here once more
-            reached = (self._told or 0) if self._batch is None else self._batch.until
-            for _ in range(_AHEAD_TRIES):
-                if broker.position >= reached or self._over():
-                    break
-                await asyncio.sleep(_AHEAD_SECONDS)
+            await self._catch_up_with(opened, broker, log)
         self._opened = opened
         feed = self._feed = self._group.feed(broker, opened)
         self._since = feed.join(self)
@@ -574,6 +577,22 @@ class Subscriber(AsyncIterator[Delivery]):
             self._since = max(self._since, self._batch.until)
         if self._told is None:
             self._told = self._since
+
+    async def _catch_up_with(self, opened: Opened, broker: Broker, log: Log) -> None:
+        """Wait until this process has heard of all that another one told, however long that takes.
+
+        Gathered here with what follows, that would be told once more, or be undone with it and
+        leave a change untold. Without gathering it is known by its place alone, and left out.
+        """
+        reached = (self._told or 0) if self._batch is None else self._batch.until
+        looks = 0
+        while broker.position < reached and not self._over():
+            await asyncio.sleep(_AHEAD_SECONDS)
+            looks += 1
+            if looks % _AHEAD_TRIES == 0:
+                async with aclosing(self._pages(opened, log, reached, broker.position)) as pages:
+                    async for _ in pages:  # there are none: only the ends of the log are looked at
+                        pass
 
     def _keep_place(self, *, publishing: bool) -> None:
         """Remember how far it is: what it was told last may not be in the log any more."""

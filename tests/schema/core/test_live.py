@@ -673,6 +673,48 @@ async def test_a_batch_that_ends_ahead_of_this_process_is_waited_for() -> None:
     assert sum(change["coalesced"] for change in await reader) == len(world.wanted())
 
 
+@pytest.mark.parametrize("value", [0, 2])
+async def test_a_process_far_behind_gathers_nothing_that_was_told(
+    value: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As one with what follows it would be counted twice, or undone, and that not told at all."""
+    monkeypatch.setattr("schema.core.live.subscriber._AHEAD_TRIES", 2)
+    world = World(events=20)
+    last = replace(world.events[-1], company_id=1, topic="stock", entity_id=0)
+
+    def change(before: int, after: int) -> None:
+        payload = {"thing": 0, "wanted": True, "before": before, "value": after}
+        world.written += 1
+        world.unpublished.append(replace(last, written_seq=world.written, payload=payload))
+        world.relay()
+
+    change(0, 1)
+    reader = asyncio.create_task(world.follow(LASTING, after="21", ms=20))  # told it elsewhere
+    await asyncio.sleep(0.1)
+    change(1, value)
+    world.hear()
+    await asyncio.sleep(0.1)
+    world.broker.close()
+    [told] = await reader
+    assert told == {"seq": "22", "thing": 0, "before": 1, "value": value, "coalesced": 1}
+
+
+async def test_a_log_made_anew_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The places that another process told of are places of the log that was before."""
+    monkeypatch.setattr("schema.core.live.subscriber._AHEAD_TRIES", 2)
+    world = World(events=9)
+    world.write()
+    world.relay()
+    reader = hearing(world.subscriber(CHANGES, after="10", ms=1))
+    answers = asyncio.ensure_future(anext(reader))
+    await asyncio.sleep(0.05)
+    assert not answers.done()
+    world.events = world.events[:5]
+    world.broker.begin(5)
+    [error] = (await asyncio.wait_for(answers, 10)).errors
+    assert error["extensions"]["details"] == {"last": "5"}
+
+
 async def test_what_comes_of_a_batch_while_its_rest_is_read_is_told_once() -> None:
     """Its end is ahead of this process, which hears of it before the rest was told."""
     world = World(events=10)
