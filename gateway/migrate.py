@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from difflib import unified_diff
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from uuid import uuid4
 
@@ -12,7 +12,7 @@ from alembic.config import Config
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, make_url
-from sqlalchemy.ext.asyncio import create_async_engine
+from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from sqlalchemy.pool import NullPool
 
 from resolvers.core.install import installation_sql
@@ -50,7 +50,7 @@ async def migrate(url: str) -> Revisions:
         MigrationError: the server is older than PostgreSQL 15, or at a revision we do not know.
 
     """
-    engine = create_async_engine(_alchemy(url), poolclass=NullPool)
+    engine = _engine(url)
     try:
         async with engine.connect() as lock:
             version = (await lock.exec_driver_sql("show server_version_num")).scalar_one()
@@ -73,7 +73,7 @@ async def migrate(url: str) -> Revisions:
 
 async def revisions(url: str) -> Revisions:
     """Return where the database at ``url`` stands, without changing it."""
-    engine = create_async_engine(_alchemy(url), poolclass=NullPool)
+    engine = _engine(url)
     try:
         async with engine.connect() as connection:
             return await connection.run_sync(_revisions)
@@ -121,8 +121,11 @@ async def _install(url: str) -> None:
         await connection.close()
 
 
-def _alchemy(url: str) -> str:
-    return make_url(url).set(drivername="postgresql+asyncpg").render_as_string(hide_password=False)
+def _engine(url: str) -> AsyncEngine:
+    """Return an engine whose connections the driver opens: a URL may say what only that knows."""
+    return create_async_engine(
+        "postgresql+asyncpg://", async_creator=partial(asyncpg.connect, url), poolclass=NullPool
+    )
 
 
 def _database(url: str, name: str) -> str:

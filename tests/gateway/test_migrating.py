@@ -9,8 +9,10 @@ from uuid import uuid4
 import asyncpg
 import pytest
 import pytest_asyncio
+from sqlalchemy.exc import DBAPIError
 
 import gateway
+from gateway.migrate import revisions
 from gateway.partitions import make_days
 from gateway.postgres import EmbeddedPostgres
 from resolvers.core.outbox import UUID7
@@ -34,6 +36,14 @@ async def owner(own_database_url: str) -> AsyncIterator["asyncpg.Connection[Any]
     connection = await asyncpg.connect(own_database_url)
     yield connection
     await connection.close()
+
+
+@pytest.mark.may_block  # as commands do that migrate
+async def test_a_url_means_what_it_means_to_the_driver(own_database_url: str) -> None:
+    """Also what SQLAlchemy does not know of it, such as whether there is to be TLS."""
+    assert (await revisions(f"{own_database_url}&sslmode=disable")).up_to_date
+    with pytest.raises(DBAPIError, match="target attribute requirement"):
+        await revisions(f"{own_database_url}&target_session_attrs=standby")
 
 
 async def company_before(owner: "asyncpg.Connection[Any]", *, worth: int, received: int) -> int:
