@@ -17,7 +17,12 @@ import asyncpg
 
 from gateway.migrate import MigrationError, revisions
 from gateway.postgres import EmbeddedPostgresError, ServerState, inspect
-from gateway.provision import DatabaseError, require_reachable, with_embedded_urls
+from gateway.provision import (
+    LOGIN_FAILURES,
+    DatabaseError,
+    require_reachable,
+    with_embedded_urls,
+)
 from gateway.settings import Settings
 from resolvers.core.principal import PARTNER_ROLE, STAFF_ROLE
 
@@ -208,7 +213,7 @@ async def examine_roles(url: str) -> Finding:
     """Tell whether the roles that serve requests are bound by row-level security."""
     try:
         connection = await asyncpg.connect(url, timeout=10)
-    except (OSError, asyncpg.PostgresError) as error:
+    except LOGIN_FAILURES as error:
         remedy = "Run: python -m gateway migrate, or see GATEWAY_SERVING_DATABASE_URL."
         return Finding("serving login", "problem", str(error), remedy)
     try:

@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
-from typing import Any
+from typing import Any, Final
 from urllib.parse import urlsplit
 
 import asyncpg
@@ -12,12 +12,16 @@ from pydantic import SecretStr
 from gateway.postgres import EmbeddedPostgres
 from gateway.postgres.installation import Progress
 from gateway.settings import Settings
+from resolvers.core.database_errors import FAILURES
 from resolvers.core.principal import STAFF_ROLE
 
 DATABASE = "gateway"
 """Name of the database on the embedded server."""
 CONNECT_SECONDS = 10
 """Longest a login at the operator's database may take."""
+LOGIN_FAILURES: Final[tuple[type[Exception], ...]] = (*FAILURES, ValueError)
+"""What the driver raises when nobody can log in; a value is wrong in a URL, or in what is told by a
+server that is no PostgreSQL."""
 
 
 class DatabaseError(Exception):
@@ -68,9 +72,8 @@ async def require_migrated(url: str) -> None:
         DatabaseError: it has none, or cannot be reached.
 
     """
-    async with owner_connection(url) as connection:
-        if await connection.fetchval("select to_regclass('job')") is None:
-            raise DatabaseError("There are no tables yet: run `python -m gateway migrate`.")
+    if await _ask(url, "select to_regclass('job')") is None:
+        raise DatabaseError("There are no tables yet: run `python -m gateway migrate`.")
 
 
 def as_demo(settings: Settings) -> Settings:
@@ -92,7 +95,7 @@ async def owner_connection(url: str) -> "AsyncIterator[asyncpg.Connection[Any]]"
         connection = await asyncpg.connect(url, timeout=CONNECT_SECONDS)
     except TimeoutError as error:
         raise _unreachable(url, f"no answer in {CONNECT_SECONDS} s") from error
-    except (OSError, ValueError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+    except LOGIN_FAILURES as error:
         raise _unreachable(url, str(error)) from error
     try:
         yield connection
@@ -107,8 +110,23 @@ async def require_reachable(url: str) -> int:
         DatabaseError: it cannot be reached.
 
     """
+    return int(await _ask(url, "show server_version_num"))
+
+
+async def _ask(url: str, sql: str) -> Any:
+    """Return the one value that a database answers.
+
+    Raises:
+        DatabaseError: it cannot be reached, or was gone right after the login.
+
+    """
     async with owner_connection(url) as connection:
-        return int(await connection.fetchval("show server_version_num"))
+        try:
+            return await connection.fetchval(sql)
+        except asyncpg.InternalClientError as error:  # it was told so where it expected nothing
+            raise _unreachable(url, "it ended the session") from error
+        except FAILURES as error:
+            raise _unreachable(url, str(error)) from error
 
 
 def _unreachable(url: str, reason: str) -> DatabaseError:
