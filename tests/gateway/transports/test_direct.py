@@ -244,9 +244,9 @@ async def test_a_connection_on_which_nothing_is_asked_is_closed(
         loop = asyncio.get_running_loop()
         asked_at = 0.0
         for _ in range(4):
+            asked_at = loop.time()
             writer.write(request())
             await one(reader)
-            asked_at = loop.time()
             await asyncio.sleep(0.4)
         assert await asyncio.wait_for(reader.read(), GRACE) == b""
         assert loop.time() - asked_at > 0.9

@@ -9,10 +9,24 @@ import time
 import httpx2
 import pytest
 
-from tests.fixtures.servers import server_process
+from tests.fixtures.servers import ServerProcess, server_process
 from tests.gateway.transports import site
 from tests.gateway.transports.clients import STREAM, entered, events
 from tests.gateway.transports.probing import GRACE, until
+
+
+async def connected_until_refused(process: ServerProcess) -> None:
+    """Connect again and again.
+
+    Raises:
+        OSError: it is not possible any more.
+
+    """
+    async with asyncio.timeout(GRACE):
+        while True:
+            _, writer = await process.connect()
+            writer.close()
+            await asyncio.sleep(0.02)
 
 
 @pytest.mark.parametrize("sig", [signal.SIGTERM, signal.SIGINT])
@@ -26,9 +40,8 @@ async def test_running_requests_are_finished(sig: signal.Signals) -> None:
         running = asyncio.create_task(client.post("/graphql", json=body))
         await until(process, lambda found: found["sleeping"] == 1)
         stopping = asyncio.create_task(process.stop(sig))
-        await asyncio.sleep(0.4)
         with pytest.raises(OSError, match="Connect call failed"):
-            await process.connect()
+            await connected_until_refused(process)
         assert (await running).json() == {"data": {"save": "kept"}}
         assert await stopping == 0
 

@@ -3,13 +3,14 @@
 import asyncio
 import json
 import time
+from contextlib import suppress
 from typing import Any
 
 import httpx2
 import pytest
 from structlog.testing import capture_logs
 from websockets.asyncio.client import connect
-from websockets.exceptions import InvalidStatus
+from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.typing import Origin, Subprotocol
 
 from tests.fixtures.servers import Address, ServerProcess
@@ -52,9 +53,16 @@ async def test_a_subscription_sends_each_event_and_completes(served: Address) ->
 async def test_operations_run_side_by_side(served: Address) -> None:
     """Messages of several operations interleave, each with its id."""
     async with entered(served) as client:
-        await client.subscribe("slow", "{ sleep(seconds: 0.3) }")
+        await client.subscribe("slow", "{ sleep(seconds: 30) }")
         await client.subscribe("fast", "{ hello }")
-        assert [(await client.receive())["id"] for _ in range(4)] == ["fast"] * 2 + ["slow"] * 2
+        assert [(await client.receive())["id"] for _ in range(2)] == ["fast"] * 2
+        assert COUNTS.sleeping == 1
+        await client.send({"id": "slow", "type": "complete"})
+        await client.subscribe("slow", "subscription { ticks }")
+        await client.subscribe("fast", "subscription { ticks }")
+        told: set[str] = set()
+        while told != {"slow", "fast"}:
+            told.add((await client.receive())["id"])
 
 
 async def test_only_the_current_protocol_is_spoken(served: Address) -> None:
@@ -87,14 +95,13 @@ async def test_our_own_and_allowed_origins_may_connect(served: Address) -> None:
 
 async def test_a_socket_must_introduce_itself_in_time(served: Address) -> None:
     """4408 after the time given, however much else it says."""
+    started = time.monotonic()
     async with opened(served) as client:
-        started = time.monotonic()
         closing = asyncio.create_task(client.closed())
-        while not closing.done():
-            await client.connection.send('{"type":"ping"}')
-            await asyncio.sleep(0.05)
-            if time.monotonic() - started > GRACE:
-                break
+        with suppress(ConnectionClosed):  # before whoever reads was told
+            while not closing.done():
+                await client.connection.send('{"type":"ping"}')
+                await asyncio.sleep(0.05)
         assert await closing == (4408, "Connection initialisation timeout")
         assert time.monotonic() - started > 0.3
 
@@ -304,13 +311,15 @@ async def test_one_bad_document_ends_one_operation(
 ) -> None:
     """An error message without complete; the socket and its other operations go on."""
     async with entered(served) as client:
-        await client.subscribe("other", "{ sleep(seconds: 0.2) }")
+        await client.subscribe("other", "subscription { ticks }")
         await client.send({"id": "bad", "type": "subscribe", "payload": payload})
-        message = await client.receive()
+        while (message := await client.receive())["id"] == "other":
+            pass
         assert (message["id"], message["type"]) == ("bad", "error")
         assert message["payload"][0]["extensions"]["code"] == expected
-        assert (await client.receive())["payload"] == {"data": {"sleep": True}}
-        assert await client.receive() == {"id": "other", "type": "complete"}
+        for _ in range(2):
+            message = await client.receive()
+            assert (message["id"], message["type"]) == ("other", "next")
 
 
 async def test_what_fails_while_it_runs_is_a_result(served: Address) -> None:
@@ -370,7 +379,9 @@ async def test_a_socket_runs_a_bounded_number_of_operations(served: Address) -> 
         assert (refused["id"], refused["type"]) == ("more", "error")
         assert refused["payload"][0]["extensions"]["code"] == "LIMIT_EXCEEDED"
         await client.send({"id": "0", "type": "complete"})
-        await asyncio.sleep(0.1)
+        async with asyncio.timeout(GRACE):
+            while COUNTS.sleeping > 4:  # noqa: ASYNC110 - nobody tells
+                await asyncio.sleep(0.01)
         await client.subscribe("more", "{ hello }")
         assert (await client.receive())["type"] == "next"
 
@@ -393,11 +404,11 @@ async def test_a_caller_holds_a_bounded_number_of_sockets(served: Address) -> No
 
 async def test_a_socket_ends_with_its_token(served: Address) -> None:
     """4403 at the moment the token expires, in the middle of a subscription."""
+    started = time.monotonic()
     async with entered(served, "until:0.5") as client:
         await client.subscribe("s", "subscription { ticks }")
-        started = time.monotonic()
         assert await client.closed() == (4403, "The token has expired")
-        assert 0.2 < time.monotonic() - started < GRACE
+        assert time.monotonic() - started > 0.4
     assert COUNTS.live == 0
 
 
@@ -454,8 +465,8 @@ async def test_a_peer_that_stops_reading_is_dropped(process: ServerProcess) -> N
 
 async def test_a_peer_that_does_not_answer_pings_is_dropped() -> None:
     """Silence is noticed within two pings."""
+    started = time.monotonic()
     async with site_with(ws_ping_seconds=0.3) as address, bare(address) as (reader, _):
-        started = time.monotonic()
         await asyncio.wait_for(reader.read(), GRACE)
         assert time.monotonic() - started > 0.3
 
