@@ -426,17 +426,26 @@ class TestDelivering:
             async with site.delivering() as deliverer:
                 await site.change()
                 await site.until(id_, lambda shown: shown["delivered"] == "1")
-                # the line is the first to ask
-                deliverer.poll_seconds = 0.5
-                await asyncio.sleep(0.1)
+                look, looking, may_look = deliverer._look, asyncio.Event(), asyncio.Event()
+
+                async def later() -> None:
+                    looking.set()
+                    await may_look.wait()
+                    await look()
+
+                deliverer._look = later  # type: ignore[method-assign]
+                await looking.wait()  # so that the line is the first to ask
                 session: Any = deliverer._session
                 # what the server says, in the moment before it hangs up
                 told = b"E" + (4 + len(_GONE)).to_bytes(4, "big") + _GONE
                 session._protocol.data_received(told)
                 await site.change()
+                async with asyncio.timeout(60):
+                    while "line lost" not in {entry["event"] for entry in logs}:  # noqa: ASYNC110
+                        await asyncio.sleep(0.02)
+                may_look.set()
                 await site.until(id_, lambda shown: shown["delivered"] == "2")
                 assert deliverer._session is not session
-        assert "line lost" in {entry["event"] for entry in logs}
         assert not [entry for entry in logs if entry["log_level"] == "error"]
 
     async def test_what_is_told_as_one_adds_up_wherever_it_ends(self, site: Site) -> None:
@@ -782,14 +791,23 @@ async def worker(url: str) -> AsyncIterator[asyncio.subprocess.Process]:
             await process.wait()
 
 
+async def lines_are(deliverer: Deliverer, so: Callable[[dict[int, Any]], bool]) -> None:
+    """Wait until what a deliverer serves is so: it looks again and again."""
+    async with asyncio.timeout(60):
+        while not so(deliverer._lines):  # noqa: ASYNC110 - nobody tells
+            await asyncio.sleep(0.01)
+
+
 class TestOwners:
     """Whose permissions a webhook has, and who may touch it."""
 
     async def test_pausing_keeps_changes(self, site: Site) -> None:
         """Nothing is sent while it is paused, and everything afterwards."""
         id_ = (await site.create())["webhook"]["id"]
-        async with site.delivering():
+        async with site.delivering() as deliverer:
+            await lines_are(deliverer, lambda lines: len(lines) == 1)
             assert (await site.run("pauseWebhook", id_))["webhook"]["state"] == "PAUSED"
+            await lines_are(deliverer, lambda lines: not lines)
             await site.change(2)
             await asyncio.sleep(0.1)
             assert not site.receiver.got
@@ -850,14 +868,17 @@ class TestOwners:
         owner = site.gateway.owner
         document = "subscription { stockChanged { ... on StockChange { seq onHand } } }"
         id_ = (await site.create(document, caller=acting("user:3")))["webhook"]["id"]
-        async with site.delivering():
+        async with site.delivering() as deliverer:
             await site.change()
             [first] = await site.receiver.wait_for(1)
             assert first.data["stockChanged"]["onHand"] is not None
+            before = deliverer._lines.copy()
             await owner.execute(
                 "delete from role_permission where role_id = 3 and permission = 'stock.read'"
             )
-            await asyncio.sleep(0.2)
+            await lines_are(
+                deliverer, lambda lines: lines.keys() == before.keys() and lines != before
+            )
             await site.change()
             _, second = await site.receiver.wait_for(2)
             assert second.data["stockChanged"]["onHand"] is None
