@@ -5,7 +5,6 @@ import io
 import logging
 import os
 import threading
-import time
 import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -283,10 +282,8 @@ def test_stalled_stream_stalls_nobody() -> None:
     with os.fdopen(writing, "wb") as stream:
         writer = LogWriter(stream, capacity=500, pause_seconds=0.001)
         line = b"x" * 1_000
-        begun = time.monotonic()
         for _ in range(5_000):
-            writer.write(line)
-        assert time.monotonic() - begun < 1
+            writer.write(line)  # one that waited would do so for ever
 
         received: list[bytes] = []
 

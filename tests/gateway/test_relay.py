@@ -1,9 +1,9 @@
 """The outbox relay and its followers: every committed event once, in order, whatever breaks."""
 
 import asyncio
+import itertools
 import random
 import signal
-import statistics
 import subprocess
 import sys
 import tempfile
@@ -190,30 +190,19 @@ async def test_a_plain_insert_reaches_the_broker(url: str) -> None:
     assert event.created_at.tzinfo is not None
 
 
-async def test_commit_to_broker_latency(url: str, record_property: Callable[..., None]) -> None:
-    """With a wake-up after the commit events arrive far sooner than by polling; prints when."""
+async def test_a_wake_up_is_enough(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With one after the commit events arrive, though nobody looks without being told."""
     gateway, wake = Gateway(url), WakeUp(url)
-    seconds = []
     async with running(Relay(url, Metrics()), gateway.follower, wake), connected(url) as writer:
         await change(writer)
         await gateway.receive(1)
+        monkeypatch.setattr("gateway.relay._RELAY_POLL_SECONDS", 3_600)
+        monkeypatch.setattr("gateway.relay._FOLLOW_POLL_SECONDS", 3_600)
         for number in range(100):
             await change(writer)
-            committed = time.perf_counter()
             wake.soon()
             await gateway.receive(number + 2)
-            seconds.append(time.perf_counter() - committed)
             await asyncio.sleep(random.uniform(0, 0.02))
-
-    milliseconds = sorted(s * 1000 for s in seconds)
-    figures = {
-        "p50": statistics.median(milliseconds),
-        "p95": milliseconds[94],
-        "max": milliseconds[-1],
-    }
-    record_property("commit_to_broker_ms", figures)
-    print("commit to broker, ms:", {k: round(v, 1) for k, v in figures.items()})  # noqa: T201
-    assert figures["p50"] < 100
 
 
 async def test_a_follower_starts_with_what_comes(url: str) -> None:
@@ -475,7 +464,9 @@ async def test_cut_connections_heal_without_loss(url: str) -> None:
     cut += "where application_name like 'erp-gateway %' and datname = current_database()"
     cuts = 0
     async with running(Relay(url, Metrics()), gateway.follower, wake), connected(url) as writer:
-        for number in range(200):
+        for number in itertools.count():
+            if number >= 200 and cuts >= 6:
+                break
             committed.append(await change(writer, random.randint(1, LEVELS)))
             wake.soon()
             if number % 50 == 25:
@@ -484,7 +475,6 @@ async def test_cut_connections_heal_without_loss(url: str) -> None:
         events = await gateway.receive(len(committed))
         await gateway.receive_nothing()
 
-    assert cuts >= 6
     assert_published_once_in_order(events, committed)
 
 
@@ -560,9 +550,12 @@ async def test_wake_ups_are_coalesced(url: str) -> None:
             wake.soon()
             if random.random() < 0.05:
                 await asyncio.sleep(0)
+        async with asyncio.timeout(60):
+            while not heard:  # noqa: ASYNC110 - the listener tells nobody
+                await asyncio.sleep(0.01)
         await asyncio.sleep(0.5)
 
-    assert 1 <= len(heard) < 50
+    assert len(heard) < 50
 
 
 # -- how long the log is
@@ -690,12 +683,10 @@ async def test_a_day_that_is_in_use_goes_later(url: str) -> None:
         async with writer.transaction():
             await writer.execute(FILL, 1)
             assert await drop_days(connection, hour) == 0
-            begun = time.monotonic()
             dropping = asyncio.create_task(drop_days(connection, hour))
             await asyncio.sleep(0.02)
             assert await reader.fetchval("select count(*) from outbox_event") == 11
-            assert await dropping == 0
-            assert time.monotonic() - begun < 1
+            assert await dropping == 0, "the writer is not done, and is not waited for"
         assert await drop_days(connection, hour) == 10
         assert await connection.fetchval("select count(*) from outbox_event") == 2
 
@@ -843,6 +834,7 @@ async def test_the_tail_tells_what_is_published(url: str) -> None:
                     await connection.execute(event, 1)
                     await asyncio.sleep(0.1)
                 await eventually(lambda: as_many(everything, 501))
+                await eventually(lambda: as_many(chosen, 1))
                 assert await connection.fetchval(cut) == 3
                 await connection.execute(event, 20)
                 last = await connection.fetchval("select count(*) from outbox_event")
