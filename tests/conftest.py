@@ -14,6 +14,7 @@ pytest_plugins = [
     "tests.fixtures.paths",
     "tests.fixtures.equality",
     "tests.fixtures.papers",
+    "tests.fixtures.hand",
 ]
 
 

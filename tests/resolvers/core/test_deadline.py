@@ -5,6 +5,7 @@ import asyncio
 import pytest
 
 from resolvers.core.deadline import Deadline, Deadlines
+from tests.fixtures.hand import Hand
 
 
 async def test_a_block_that_takes_too_long_is_ended() -> None:
@@ -15,16 +16,16 @@ async def test_a_block_that_takes_too_long_is_ended() -> None:
     assert deadline.expired
 
 
-async def test_a_block_that_is_over_is_left_alone() -> None:
+async def test_a_block_that_is_over_is_left_alone(hand: Hand) -> None:
     """Neither its task nor what the task does next is canceled."""
     deadlines = Deadlines(0.01)
     with deadlines.begin() as deadline:
         await asyncio.sleep(0)
-    await asyncio.sleep(0.03)
+    await hand.turn(0.03)
     assert not deadline.expired
 
 
-async def test_each_of_many_has_its_own_time() -> None:
+async def test_each_of_many_has_its_own_time(hand: Hand) -> None:
     """Those out of time end in the order they began; others beside them go on."""
     deadlines = Deadlines(0.05)
     ended: list[int] = []
@@ -39,7 +40,11 @@ async def test_each_of_many_has_its_own_time() -> None:
     async with asyncio.TaskGroup() as group:
         for number in range(20):
             group.create_task(block(number, 0 if number % 2 else 5))
-            await asyncio.sleep(0.001)
+            await hand.turn(0.001, 5)
+        await hand.turn(0.031, 5)
+        assert ended == [0]
+        for _ in range(20):
+            await hand.turn(0.001, 5)
     assert ended == list(range(0, 20, 2))
 
 

@@ -32,6 +32,7 @@ from schema.core.node import row_type
 from schema.core.scalars import schema_config
 from schema.core.stream import SnapshotReason, Stream, StreamNotice, stream
 from tests.fixtures.deliveries import Heard, heard, hearing
+from tests.fixtures.hand import Hand
 
 PAGE = 3
 SELDOM = 0.05
@@ -1744,26 +1745,6 @@ async def test_what_was_missed_is_counted_over_a_move() -> None:
     await reader.aclose()
 
 
-class Hand:
-    """The time of an event loop, turned by hand: no machine is too busy for it."""
-
-    def __init__(self) -> None:
-        self.now = asyncio.get_running_loop().time()
-
-    def time(self) -> float:
-        """Return the time."""
-        return self.now
-
-
-@pytest.fixture
-async def hand(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Hand]:
-    """Turn the time of this test's event loop by hand."""
-    turned = Hand()
-    with monkeypatch.context() as patched:
-        patched.setattr(asyncio.get_running_loop(), "time", turned.time)
-        yield turned
-
-
 async def test_the_latest_is_told_seldom_from_the_first_on(hand: Hand) -> None:
     """Also right after the state, and whoever else comes; the last of all is told."""
     world = World()
@@ -1779,14 +1760,11 @@ async def test_the_latest_is_told_seldom_from_the_first_on(hand: Hand) -> None:
     reader = asyncio.create_task(follow())
     others = []
     for _ in range(20):
-        await world.settle()
-        hand.now += 0.01
+        await hand.turn(0.01)
         world.publish(2)
         others.append(asyncio.create_task(world.follow(text)))
     for _ in range(3):
-        await world.settle()
-        hand.now += SELDOM
-    await world.settle()
+        await hand.turn(SELDOM)
     world.broker.close()
     await asyncio.gather(reader, *others)
     assert min(later - one for one, later in pairwise(times)) >= SELDOM
@@ -1813,7 +1791,7 @@ async def test_the_latest_waits_for_nobody_who_leaves(hand: Hand) -> None:
                 member.move(world.contexts())
                 await world.settle()
                 assert not coming.done()
-                hand.now += SELDOM
+                await hand.turn(SELDOM)
             elif ends == "stop":
                 member.stop(Forbidden("No more."))
             else:
