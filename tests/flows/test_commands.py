@@ -246,8 +246,10 @@ class TestLostConnections:
         async def interrupted() -> None:
             async with writes.begin(principal().rows, OperationStats()) as transaction:
                 ended.append(await transaction.scalar(look))
-                await own_gateway.owner.execute("select pg_terminate_backend($1)", ended[0])
-                await asyncio.sleep(0.05)
+                # returns once it has gone; the driver hears of that when the loop goes on
+                gone = "select pg_terminate_backend($1, 60000)"
+                assert await own_gateway.owner.fetchval(gone, ended[0])
+                await asyncio.sleep(0)
                 if moment == "statement":
                     await transaction.scalar(look)
 

@@ -71,7 +71,7 @@ async def test_listed_and_ended_from_another_process(site: Site) -> None:
             id_ = by_transport[transport]["subscriptionId"]
             told = (await over_http(site, 1, token, END, key=transport, id=id_))["endSubscription"]
             assert told == {"subscriptionId": id_, "userErrors": []}
-            async with asyncio.timeout(1):
+            async with asyncio.timeout(WAIT):
                 while watcher.ended_at is None:  # noqa: ASYNC110 - nobody tells
                     await asyncio.sleep(0.005)
             assert watcher.end == "complete"

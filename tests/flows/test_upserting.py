@@ -319,7 +319,7 @@ async def while_others(own_gateway: Gateway, statement: str, rows: Any) -> Any:
     async with owner.transaction():
         await owner.execute(statement)
         upsert = asyncio.create_task(products(own_gateway, rows))
-        await asyncio.sleep(0.5)
+        await own_gateway.until_a_lock_is_awaited()
         assert not upsert.done(), "it waits"
     return await upsert
 
@@ -365,7 +365,7 @@ async def test_partners_that_are_changed_meanwhile(own_gateway: Gateway) -> None
         await owner.execute("update partner set phone = '112', email = 'a@b' where code = 'RACE'")
         row = {"code": "RACE", "name": "B", "email": "a@b"}
         upsert = asyncio.create_task(partners(own_gateway, [row]))
-        await asyncio.sleep(0.5)
+        await own_gateway.until_a_lock_is_awaited()
         assert not upsert.done(), "it waits"
     assert [one["result"] for one in (await upsert)["rows"]] == ["UPDATED"]
     found: Any = await owner.fetchrow(
