@@ -1,7 +1,5 @@
 """Cost formulas, and what fields declare about their cost."""
 
-from time import perf_counter
-
 import pytest
 import strawberry
 from graphql import parse
@@ -106,6 +104,5 @@ def test_evaluation_is_linear_in_the_formula() -> None:
     amount = formula.total([(VariableSize(("n",), None, otherwise=1), 1)])
     for _ in range(10_000):
         amount = formula.total([(1, amount), (1, amount)])
-    started = perf_counter()
+    # doubled at every line, it would not end
     assert formula.evaluate(amount, {"n": 3}) == 3 * 2**10_000
-    assert perf_counter() - started < 1

@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from time import perf_counter
 from typing import Any
 
 import pytest
@@ -163,10 +162,9 @@ def test_doubling_fragments_take_no_time(body: str) -> None:
     text += "".join(f"fragment A{i} on Query {{ {body.format(i + 1)} }} " for i in range(200))
     text += "fragment A200 on Query { x: count }"
     document = parse("query ($n: Int) " + text)
-    started = perf_counter()
+    # walked each time it is spread, it would not end
     found = measure(SCHEMA, document)
     found.formula.evaluate(found.operations[0].cost, {"n": 5})
-    assert perf_counter() - started < 1
     assert found.operations[0].aliases >= 2**200
     assert "aliases" in [e.details["limit"] for e in excesses(Limits(), found)]
     assert all(len(e.message) < 100 for e in excesses(Limits(), found))
