@@ -4,10 +4,12 @@ The batteries are generated from the schema: every argument and every field of e
 wrong values of its type. A new argument is under them from the day it is declared.
 """
 
+import asyncio
 import base64
 import json
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Final
@@ -671,21 +673,19 @@ async def first_event(site: Site, query: str, variables: Any, patience: float) -
     """Subscribe; return the first answer, an empty one if the stream is open and silent."""
     body = {"query": query, "variables": variables}
     headers = {"authorization": f"Bearer {site.token}", "accept": "text/event-stream"}
-    quick = httpx2.Timeout(SOON, read=patience)
     async with site.client.stream(
-        "POST", "/graphql", json=body, headers=headers, timeout=quick
+        "POST", "/graphql", json=body, headers=headers, timeout=SOON
     ) as response:
         if not response.headers["content-type"].startswith("text/event-stream"):
             await response.aread()
             return Answered(response)
         text = ""
-        try:
-            async for chunk in response.aiter_text():
-                text += chunk
-                if "event: next" in text and "\n\n" in text.partition("event: next")[2]:
-                    break
-        except httpx2.ReadTimeout:
-            pass
+        with suppress(TimeoutError):
+            async with asyncio.timeout(patience):  # from when it is open: a busy machine takes long
+                async for chunk in response.aiter_text():
+                    text += chunk
+                    if "event: next" in text and "\n\n" in text.partition("event: next")[2]:
+                        break
     data = text.partition("event: next")[2].partition("data:")[2].partition("\n")[0]
     return Answered(httpx2.Response(response.status_code, text=data or "{}"))
 

@@ -33,6 +33,7 @@ from schema.core.execution import (
 )
 from schema.core.limits import Limits
 from tests.fixtures.deliveries import hearing
+from tests.fixtures.hand import Hand
 
 Info = strawberry.Info[Context, Any]
 
@@ -637,10 +638,15 @@ async def test_a_context_that_cannot_be_opened_is_an_answer() -> None:
     assert [report.codes for report in bench.reports] == [("UNAUTHENTICATED",), ("INTERNAL",)]
 
 
-async def test_an_operation_has_its_time() -> None:
+async def test_an_operation_has_its_time(hand: Hand) -> None:
     """An operation that takes longer than allowed is canceled and answered."""
-    bench = Bench(Limits(seconds=0.05))
-    body = await bench.run("{ slow }")
+    bench = Bench(Limits(seconds=5))
+    running = asyncio.create_task(bench.run("{ slow }"))
+    assert await WORLD.started.get() == "slow"
+    await hand.turn(4)
+    assert not running.done()
+    await hand.turn(1)
+    body = await running
     assert body["data"] is None
     assert body["errors"][0]["extensions"]["code"] == "TIMEOUT"
     assert WORLD.log == ["slow started", "slow canceled", "context closed"]
