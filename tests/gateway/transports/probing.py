@@ -2,7 +2,8 @@
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
 
 import httpx2
 
@@ -27,6 +28,11 @@ def request(
         *headers,
     ]
     return b"\r\n".join(head) + b"\r\n\r\n" + body
+
+
+def failures(logs: Iterable[Mapping[str, Any]]) -> list[str]:
+    """Return what failed by a log; a gateway of other tests may say there that the loop waited."""
+    return [line["event"] for line in logs if line["log_level"] == "error"]
 
 
 async def counts(address: Address) -> dict[str, int]:

@@ -11,6 +11,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from tests.fixtures.servers import Address, running_server
+from tests.gateway.transports.probing import failures
 from tests.gateway.transports.site import SALES, make_site, site_settings
 
 JSON = "application/json"
@@ -252,7 +253,7 @@ async def test_callers_that_cannot_be_let_in_are_told_why(client: httpx2.AsyncCl
     assert (bug.status_code, code(bug)) == (500, "INTERNAL")
     assert bug.json()["errors"][0]["extensions"]["requestId"] == "r-1"
     assert "secret" not in bug.text
-    assert [line["event"] for line in logs] == ["request failed"]
+    assert failures(logs) == ["request failed"]
 
 
 async def test_every_answer_has_a_request_id(client: httpx2.AsyncClient) -> None:
