@@ -68,7 +68,7 @@ class Processes:
 
     async def told(self, process: ServerProcess, expected: Callable[[Any], bool]) -> None:
         """Ask until the answer is as expected."""
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(20):
             while not expected(await self.ask(process)):  # noqa: ASYNC110 - it tells nobody
                 await asyncio.sleep(0.01)
 
