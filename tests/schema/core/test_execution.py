@@ -640,12 +640,12 @@ async def test_a_context_that_cannot_be_opened_is_an_answer() -> None:
 
 async def test_an_operation_has_its_time(hand: Hand) -> None:
     """An operation that takes longer than allowed is canceled and answered."""
-    bench = Bench(Limits(seconds=5))
+    bench = Bench(Limits(seconds=0.05))
     running = asyncio.create_task(bench.run("{ slow }"))
     assert await WORLD.started.get() == "slow"
-    await hand.turn(4)
+    await hand.turn(0.04)
     assert not running.done()
-    await hand.turn(1)
+    await hand.turn(0.02)
     body = await running
     assert body["data"] is None
     assert body["errors"][0]["extensions"]["code"] == "TIMEOUT"
