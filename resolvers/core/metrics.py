@@ -312,7 +312,7 @@ class Tally:
     has fewer than `TOGETHER`, calls `count_soon`.
     """
 
-    __slots__ = ("_metrics", "by_name", "noted", "numbers", "seconds", "series")
+    __slots__ = ("_metrics", "by_name", "noted", "numbers", "pieces", "seconds", "series")
 
     def __init__(
         self, metrics: "Metrics", series: _OperationSeries, stats: OperationStats, cost: int
@@ -323,6 +323,8 @@ class Tally:
         """What each of them took, in the order of the series' numbers."""
         self.by_name: Mapping[str, int] = stats.statements_by_name
         """The statements of each."""
+        self.pieces = stats.pieces
+        """Pieces that each was made in."""
         self.seconds: list[float] = []
         self.noted = False
         """Whether metrics know of it, and count it when somebody looks."""
@@ -712,7 +714,7 @@ class Metrics:
         if stats.retries:
             self._command_retries.inc(stats.retries)
         numbers = (stats.statements, stats.batches, stats.rows, facts.cost)
-        self._count_numbers(series, numbers, stats.statements_by_name, 1)
+        self._count_numbers(series, numbers, stats.statements_by_name, 1, stats.pieces)
 
     def _count_tally(self, tally: Tally) -> None:
         """Count what a tally has, and leave it empty; others may add to it meanwhile."""
@@ -720,7 +722,9 @@ class Metrics:
         if seconds:
             del tally.seconds[: len(seconds)]
             tally.series.succeeded.observe_all(seconds)
-            self._count_numbers(tally.series, tally.numbers, tally.by_name, len(seconds))
+            self._count_numbers(
+                tally.series, tally.numbers, tally.by_name, len(seconds), tally.pieces
+            )
 
     def _count_numbers(
         self,
@@ -728,12 +732,13 @@ class Metrics:
         numbers: tuple[int, int, int, int],
         by_name: Mapping[str, int],
         times: int,
+        pieces: int,
     ) -> None:
         """Count executions that took so many statements, batches, rows and cost each."""
         series.numbers.observe(numbers, times)
         repetition = series.repetition
         looked = repetition.seen // _LOOKED_AFTER
-        repetition.observe(numbers[0], by_name, times)
+        repetition.observe(numbers[0], by_name, times, pieces)
         if repetition.seen // _LOOKED_AFTER != looked:
             self._look_for_repetition(series)
 

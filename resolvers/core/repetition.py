@@ -40,8 +40,17 @@ class Repetition:
         self.seen = 0
         """Executions so far."""
 
-    def observe(self, statements: int, by_name: Mapping[str, int], times: int) -> None:
-        """Take so many executions into account, each with the same statements."""
+    def observe(
+        self, statements: int, by_name: Mapping[str, int], times: int, pieces: int = 1
+    ) -> None:
+        """Take so many executions into account, each with the same statements.
+
+        Of an answer made in ``pieces`` those of one count: each asks for itself, which is no field
+        that asks for each row.
+        """
+        if pieces > 1:
+            statements = -(-statements // pieces)
+            by_name = {name: -(-count // pieces) for name, count in by_name.items()}
         self._latest.extend([(statements, by_name)] * min(times, WINDOW))
         self.seen += times
 

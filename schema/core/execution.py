@@ -164,7 +164,8 @@ class Prepared(NamedTuple):
 class Answer:
     """The result of an operation or of one event, ready to encode as JSON.
 
-    ``data`` None with errors means the operation ran and its root was nulled.
+    ``data`` None with errors means the operation ran and its root was nulled. Values of it may be
+    encoded already, as orjson's fragments.
     """
 
     data: dict[str, Any] | None

@@ -69,12 +69,12 @@ class Shadow:
         self, operation: str | None, document_id: Callable[[], str], run: Run
     ) -> None:
         """Run both ways until the answers agree; data that clients change settles in between."""
-        compiled: Body = {}
-        ordinary: Body = {}
+        compiled = ordinary = b""
         try:
             for number in range(_TRIES):
-                compiled, ordinary = await run(True), await run(False)  # noqa: FBT003
-                if orjson.dumps(compiled) == orjson.dumps(ordinary):
+                compiled = orjson.dumps(await run(True))  # noqa: FBT003
+                ordinary = orjson.dumps(await run(False))  # noqa: FBT003
+                if compiled == ordinary:
                     self._on_run(MOVED if number else EQUAL)
                     return
             self._on_run(DIFFERENT)
@@ -82,7 +82,7 @@ class Shadow:
                 "compiled and ordinary execution differ",
                 operation=operation,
                 document_id=document_id(),
-                at=first_difference(compiled, ordinary),
+                at=first_difference(orjson.loads(compiled), orjson.loads(ordinary)),
             )
         except Exception:  # noqa: BLE001 - a comparison that fails says nothing about answers
             self._on_run(SKIPPED)

@@ -56,8 +56,13 @@ def _indented(lines: Iterable[str]) -> list[str]:
 def _explained(compiled: Compiled | NotCompiled, *, sql: bool, source: bool) -> list[str]:
     if isinstance(compiled, NotCompiled):
         return [f"not compiled: {compiled.reason}"]
-    written = compiled.source.splitlines() if source else []
-    return [*explain(compiled.plan, sql=sql), *written]
+    lines = explain(compiled.plan, sql=sql)
+    if source:
+        lines += compiled.source.splitlines()
+        if compiled.in_pieces.lists:
+            lines += ["# where the answer is large, in pieces:"]
+            lines += compiled.in_pieces.source.splitlines()
+    return lines
 
 
 def explain(plan: OperationPlan, *, sql: bool = False) -> list[str]:

@@ -6,7 +6,7 @@ raises, and ordinary execution answers in its place.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from collections.abc import Awaitable, Callable, Collection, Coroutine, Sequence
 from typing import Any
 
 from schema.core.ids import encode_id
@@ -120,13 +120,32 @@ class Generator:
         self._connections: dict[int, str] = {}
         self._kinds: dict[int, str] = {}
         self._known: set[str] = set()
+        self._here: Collection[Level] = plan.levels
+        """The levels that the function being written makes."""
+        self._encoded: dict[int, str] = {}
+        """Expressions of parts of pages that are encoded by the time they are needed."""
 
     def source(self) -> str:
         """Return the source of the function ``run(context, reads, arguments, rows0)``."""
         self._line("async def run(context, reads, arguments, rows0):")
-        levels = self._plan.levels
         if self._traced:
             self._line("    trace = context.stats.trace")
+        self._make(self._plan.levels)
+        self._line(f"    return [{self._item(self._plan.shape)} for row in rows0]")
+        return self._written()
+
+    def compiled(self, source: str) -> Callable[..., Any]:
+        """Return the function ``run`` that a source of this generator defines."""
+        namespace = {**self.names, "EMPTY": [], "NONE": {}}
+        exec(compile(source, "<plan>", "exec"), namespace)  # noqa: S102 - our own, no client text
+        function: Callable[..., Any] = namespace["run"]
+        return function
+
+    def _written(self) -> str:
+        return "\n".join(self._lines) + "\n"
+
+    def _make(self, levels: Sequence[Level]) -> None:
+        """Write how levels are fetched, the upper first, and then assembled, the deepest first."""
         self._start(levels)
         for level in levels:
             self._fetch(level)
@@ -135,8 +154,6 @@ class Generator:
                 self._by_kind(shape)
                 self._assemble(level, shape)
             self._pages(level)
-        self._line(f"    return [{self._item(self._plan.shape)} for row in rows0]")
-        return "\n".join(self._lines) + "\n"
 
     def _line(self, text: str) -> None:
         self._lines.append(text)
@@ -165,9 +182,17 @@ class Generator:
         elif isinstance(source, Paged) and source.parent is None:
             self._fetch_page(level, source)
         else:
-            beside = [twin for twin in level.twins if twin.depth == level.depth]
+            beside = self._beside(level)
             if level is beside[0]:
                 self._fetch_twins(beside)
+
+    def _twins(self, level: Level) -> list[Level]:
+        """Return the levels made here that ask the same as ``level``, itself among them."""
+        return [twin for twin in level.twins if twin in self._here]
+
+    def _beside(self, level: Level) -> list[Level]:
+        """Return those of them that share a statement with it."""
+        return [twin for twin in self._twins(level) if twin.depth == level.depth]
 
     def _start(self, levels: Sequence[Level]) -> None:
         """Fetch what root functions fetch; side by side, so that their loads share batches."""
@@ -229,7 +254,7 @@ class Generator:
         first, relation = levels[0], source.relation
         n, columns = first.number, self._columns(first)
         bound = f"arguments[{n}]" if source.bind is not None else "{}"
-        if len(first.twins) == 1:
+        if len(self._twins(first)) == 1:
             rows = self._name("rows_of", relation.rows)
             self._line(
                 f"    rows{n} = await {rows}(reads, keys{n}, {columns}, {bound}) if keys{n} else ()"
@@ -249,10 +274,11 @@ class Generator:
         """Write the ``call`` that finds something for each key of ``levels``, under ``name``."""
         first = levels[0]
         n = first.number
-        if len(first.twins) == 1:
+        twins = self._twins(first)
+        if len(twins) == 1:
             self._line(f"    {name}{n} = await {call(f'keys{n}')} if keys{n} else []")
             return
-        known = f"known{first.twins[0].number}_{name}"
+        known = f"known{twins[0].number}_{name}"
         if known not in self._known:
             self._known.add(known)
             self._line(f"    {known} = Known()")
@@ -390,8 +416,8 @@ class Generator:
                 self._line(f"    {name} = {body}")
             else:
                 totals = f"totals{n}" if level.counted else f"keys{n}"
-                beside = [twin for twin in level.twins if twin.depth == level.depth]
-                pages = f"pages{n}" if any(twin.paged for twin in beside) else f"keys{n}"
+                paged = any(twin.paged for twin in self._beside(level))
+                pages = f"pages{n}" if paged else f"keys{n}"
                 each = f"for key, page, total in zip(keys{n}, {pages}, {totals})"
                 self._line(f"    {name} = {{key: {body} {each}}}")
 
@@ -406,7 +432,7 @@ class Generator:
             case PageInfo():
                 return self._page_info(part, n)
             case Nodes():
-                return self._nodes(part, n)
+                return self._encoded.get(id(part)) or self._nodes(part, n)
             case Groups():
                 groups, source = f"shape{part.shape.number}", part.shape.level.source
                 of_parent = isinstance(source, Grouped) and source.parent is not None
@@ -421,9 +447,9 @@ class Generator:
         )
         return f"{{{', '.join(entries)}}}"
 
-    def _nodes(self, part: Nodes, n: int) -> str:
+    def _nodes(self, part: Nodes, n: int, rows: str = "page.rows") -> str:
         if part.shape is not None:
-            return f"[{self._item(part.shape)} for row in page.rows]"
+            return f"[{self._item(part.shape)} for row in {rows}]"
         assert part.entries is not None
         entries = []
         for name, what in part.entries:
@@ -433,7 +459,7 @@ class Generator:
                 entries.append(f"{name!r}: cursor{n}(request{n}, row)")
             else:
                 entries.append(f"{name!r}: {what!r}")
-        return f"[{{{', '.join(entries)}}} for row in page.rows]"
+        return f"[{{{', '.join(entries)}}} for row in {rows}]"
 
     def _item(self, shape: Shape) -> str:
         """Return the expression for one row of a shape."""
@@ -606,6 +632,4 @@ def compile_plan(plan: OperationPlan, *, traced: bool = False) -> tuple[str, Cal
     """
     generator = Generator(plan, traced=traced)
     source = generator.source()
-    namespace = {**generator.names, "EMPTY": [], "NONE": {}}
-    exec(compile(source, "<plan>", "exec"), namespace)  # noqa: S102 - our own source, no client text
-    return source, namespace["run"]
+    return source, generator.compiled(source)

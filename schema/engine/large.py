@@ -43,9 +43,9 @@ class Usual:
         self.rows_per_cost = 0.0
         """0 for a plan that never had a large answer."""
 
-    def is_large(self, cost: int) -> bool:
-        """Tell whether an operation of that cost is likely to have a large answer."""
-        return cost * self.rows_per_cost >= LARGE
+    def rows(self, cost: int) -> float:
+        """Return how many rows the answer to an operation of that cost is likely to have."""
+        return cost * self.rows_per_cost
 
     def learn(self, cost: int, rows: int) -> None:
         """Take an answer into account; those of plans that never had a large one do not count."""

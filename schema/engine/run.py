@@ -42,6 +42,7 @@ from schema.core.stream import Item
 from schema.engine.generate import Unusual, compile_plan
 from schema.engine.internals import CannotPlan, Selections
 from schema.engine.large import LARGE, Usual, few_at_once
+from schema.engine.pieces import InPieces
 from schema.engine.plan import (
     Chosen,
     Fetched,
@@ -82,9 +83,15 @@ class Compiled:
     """What answers the levels whose type is known only with their row."""
     usual: Usual
     """How large its answers were."""
+    in_pieces: InPieces
 
-    async def run(self, context: Context, variables: VariableValues, rows: list[Any]) -> list[Any]:
+    async def run(
+        self, context: Context, variables: VariableValues, rows: list[Any], pieces: int = 0
+    ) -> list[Any]:
         """Return the answers of ``rows``, the rows of the root level.
+
+        With ``pieces`` each list of the root is made in so many, one after the other, and the
+        values of the answer are encoded.
 
         Raises:
             Exception: anything; ordinary execution then answers.
@@ -95,7 +102,12 @@ class Compiled:
         if self.choices:
             for number, choice in self.choices.items():
                 arguments[number] = partial(choice.answer, context, variables, arguments[number])
-        answers: list[Any] = await self.function(context, context.reads, arguments, rows)
+        answers: list[Any]
+        if pieces:
+            context.stats.pieces = self.in_pieces.lists * pieces
+            answers = await self.in_pieces.function(context, context.reads, arguments, rows, pieces)
+        else:
+            answers = await self.function(context, context.reads, arguments, rows)
         return answers
 
 
@@ -288,9 +300,10 @@ class Engine:
         compiled = self._kept(asked, self._query_type, [asked.operation.selection_set], ())
         usual = compiled.usual
         # most plans never have a large answer: they are spared the calls
-        if usual.rows_per_cost and usual.is_large(prepared.cost):
+        if usual.rows_per_cost and usual.rows(prepared.cost) >= LARGE:
+            pieces = self._pieces(compiled, prepared)
             async with few_at_once().turn(self._wait_seconds):
-                answers = await self._run(compiled, prepared, context, ROOT)
+                answers = await self._run(compiled, prepared, context, ROOT, pieces)
         else:
             answers = await self._run(compiled, prepared, context, ROOT)
         if answers is None:
@@ -368,8 +381,19 @@ class Engine:
         found: tuple[str, list[FieldNode]] | None = kept[key]
         return found
 
+    def _pieces(self, compiled: Compiled | NotCompiled, prepared: Prepared) -> int:
+        """Return in how many pieces the lists of a large answer are made; 0 for as a whole."""
+        if isinstance(compiled, NotCompiled) or prepared.traced:
+            return 0
+        return compiled.in_pieces.pieces_of(compiled.usual.rows(prepared.cost))
+
     async def _run(
-        self, compiled: Compiled | NotCompiled, prepared: Prepared, context: Context, rows: Any
+        self,
+        compiled: Compiled | NotCompiled,
+        prepared: Prepared,
+        context: Context,
+        rows: Any,
+        pieces: int = 0,
     ) -> tuple[list[Any], Collection[Denied]] | None:
         """Return the answers of ``rows`` and what is masked in them, None where there are none."""
         trace = context.stats.trace
@@ -379,7 +403,7 @@ class Engine:
                 trace.reasons.append(compiled.reason)
             return None
         try:
-            answers = await compiled.run(context, prepared.variable_values, rows)
+            answers = await compiled.run(context, prepared.variable_values, rows, pieces)
         except Exception as error:  # noqa: BLE001 - ordinary execution tells what is wrong
             context.alone = False
             self.fell_back(_reason(error))
@@ -443,7 +467,7 @@ class Engine:
                 for level in bound
                 if isinstance(level.source, Chosen)
             }
-            return Compiled(plan, source, function, bound, choices, Usual())
+            return Compiled(plan, source, function, bound, choices, Usual(), InPieces(plan))
 
         def plan_of_type(type_name: str, sets: list[SelectionSetNode]) -> Compiled:
             chosen = types[type_name]

@@ -6,6 +6,7 @@ statements, and exactly those that the plans of the fields say: one per field an
 
 from collections.abc import AsyncIterator, Sequence
 from typing import Any
+from unittest.mock import patch
 
 import pytest
 import pytest_asyncio
@@ -19,6 +20,7 @@ from schema.core.plan import (
     ListedPlan,
     RelationPlan,
 )
+from schema.engine import pieces
 from tests.fixtures.gateway import PATHS, Gateway, open_gateway, principal
 from tests.fixtures.recording import Recorded, record
 from tests.fixtures.schema_walk import (
@@ -282,9 +284,13 @@ PAYLOADS = [
 
 @pytest_asyncio.fixture(scope="module", params=PATHS)
 async def gateway(database_url: str, request: pytest.FixtureRequest) -> AsyncIterator[Gateway]:
-    """Yield a gateway that compiles queries, and one that runs them field by field."""
-    async with open_gateway(database_url, compile_queries=request.param) as running:
-        yield running
+    """Yield a gateway that compiles queries, and one that runs them field by field.
+
+    Large answers are made as a whole, too; in pieces each of these takes its statements.
+    """
+    with patch.object(pieces, "ROWS", 1_000_000):
+        async with open_gateway(database_url, compile_queries=request.param) as running:
+            yield running
 
 
 @pytest_asyncio.fixture(scope="module")

@@ -195,18 +195,18 @@ def test_a_plan_is_known_by_its_answers() -> None:
     """By the cost of the next one: pages of five are not large, those of five hundred may be."""
     usual = Usual()
     usual.learn(1_000, LARGE - 1)
-    assert not usual.is_large(1_000_000), "it never had a large answer"
+    assert not usual.rows(1_000_000), "it never had a large answer"
     usual.learn(1_000, 2 * LARGE)
-    assert usual.is_large(1_000)
-    assert usual.is_large(500)
-    assert not usual.is_large(499)
+    assert usual.rows(1_000) == 2 * LARGE
+    assert usual.rows(500) == LARGE
+    assert usual.rows(499) < LARGE
 
 
 def test_a_plan_is_known_by_its_latest_answers() -> None:
     """A single large answer among many small ones keeps nobody waiting for long."""
     usual = Usual()
     usual.learn(1_000, 10 * LARGE)
-    assert usual.is_large(1_000)
+    assert usual.rows(1_000) == 10 * LARGE
     for _ in range(30):
         usual.learn(1_000, 1)
-    assert not usual.is_large(1_000)
+    assert usual.rows(1_000) < LARGE

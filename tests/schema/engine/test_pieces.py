@@ -1,0 +1,121 @@
+"""Large answers in pieces. That they are equal to others is what every query of the tests asks."""
+
+from collections.abc import AsyncIterator, Mapping
+from itertools import chain
+from typing import Any
+
+import orjson
+import pytest
+import pytest_asyncio
+
+from resolvers.core.principal import Principal
+from schema.core.execution import Answer, GraphQLRequest
+from schema.engine.pieces import ROWS, InPieces, joined, stretches
+from schema.engine.run import Compiled
+from tests.fixtures.equality import compiled
+from tests.fixtures.gateway import EVERY_PERMISSION, Gateway, open_gateway, principal
+
+LARGE = """query Large($first: Int!) {
+  accounts(first: 100) {
+    nodes { code lines(first: $first) { nodes { debit entry { number } } } }
+  }
+}"""
+TWO = "{ a: salesOrders(first: 3) { nodes { number } } b: partners { nodes { name } } me { name } }"
+
+
+@pytest_asyncio.fixture(scope="module")
+async def gateway(database_url: str) -> AsyncIterator[Gateway]:
+    """Yield a gateway that no other test has taught how large answers are."""
+    async with open_gateway(database_url) as running:
+        yield running
+
+
+def in_pieces(gateway: Gateway, query: str, caller: Principal | None = None) -> InPieces:
+    """Return how answers of a query are made in pieces."""
+    made = compiled(gateway, query, caller=caller)
+    assert isinstance(made, Compiled)
+    return made.in_pieces
+
+
+@pytest.mark.parametrize(
+    ("rows", "pieces", "sizes"),
+    [(0, 3, []), (1, 3, [1]), (3, 3, [1, 1, 1]), (4, 3, [2, 2]), (7, 3, [3, 3, 1]), (7, 1, [7])],
+)
+def test_stretches_of_a_page(rows: int, pieces: int, sizes: list[int]) -> None:
+    """There are at most so many, none is empty, and together they are the page."""
+    found = [[*some] for some in stretches(range(rows), pieces)]
+    assert [len(some) for some in found] == sizes
+    assert [*chain.from_iterable(found)] == [*range(rows)]
+
+
+def test_lists_are_joined() -> None:
+    """As if they had been one."""
+    lists = [orjson.dumps(one) for one in ([1, [2]], ["],["], [{}])]
+    assert orjson.dumps(joined(lists)) == b'[1,[2],"],[",{}]'
+    assert orjson.dumps(joined([])) == b"[]"
+
+
+def test_a_piece_is_of_some_rows(gateway: Gateway) -> None:
+    """A list by itself, or a part of one; what would be one piece is made as a whole."""
+    one, two = in_pieces(gateway, "{ partners { nodes { name } } }"), in_pieces(gateway, TWO)
+    assert (one.lists, two.lists) == (1, 2)
+    rows = (ROWS - 1, ROWS, 2 * ROWS, 4 * ROWS)
+    assert [one.pieces_of(n) for n in rows] == [0, 0, 2, 4]
+    assert [two.pieces_of(n) for n in rows] == [0, 1, 1, 2]
+    assert in_pieces(gateway, "{ me { name } }").pieces_of(100 * ROWS) == 0
+    masked = principal(permissions=EVERY_PERMISSION - {"partners.read"})
+    assert in_pieces(gateway, TWO, masked).pieces_of(100 * ROWS) == 0
+
+
+async def test_a_plan_that_had_large_answers_makes_them_in_pieces(gateway: Gateway) -> None:
+    """By the rows of those before it; small ones of the same plan are made as a whole."""
+    first, second = [await gateway.run(LARGE, {"first": 200}) for _ in range(2)]
+    whole, divided = (report.stats for report in gateway.reports[-2:])
+    assert whole.rows > 1.5 * ROWS, "the demo has large answers"
+    assert whole.pieces == 1 < divided.pieces
+    assert divided.statements == 1 + (whole.statements - 1) * divided.pieces
+    assert orjson.dumps(first.body()) == orjson.dumps(second.body())
+    await gateway.run(LARGE, {"first": 1})
+    assert gateway.reports[-1].stats.pieces == 1
+
+
+async def test_a_trace_is_of_the_plan_as_a_whole(gateway: Gateway) -> None:
+    """It tells each statement once."""
+    traces = [await traced(gateway, LARGE, {"first": 200}) for _ in range(3)]
+    assert len({len(answer.extensions["trace"]["statements"]) for answer in traces}) == 1
+
+
+async def traced(gateway: Gateway, query: str, variables: Mapping[str, Any]) -> Answer:
+    """Run a query that asks how its answer comes about."""
+    executor = gateway.runtime.executor
+    request = GraphQLRequest(query, None, variables, {"trace": True})
+    prepared = executor.prepare(request, known_caller=True)
+    return await executor.execute(
+        prepared, lambda: gateway.runtime.open_context(principal(), "test")
+    )
+
+
+async def test_live_queries_in_pieces_are_compared(
+    database_url: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """By what is sent; a difference is found within what is encoded already."""
+    sound = Compiled.run
+
+    async def spoilt(self: Compiled, *args: Any) -> Any:
+        [data] = await sound(self, *args)
+        data = orjson.loads(orjson.dumps(data))
+        data["accounts"]["nodes"][1]["code"] = "another"
+        return [{"accounts": orjson.Fragment(orjson.dumps(data["accounts"]))}]
+
+    async with open_gateway(database_url, shadow_share=1.0) as gateway:
+        assert gateway.runtime.shadow is not None
+        for _ in range(2):
+            await gateway.run(LARGE, {"first": 200})
+            await gateway.runtime.shadow.settled()
+        assert gateway.reports[-1].stats.pieces > 1
+        assert "differ" not in capsys.readouterr().out
+        monkeypatch.setattr(Compiled, "run", spoilt)
+        await gateway.run(LARGE, {"first": 200})
+        await gateway.runtime.shadow.settled()
+    [line] = [x for x in capsys.readouterr().out.splitlines() if "differ" in x]
+    assert "data.accounts.nodes.1.code" in line
