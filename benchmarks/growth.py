@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from math import fsum
 from statistics import median
-from typing import Any, Self
+from typing import Any, NamedTuple, Self
 
 import orjson
 
@@ -143,18 +143,32 @@ def _middle(found: Sequence[Grown]) -> Grown:
     )
 
 
-def fixed_cost(costs: Sequence[tuple[int, float]]) -> float:
-    """Return what a request costs before its first row, of numbers of rows and what they cost.
+class Line(NamedTuple):
+    """What requests cost: so much before their first row, and so much for each."""
 
-    By the straight line through them whose relative errors are least; by absolute errors the
-    largest answer would decide alone.
+    fixed: float
+    per_row: float
+
+    def per_row_of(self, rows: int, cost: float) -> float:
+        """Return what each row costs of an answer of so many that costs so much."""
+        return (cost - self.fixed) / rows
+
+    def deviation(self, costs: Sequence[tuple[int, float]]) -> float:
+        """Return how far the cost per row of any of them is from the line's, as a share of it."""
+        return max(abs(self.per_row_of(*one) / self.per_row - 1) for one in costs)
+
+
+def line_through(costs: Sequence[tuple[int, float]]) -> Line:
+    """Return the straight line through numbers of rows and what they cost.
+
+    That whose relative errors are least; by absolute errors the largest answer would decide alone.
     """
     weights = [cost**-2 for _, cost in costs]
     rows = fsum(w * n for w, (n, _) in zip(weights, costs, strict=True)) / fsum(weights)
     middle = fsum(w * cost for w, (_, cost) in zip(weights, costs, strict=True)) / fsum(weights)
     pairs = [(w, n - rows, cost - middle) for w, (n, cost) in zip(weights, costs, strict=True)]
     slope = fsum(w * x * y for w, x, y in pairs) / fsum(w * x * x for w, x, _ in pairs)
-    return middle - slope * rows
+    return Line(middle - slope * rows, slope)
 
 
 def rows_in(value: Any) -> int:

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 
-from benchmarks.growth import Growth, fixed_cost
+from benchmarks.growth import Growth, Line, line_through
 from benchmarks.hotspots import COLLECTOR, LAYERS, LOOP, Hotspots
 from benchmarks.measure import CONNECTIONS, Measured
 from benchmarks.results import Results, ShapeResult, spread
@@ -181,15 +181,17 @@ def _budgets(shapes: Sequence[ShapeResult]) -> Iterator[str]:
 def _growth(growth: Growth | None) -> Iterator[str]:
     if growth is None:
         return
-    alone = fixed_cost([(one.rows, one.cpu_alone) for one in growth.sizes])
-    fixed = fixed_cost([(one.rows, one.cpu) for one in growth.sizes])
+    costs_alone = [(one.rows, one.cpu_alone) for one in growth.sizes]
+    costs = [(one.rows, one.cpu) for one in growth.sizes]
+    alone, many = line_through(costs_alone), line_through(costs)
     yield from _title(
         "Growth",
         "The gateway alone, answers of more and more rows to one client and to 16, the median of "
         "five rounds in turns. By the straight line through them whose relative errors are least, "
-        f"a request costs {alone:.2f} ms before its first row, of 16 at once {fixed:.2f} ms; per "
-        "row counts what is above that. Memory is what the server grew by at most, divided by the "
-        "16 requests at once. Beats are of its event loop.",
+        f"a request costs {_line(alone, costs_alone)}, of 16 at once {_line(many, costs)}; per row "
+        "counts what is above the fixed cost. Asked: 15 % from 50 to 5,000 rows. Memory is what "
+        "the server grew by at most, divided by the 16 requests at once. Beats are of its event "
+        "loop.",
     )
     yield from _table(
         (
@@ -207,9 +209,9 @@ def _growth(growth: Growth | None) -> Iterator[str]:
                 f"{one.rows:,.0f}",
                 f"{one.bytes:,}",
                 _number(one.cpu_alone),
-                f"{(one.cpu_alone - alone) / one.rows * 1e3:.2f}",
+                f"{alone.per_row_of(one.rows, one.cpu_alone) * 1e3:.2f}",
                 _number(one.cpu),
-                f"{(one.cpu - fixed) / one.rows * 1e3:.2f}",
+                f"{many.per_row_of(one.rows, one.cpu) * 1e3:.2f}",
                 f"{one.memory / 1024:,.0f}",
                 f"{one.longest_beat:g} ms",
             )
@@ -236,6 +238,11 @@ def _growth(growth: Growth | None) -> Iterator[str]:
         ),
         left=1,
     )
+
+
+def _line(line: Line, costs: Sequence[tuple[int, float]]) -> str:
+    within = line.deviation(costs) * 100
+    return f"{line.fixed:.2f} ms and {line.per_row * 1e3:.2f} us a row, within {within:.0f} %"
 
 
 def _cpu_of(measured: Measured) -> str:

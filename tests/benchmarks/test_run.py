@@ -12,7 +12,7 @@ import pytest
 from prometheus_client import generate_latest
 
 from benchmarks.__main__ import parse
-from benchmarks.growth import Resident, fixed_cost
+from benchmarks.growth import Resident, line_through
 from benchmarks.hotspots import LOOP, common_end, hotspots, layer_of
 from benchmarks.load import Load
 from benchmarks.measure import Lag, lag_between, same_values
@@ -129,5 +129,8 @@ def _burn(seconds: float) -> None:
 def test_the_cost_before_the_first_row_is_found() -> None:
     """Also where the largest answer is a little off the line, which would hide it."""
     costs = [(50, 0.3), (200, 0.6), (1_000, 2.2), (5_000, 10.8)]
-    assert fixed_cost(costs) == pytest.approx(0.2, abs=0.01)
-    assert fixed_cost(costs[:3]) == pytest.approx(0.2)
+    assert line_through(costs).fixed == pytest.approx(0.2, abs=0.01)
+    line = line_through(costs[:3])
+    assert line == pytest.approx((0.2, 0.002))
+    assert line.deviation(costs[:3]) == pytest.approx(0, abs=1e-9)
+    assert line.deviation(costs) == pytest.approx(0.06)
