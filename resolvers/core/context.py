@@ -31,8 +31,8 @@ class OperationStats:
     """Times a command was run again because it and another one were in each other's way."""
     statements_by_name: dict[str, int] = field(default_factory=dict)
     """Reading statements by what they read."""
-    pieces: int = 1
-    """Pieces that a large answer was made in; each asks for what it is made of by itself."""
+    pieces: int = 0
+    """Pieces that a large answer was made in, each of which asks by itself; 0 for as a whole."""
     trace: Trace | None = None
     """Where the statements are recorded, if that was asked for."""
 

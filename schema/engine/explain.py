@@ -59,9 +59,9 @@ def _explained(compiled: Compiled | NotCompiled, *, sql: bool, source: bool) -> 
     lines = explain(compiled.plan, sql=sql)
     if source:
         lines += compiled.source.splitlines()
-        if compiled.in_pieces.lists:
+        if compiled.pieces.lists:
             lines += ["# where the answer is large, in pieces:"]
-            lines += compiled.in_pieces.source.splitlines()
+            lines += compiled.pieces.source.splitlines()
     return lines
 
 

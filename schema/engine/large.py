@@ -18,6 +18,7 @@ from typing import Final
 from weakref import WeakKeyDictionary
 
 from resolvers.core.errors import Overloaded
+from schema.engine.pieces import WEIGHT
 
 LARGE: Final = 500
 """Rows from which an answer counts as large."""
@@ -30,8 +31,6 @@ BUSY_SHARE: Final = 0.8
 SLOW_SECONDS: Final = 0.25
 """After so long an answer keeps nobody waiting any more, however busy the loop is with others."""
 _BUSY: Final = "Too many large answers are asked for; try again shortly."
-_WEIGHT: Final = 1 / 8
-"""What the latest answer counts for among those before it."""
 
 
 class Usual:
@@ -51,7 +50,7 @@ class Usual:
         """Take an answer into account; those of plans that never had a large one do not count."""
         known = self.rows_per_cost
         if known:
-            self.rows_per_cost = known + _WEIGHT * (rows / max(cost, 1) - known)
+            self.rows_per_cost = known + WEIGHT * (rows / max(cost, 1) - known)
         elif rows >= LARGE:
             self.rows_per_cost = rows / max(cost, 1)
 

@@ -17,18 +17,43 @@ from typing import Any, Final
 
 import orjson
 
+from resolvers.core.context import OperationStats
 from schema.engine.generate import Generator
 from schema.engine.plan import Grouped, Level, Nodes, OperationPlan, Page, Paged, Shape, Value
 
 ROWS: Final = 1_500
 """Rows of a piece, about: what they are made into is half a megabyte or so."""
+WEIGHT: Final = 1 / 8
+"""What the latest answer counts for among those before it."""
 
 
-def stretches(rows: Sequence[Any], pieces: int) -> Iterator[Sequence[Any]]:
-    """Yield the rows of a page in at most so many pieces, none of them empty."""
-    size = -(-len(rows) // pieces)
-    for start in range(0, len(rows), size or 1):
-        yield rows[start : start + size]
+class RootList:
+    """What is known of a list of the root: how many rows there are for each row of its page."""
+
+    __slots__ = ("_rows_per_row",)
+
+    def __init__(self) -> None:
+        self._rows_per_row = 0.0
+        """Itself and all below it; 0 before anything is known."""
+
+    def pieces(self, rows: int) -> int:
+        """Return in how many pieces to make a page of so many rows."""
+        return max(1, round(rows * self._rows_per_row / ROWS))
+
+    def stretches(self, rows: Sequence[Any], stats: OperationStats) -> Iterator[Sequence[Any]]:
+        """Yield the rows of a page some at a time, none of them empty.
+
+        What is read below them meanwhile, by ``stats``, is taken into account next time.
+        """
+        if not rows:
+            return
+        before = stats.rows - len(rows)
+        size = -(-len(rows) // self.pieces(len(rows)))
+        for start in range(0, len(rows), size):
+            stats.pieces += 1
+            yield rows[start : start + size]
+        found, known = (stats.rows - before) / len(rows), self._rows_per_row
+        self._rows_per_row = known + WEIGHT * (found - known) if known else found
 
 
 def encoded(value: Any) -> orjson.Fragment:
@@ -87,19 +112,13 @@ class InPieces:
         if not plan.denied:
             self.lists = len({v.level for _, v in plan.shape.entries if isinstance(v, Page)})
 
-    def pieces_of(self, rows: float) -> int:
-        """Return in how many pieces to make each list of an answer of so many rows.
-
-        That is 0 for one that is better made as a whole.
-        """
-        if not self.lists or rows < ROWS:
-            return 0
-        pieces = max(1, round(rows / (self.lists * ROWS)))
-        return pieces if self.lists * pieces > 1 else 0
+    def pays_for(self, rows: float) -> bool:
+        """Tell whether an answer of so many rows costs less this way: one of several pieces."""
+        return rows >= (ROWS if self.lists > 1 else 1.5 * ROWS) and self.lists > 0
 
     @property
     def function(self) -> Callable[..., Any]:
-        """Return the function ``run(context, reads, arguments, rows0, pieces)``."""
+        """Return the function ``run(context, reads, arguments, rows0)``; its answer is encoded."""
         return self._compiled()[1]
 
     @property
@@ -121,7 +140,6 @@ class PieceGenerator(Generator):
     def __init__(self, plan: OperationPlan) -> None:
         super().__init__(plan)
         self.names |= {
-            "stretches": stretches,
             "encode": orjson.dumps,
             "encoded": encoded,
             "joined": joined,
@@ -130,7 +148,7 @@ class PieceGenerator(Generator):
         """Pages of which some rows are made at a time."""
 
     def source(self) -> str:
-        """Return the source of ``run(context, reads, arguments, rows0, pieces)``."""
+        """Return the source of ``run(context, reads, arguments, rows0)``."""
         root, made = self._plan.root, {}
         parts = list(enumerate(root_parts(self._plan)))
         for number, part in parts:
@@ -139,19 +157,17 @@ class PieceGenerator(Generator):
                 below = [level for level in levels if _is_below(level, part.page)]
                 self._write_some(part, below)
                 levels = [level for level in levels if level not in below]
-            self._begin(f"part{number}(context, reads, arguments, row, pieces)", levels)
+            self._begin(f"part{number}(context, reads, arguments, row)", levels)
             self._make(levels)
             values = (
                 f"{name!r}: encoded({self._value(value, root)})" for name, value in part.entries
             )
             self._line(f"    return {{{', '.join(values)}}}")
             made.update(dict.fromkeys((name for name, _ in part.entries), number))
-        self._begin("run(context, reads, arguments, rows0, pieces)", ())
+        self._begin("run(context, reads, arguments, rows0)", ())
         self._line("    [row] = rows0")
         for number, _ in parts:
-            self._line(
-                f"    made{number} = await part{number}(context, reads, arguments, row, pieces)"
-            )
+            self._line(f"    made{number} = await part{number}(context, reads, arguments, row)")
         entries = (f"{name!r}: made{made[name]}[{name!r}]" for name, _ in self._plan.shape.entries)
         self._line(f"    return [{{{', '.join(entries)}}}]")
         return self._written()
@@ -196,7 +212,8 @@ class PieceGenerator(Generator):
         if level in self._some:
             n = level.number
             some = f"await some{n}(context, reads, arguments, rows)"
-            each = f"for rows in stretches(rows{n}, pieces)"
+            known = self._name("list", RootList())
+            each = f"for rows in {known}.stretches(rows{n}, context.stats)"
             self._line(f"    some_of_{n} = [{some} {each}]")
 
 

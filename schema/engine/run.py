@@ -83,15 +83,21 @@ class Compiled:
     """What answers the levels whose type is known only with their row."""
     usual: Usual
     """How large its answers were."""
-    in_pieces: InPieces
+    pieces: InPieces
+    """How large ones are made."""
 
     async def run(
-        self, context: Context, variables: VariableValues, rows: list[Any], pieces: int = 0
+        self,
+        context: Context,
+        variables: VariableValues,
+        rows: list[Any],
+        *,
+        in_pieces: bool = False,
     ) -> list[Any]:
         """Return the answers of ``rows``, the rows of the root level.
 
-        With ``pieces`` each list of the root is made in so many, one after the other, and the
-        values of the answer are encoded.
+        With ``in_pieces`` they are made one after the other, and the values of the answer are
+        encoded.
 
         Raises:
             Exception: anything; ordinary execution then answers.
@@ -102,12 +108,8 @@ class Compiled:
         if self.choices:
             for number, choice in self.choices.items():
                 arguments[number] = partial(choice.answer, context, variables, arguments[number])
-        answers: list[Any]
-        if pieces:
-            context.stats.pieces = self.in_pieces.lists * pieces
-            answers = await self.in_pieces.function(context, context.reads, arguments, rows, pieces)
-        else:
-            answers = await self.function(context, context.reads, arguments, rows)
+        function = self.pieces.function if in_pieces else self.function
+        answers: list[Any] = await function(context, context.reads, arguments, rows)
         return answers
 
 
@@ -301,9 +303,9 @@ class Engine:
         usual = compiled.usual
         # most plans never have a large answer: they are spared the calls
         if usual.rows_per_cost and usual.rows(prepared.cost) >= LARGE:
-            pieces = self._pieces(compiled, prepared)
+            in_pieces = self._is_made_in_pieces(compiled, prepared)
             async with few_at_once().turn(self._wait_seconds):
-                answers = await self._run(compiled, prepared, context, ROOT, pieces)
+                answers = await self._run(compiled, prepared, context, ROOT, in_pieces=in_pieces)
         else:
             answers = await self._run(compiled, prepared, context, ROOT)
         if answers is None:
@@ -381,11 +383,11 @@ class Engine:
         found: tuple[str, list[FieldNode]] | None = kept[key]
         return found
 
-    def _pieces(self, compiled: Compiled | NotCompiled, prepared: Prepared) -> int:
-        """Return in how many pieces the lists of a large answer are made; 0 for as a whole."""
+    def _is_made_in_pieces(self, compiled: Compiled | NotCompiled, prepared: Prepared) -> bool:
+        """Tell whether a large answer is to be made in pieces."""
         if isinstance(compiled, NotCompiled) or prepared.traced:
-            return 0
-        return compiled.in_pieces.pieces_of(compiled.usual.rows(prepared.cost))
+            return False
+        return compiled.pieces.pays_for(compiled.usual.rows(prepared.cost))
 
     async def _run(
         self,
@@ -393,7 +395,8 @@ class Engine:
         prepared: Prepared,
         context: Context,
         rows: Any,
-        pieces: int = 0,
+        *,
+        in_pieces: bool = False,
     ) -> tuple[list[Any], Collection[Denied]] | None:
         """Return the answers of ``rows`` and what is masked in them, None where there are none."""
         trace = context.stats.trace
@@ -403,7 +406,9 @@ class Engine:
                 trace.reasons.append(compiled.reason)
             return None
         try:
-            answers = await compiled.run(context, prepared.variable_values, rows, pieces)
+            answers = await compiled.run(
+                context, prepared.variable_values, rows, in_pieces=in_pieces
+            )
         except Exception as error:  # noqa: BLE001 - ordinary execution tells what is wrong
             context.alone = False
             self.fell_back(_reason(error))

@@ -46,8 +46,8 @@ async def test_a_defect_of_the_engine_is_counted_and_told(
     """The log says which operation and where, and nothing of the rows."""
     sound = Compiled.run
 
-    async def spoilt(self: Compiled, *args: Any) -> Any:
-        answers = await sound(self, *args)
+    async def spoilt(self: Compiled, *args: Any, **options: Any) -> Any:
+        answers = await sound(self, *args, **options)
         answers[0]["salesOrders"]["nodes"][1]["number"] = "a secret number"
         return answers
 
@@ -68,10 +68,10 @@ async def test_data_that_changes_meanwhile_is_no_difference(
     """Only what stays different is one."""
     sound, runs = Compiled.run, 0
 
-    async def moving(self: Compiled, *args: Any) -> Any:
+    async def moving(self: Compiled, *args: Any, **options: Any) -> Any:
         nonlocal runs
         runs += 1
-        answers = await sound(self, *args)
+        answers = await sound(self, *args, **options)
         if runs < 4:
             answers[0]["salesOrders"]["nodes"].pop()
         return answers

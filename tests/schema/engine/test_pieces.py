@@ -8,9 +8,10 @@ import orjson
 import pytest
 import pytest_asyncio
 
+from resolvers.core.context import OperationStats
 from resolvers.core.principal import Principal
 from schema.core.execution import Answer, GraphQLRequest
-from schema.engine.pieces import ROWS, InPieces, joined, stretches
+from schema.engine.pieces import ROWS, InPieces, RootList, joined
 from schema.engine.run import Compiled
 from tests.fixtures.equality import compiled
 from tests.fixtures.gateway import EVERY_PERMISSION, Gateway, open_gateway, principal
@@ -34,16 +35,21 @@ def in_pieces(gateway: Gateway, query: str, caller: Principal | None = None) -> 
     """Return how answers of a query are made in pieces."""
     made = compiled(gateway, query, caller=caller)
     assert isinstance(made, Compiled)
-    return made.in_pieces
+    return made.pieces
 
 
 @pytest.mark.parametrize(
     ("rows", "pieces", "sizes"),
     [(0, 3, []), (1, 3, [1]), (3, 3, [1, 1, 1]), (4, 3, [2, 2]), (7, 3, [3, 3, 1]), (7, 1, [7])],
 )
-def test_stretches_of_a_page(rows: int, pieces: int, sizes: list[int]) -> None:
+def test_stretches_of_a_page(
+    monkeypatch: pytest.MonkeyPatch, rows: int, pieces: int, sizes: list[int]
+) -> None:
     """There are at most so many, none is empty, and together they are the page."""
-    found = [[*some] for some in stretches(range(rows), pieces)]
+    root, stats = RootList(), OperationStats(rows=rows)
+    monkeypatch.setattr(RootList, "pieces", lambda *_: pieces)
+    found = [[*some] for some in root.stretches(range(rows), stats)]
+    assert stats.pieces == len(sizes)
     assert [len(some) for some in found] == sizes
     assert [*chain.from_iterable(found)] == [*range(rows)]
 
@@ -59,24 +65,47 @@ def test_a_piece_is_of_some_rows(gateway: Gateway) -> None:
     """A list by itself, or a part of one; what would be one piece is made as a whole."""
     one, two = in_pieces(gateway, "{ partners { nodes { name } } }"), in_pieces(gateway, TWO)
     assert (one.lists, two.lists) == (1, 2)
-    rows = (ROWS - 1, ROWS, 2 * ROWS, 4 * ROWS)
-    assert [one.pieces_of(n) for n in rows] == [0, 0, 2, 4]
-    assert [two.pieces_of(n) for n in rows] == [0, 1, 1, 2]
-    assert in_pieces(gateway, "{ me { name } }").pieces_of(100 * ROWS) == 0
+    rows = (ROWS - 1, ROWS, 2 * ROWS)
+    assert [one.pays_for(n) for n in rows] == [False, False, True]
+    assert [two.pays_for(n) for n in rows] == [False, True, True]
+    assert not in_pieces(gateway, "{ me { name } }").pays_for(100 * ROWS)
     masked = principal(permissions=EVERY_PERMISSION - {"partners.read"})
-    assert in_pieces(gateway, TWO, masked).pieces_of(100 * ROWS) == 0
+    assert not in_pieces(gateway, TWO, masked).pays_for(100 * ROWS)
+
+
+def test_a_list_is_known_by_what_was_below_it() -> None:
+    """Each by itself: a long one is made in many pieces, a short one beside it in one."""
+    root = RootList()
+    assert root.pieces(200) == 1, "nothing is known"
+    read_below(root, 200, 5 * ROWS)
+    assert root.pieces(200) == 5
+    assert root.pieces(40) == 1
+    read_below(root, 0, 0)
+    assert root.pieces(200) == 5, "an empty list says nothing"
+    for _ in range(30):
+        read_below(root, 100, 100)
+    assert root.pieces(200) == 1
+
+
+def read_below(root: RootList, page: int, rows: int) -> None:
+    """Have a page of a list read, and so many rows in all."""
+    stats = OperationStats(rows=page)
+    for some in root.stretches(range(page), stats):
+        stats.rows += (rows - page) * len(some) // page
 
 
 async def test_a_plan_that_had_large_answers_makes_them_in_pieces(gateway: Gateway) -> None:
     """By the rows of those before it; small ones of the same plan are made as a whole."""
-    first, second = [await gateway.run(LARGE, {"first": 200}) for _ in range(2)]
-    whole, divided = (report.stats for report in gateway.reports[-2:])
+    answers = [await gateway.run(LARGE, {"first": 200}) for _ in range(3)]
+    whole, one, divided = (report.stats for report in gateway.reports[-3:])
     assert whole.rows > 1.5 * ROWS, "the demo has large answers"
-    assert whole.pieces == 1 < divided.pieces
+    assert whole.pieces == 0
+    assert one.pieces == 1, "what its list has below it is not known yet"
+    assert divided.pieces > 1
     assert divided.statements == 1 + (whole.statements - 1) * divided.pieces
-    assert orjson.dumps(first.body()) == orjson.dumps(second.body())
+    assert len({orjson.dumps(answer.body()) for answer in answers}) == 1
     await gateway.run(LARGE, {"first": 1})
-    assert gateway.reports[-1].stats.pieces == 1
+    assert gateway.reports[-1].stats.pieces == 0
 
 
 async def test_a_trace_is_of_the_plan_as_a_whole(gateway: Gateway) -> None:
@@ -101,15 +130,15 @@ async def test_live_queries_in_pieces_are_compared(
     """By what is sent; a difference is found within what is encoded already."""
     sound = Compiled.run
 
-    async def spoilt(self: Compiled, *args: Any) -> Any:
-        [data] = await sound(self, *args)
+    async def spoilt(self: Compiled, *args: Any, **options: Any) -> Any:
+        [data] = await sound(self, *args, **options)
         data = orjson.loads(orjson.dumps(data))
         data["accounts"]["nodes"][1]["code"] = "another"
         return [{"accounts": orjson.Fragment(orjson.dumps(data["accounts"]))}]
 
     async with open_gateway(database_url, shadow_share=1.0) as gateway:
         assert gateway.runtime.shadow is not None
-        for _ in range(2):
+        for _ in range(3):
             await gateway.run(LARGE, {"first": 200})
             await gateway.runtime.shadow.settled()
         assert gateway.reports[-1].stats.pieces > 1

@@ -126,7 +126,7 @@ async def test_a_command_runs_once_whatever_its_payload_does(
     [place] = await places(own_gateway, 1)
     before = await own_gateway.owner.fetchval("select count(*) from stock_move")
 
-    async def failing(*_: Any) -> Any:
+    async def failing(*_: Any, **__: Any) -> Any:
         raise RuntimeError("boom")
 
     monkeypatch.setattr(Compiled, "run", failing)
