@@ -15,6 +15,7 @@ from schema.engine.pieces import ROWS, InPieces, RootList, joined
 from schema.engine.run import Compiled
 from tests.fixtures.equality import compiled
 from tests.fixtures.gateway import EVERY_PERMISSION, Gateway, open_gateway, principal
+from tests.fixtures.paths import TALLY, BothPaths
 
 LARGE = """query Large($first: Int!) {
   accounts(first: 100) {
@@ -25,7 +26,7 @@ TWO = "{ a: salesOrders(first: 3) { nodes { number } } b: partners { nodes { nam
 
 
 @pytest_asyncio.fixture(scope="module")
-async def gateway(database_url: str) -> AsyncIterator[Gateway]:
+async def untaught(database_url: str) -> AsyncIterator[Gateway]:
     """Yield a gateway that no other test has taught how large answers are."""
     async with open_gateway(database_url) as running:
         yield running
@@ -36,6 +37,32 @@ def in_pieces(gateway: Gateway, query: str, caller: Principal | None = None) -> 
     made = compiled(gateway, query, caller=caller)
     assert isinstance(made, Compiled)
     return made.pieces
+
+
+SHAPES = {
+    "names": "{ class: salesOrders(first: 5) { nodes { number } } __typename pieces: __typename"
+    " row: salesOrders(first: 5) { edges { cursor node { number } } } context: me { name } }",
+    "parts": "{ salesOrders(first: 7) { a: nodes { number lines { seq } } p: pageInfo { endCursor }"
+    " b: nodes { lines { product { sku } } } edges { c: cursor n: node { id } } totalCount } }",
+    "no rows": "{ salesOrders { totalCount } partners(first: 0) { nodes { id } pageInfo"
+    " { endCursor } } products { pageInfo { hasNextPage } } }",
+    "twins": "{ stockMoves(first: 50) { nodes { fromLocation { code } toLocation { code } } }"
+    " b: stockMoves(first: 20) { nodes { toLocation { warehouse { code } } } } }",
+    "pages of pages": "{ partners(first: 50) { nodes { orders(first: 3) { totalCount edges { cursor"
+    " node { partner { orders(first: 2) { nodes { number } } } } } pageInfo { endCursor } } } } }",
+    "types": "{ journalEntries(first: 60) { nodes { source { __typename ... on Invoice { number } }"
+    " } } }",
+    "left out": "query ($no: Boolean = true) { salesOrders { nodes { number @skip(if: $no)"
+    " lines @include(if: $no) { seq } } } partners @skip(if: $no) { nodes { id } } }",
+}
+
+
+@pytest.mark.parametrize("query", SHAPES.values(), ids=SHAPES.keys())
+async def test_lists_of_every_shape(reader: BothPaths, query: str) -> None:
+    """Made in pieces they are what they are otherwise; `BothPaths` compares what is sent."""
+    left = TALLY["in pieces"]
+    await reader.data(query)
+    assert TALLY["in pieces"] == left + 1
 
 
 @pytest.mark.parametrize(
@@ -61,16 +88,16 @@ def test_lists_are_joined() -> None:
     assert orjson.dumps(joined([])) == b"[]"
 
 
-def test_a_piece_is_of_some_rows(gateway: Gateway) -> None:
+def test_a_piece_is_of_some_rows(untaught: Gateway) -> None:
     """A list by itself, or a part of one; what would be one piece is made as a whole."""
-    one, two = in_pieces(gateway, "{ partners { nodes { name } } }"), in_pieces(gateway, TWO)
+    one, two = in_pieces(untaught, "{ partners { nodes { name } } }"), in_pieces(untaught, TWO)
     assert (one.lists, two.lists) == (1, 2)
     rows = (ROWS - 1, ROWS, 2 * ROWS)
     assert [one.pays_for(n) for n in rows] == [False, False, True]
     assert [two.pays_for(n) for n in rows] == [False, True, True]
-    assert not in_pieces(gateway, "{ me { name } }").pays_for(100 * ROWS)
+    assert not in_pieces(untaught, "{ me { name } }").pays_for(100 * ROWS)
     masked = principal(permissions=EVERY_PERMISSION - {"partners.read"})
-    assert not in_pieces(gateway, TWO, masked).pays_for(100 * ROWS)
+    assert not in_pieces(untaught, TWO, masked).pays_for(100 * ROWS)
 
 
 def test_a_list_is_known_by_what_was_below_it() -> None:
@@ -94,23 +121,23 @@ def read_below(root: RootList, page: int, rows: int) -> None:
         stats.rows += (rows - page) * len(some) // page
 
 
-async def test_a_plan_that_had_large_answers_makes_them_in_pieces(gateway: Gateway) -> None:
+async def test_a_plan_that_had_large_answers_makes_them_in_pieces(untaught: Gateway) -> None:
     """By the rows of those before it; small ones of the same plan are made as a whole."""
-    answers = [await gateway.run(LARGE, {"first": 200}) for _ in range(3)]
-    whole, one, divided = (report.stats for report in gateway.reports[-3:])
+    answers = [await untaught.run(LARGE, {"first": 200}) for _ in range(3)]
+    whole, one, divided = (report.stats for report in untaught.reports[-3:])
     assert whole.rows > 1.5 * ROWS, "the demo has large answers"
     assert whole.pieces == 0
     assert one.pieces == 1, "what its list has below it is not known yet"
     assert divided.pieces > 1
     assert divided.statements == 1 + (whole.statements - 1) * divided.pieces
     assert len({orjson.dumps(answer.body()) for answer in answers}) == 1
-    await gateway.run(LARGE, {"first": 1})
-    assert gateway.reports[-1].stats.pieces == 0
+    await untaught.run(LARGE, {"first": 1})
+    assert untaught.reports[-1].stats.pieces == 0
 
 
-async def test_a_trace_is_of_the_plan_as_a_whole(gateway: Gateway) -> None:
+async def test_a_trace_is_of_the_plan_as_a_whole(untaught: Gateway) -> None:
     """It tells each statement once."""
-    traces = [await traced(gateway, LARGE, {"first": 200}) for _ in range(3)]
+    traces = [await traced(untaught, LARGE, {"first": 200}) for _ in range(3)]
     assert len({len(answer.extensions["trace"]["statements"]) for answer in traces}) == 1
 
 
